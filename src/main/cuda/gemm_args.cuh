@@ -1,0 +1,38 @@
+// The one argument of every entry point, by value. The Java side writes it byte by byte, so the order of the
+// fields is part of the contract; an image publishes the offsets (jmarlin_striped_abi) and the host compares them.
+#pragma once
+
+#include "ptx.cuh"
+
+namespace jmarlin {
+
+// C[m][n] = A[m][k] * W[k][n] + bias. Addresses are device addresses, 0 where the operand is absent.
+struct GemmArgs {
+    u64 a;               // T[m][lda], 16-byte aligned
+    u64 codes;           // [n/64][k_blocks][4 sub-blocks][32 lanes][16 bytes]
+    u64 scales;          // T[n/64][scale_rows][64]
+    u64 zeros;           // 16-bit zero codes, shaped like scales; read by the "zp" entries only
+    u64 factors;         // float[n rounded up to 64]: undoes the packed scale's power of two
+    u64 bias;            // float[n rounded up to 64], or 0
+    u64 c;               // T[m][ldc]
+    u64 partials;        // float[2 * grid][batch tile * n tile], any content
+    u64 counters;        // u32[n_tiles * m_tiles * warps along n], zero before and after every launch
+    u64 prefetch;        // bytes that the next kernel reads first, or 0
+    u64 prefetch_bytes;
+
+    s64 lda;             // row strides in elements: lda a multiple of 8,
+    s64 ldc;             // ldc any value >= n
+
+    s32 m;
+    s32 n;
+    s32 k;
+    s32 k_blocks;        // ceil(k / 64)
+    s32 scale_rows;      // scale rows of one strip
+    s32 group_shift;     // log2 of the 64-blocks that share a scale row; 31: one row for all; unused for g = 32
+    s32 n_tiles;
+    s32 m_tiles;
+    s32 units_per_block; // 64-deep slices of a tile that one block works off, see stripe.cuh
+    s32 stages;          // slots of the shared-memory ring, 2 to 8
+};
+
+}  // namespace jmarlin
