@@ -1,0 +1,190 @@
+package io.github.jmarlin.layout;
+
+import java.util.Arrays;
+
+/**
+ * Where every code of a {@code [k][n]} matrix lies in the packed bytes, as one formula in both directions, and the sizes that
+ * follow from it. The bytes are the register fragments of the tensor-core instruction m16n8k16 with the weights as its first
+ * operand, so a kernel loads them and computes: nothing is permuted at run time.
+ *
+ * <pre>
+ *                n (columns)
+ *          strip 0    strip 1   ...             A strip is 64 columns, a block 64 x 64 codes = 2048 bytes. Blocks of a strip
+ *        +----------+----------+                follow each other along k, strips follow each other:
+ *      k | block 0  | block B  |                one strip is one contiguous stream.
+ *        +----------+----------+
+ *        | block 1  | block B+1|                codes   [strip][block][sub-block s: 4][lane: 32][word j: 4] of 32 bits
+ *        +----------+----------+
+ *        |   ...    |          |
+ *
+ *  A column of a strip is  8 r + 2 s + h        r: 0..7   s: 0..3   h: 0..1
+ *  A row of a block is     16 j + 8 p + 2 t + e j: 0..3   p: 0..1   t: 0..3   e: 0..1
+ *  Their code lies in sub-block s, lane 4 r + t, word j, at bit 16 e + 8 p + 4 h:
+ *
+ *     bit 31    28 27    24 23    20 19    16 15    12 11     8 7      4 3      0
+ *        +--------+--------+--------+--------+--------+--------+--------+--------+
+ *        | e1 p1  | e1 p1  | e1 p0  | e1 p0  | e0 p1  | e0 p1  | e0 p0  | e0 p0  |
+ *        |   h1   |   h0   |   h1   |   h0   |   h1   |   h0   |   h1   |   h0   |
+ *        +--------+--------+--------+--------+--------+--------+--------+--------+
+ *        |      byte 3     |      byte 2     |      byte 1     |      byte 0     |
+ *
+ *  So a byte holds columns n and n + 1 (n even) of one row, low nibble first, exactly as a row-major matrix of nibbles does:
+ *  packing only moves bytes. And the sixteen words {w &amp; 0x000f000f, w &amp; 0x00f000f0, (w &gt;&gt; 8) &amp; ...} of four lanes are the
+ *  instruction's four registers, in its own order.
+ * </pre>
+ *
+ * <p>Scales, and zero points if there are any, are {@code [strip][scale row][64]} in natural column order. Rows and columns beyond
+ * k and n hold zero bits.
+ *
+ * @param k rows (in-features), at least 1
+ * @param n columns (out-features), at least 1
+ * @param groupSize rows that share a scale, as asked for: 32, 64, 128, 256 or -1 for one group per column
+ */
+public record StripedLayout(int k, int n, int groupSize) {
+    /** Columns of a strip, and rows and columns of a block. */
+    public static final int BLOCK = 64;
+    /** Bytes of one block of 64 x 64 codes. */
+    public static final int BLOCK_BYTES = BLOCK * BLOCK / 2;
+    /** Sub-blocks of a block; each is one 16-byte load of every lane of a warp. */
+    public static final int SUB_BLOCKS = 4;
+    /** Bytes of one sub-block: 32 lanes of 16 bytes. */
+    public static final int SUB_BLOCK_BYTES = BLOCK_BYTES / SUB_BLOCKS;
+    /** Bytes of one lane's share of a sub-block. */
+    public static final int LANE_BYTES = 16;
+    /** The group size that means one group per column. */
+    public static final int PER_COLUMN = -1;
+
+    private static final int[] GROUP_SIZES = {PER_COLUMN, 32, 64, 128, 256};
+    private static final int LARGEST_EXTENT = Integer.MAX_VALUE / BLOCK * BLOCK;
+
+    /** Checks the shape and the group size. */
+    public StripedLayout {
+        checkExtent("k", k);
+        checkExtent("n", n);
+        if (Arrays.stream(GROUP_SIZES).noneMatch(size -> size == groupSize)) {
+            throw new IllegalArgumentException("group size " + groupSize + " is not supported: one of "
+                    + Arrays.toString(GROUP_SIZES) + " expected (-1: one group per column)");
+        }
+    }
+
+    private static void checkExtent(String name, int extent) {
+        if (extent < 1 || extent > LARGEST_EXTENT) {
+            throw new IllegalArgumentException(name + " " + extent + " is outside 1.." + LARGEST_EXTENT);
+        }
+    }
+
+    /** Whether one group spans all rows: asked for, or the group size is not below k. */
+    public boolean isOneGroup() {
+        return groupSize == PER_COLUMN || groupSize >= k;
+    }
+
+    /** Rows that share a scale: the group size, or k if one group spans all rows. Row i belongs to group i / rowsPerGroup. */
+    public int rowsPerGroup() {
+        return isOneGroup() ? k : groupSize;
+    }
+
+    /** Groups along k; the last may be partial. */
+    public int groups() {
+        return (k - 1) / rowsPerGroup() + 1;
+    }
+
+    /** Strips of 64 columns. */
+    public int strips() {
+        return (n - 1) / BLOCK + 1;
+    }
+
+    /** Blocks of 64 rows of a strip. */
+    public int kBlocks() {
+        return (k - 1) / BLOCK + 1;
+    }
+
+    /** k rounded up to whole blocks. */
+    public int paddedK() {
+        return kBlocks() * BLOCK;
+    }
+
+    /** n rounded up to whole strips. */
+    public int paddedN() {
+        return strips() * BLOCK;
+    }
+
+    /** Rows of scales stored per strip: the groups, and for groups of 32 always two per block. */
+    public int scaleRows() {
+        return isOneGroup() || groupSize >= BLOCK ? groups() : kBlocks() * (BLOCK / groupSize);
+    }
+
+    /** Bytes of the codes of one strip. */
+    public long stripCodeBytes() {
+        return (long) kBlocks() * BLOCK_BYTES;
+    }
+
+    /** Bytes of all codes. */
+    public long codeBytes() {
+        return strips() * stripCodeBytes();
+    }
+
+    /** Bytes of the 16-bit scales (or zero points) of one strip. */
+    public long stripScaleBytes() {
+        return (long) scaleRows() * BLOCK * Short.BYTES;
+    }
+
+    /** Bytes of all 16-bit scales, and of all zero points. */
+    public long scaleBytes() {
+        return strips() * stripScaleBytes();
+    }
+
+    /** Byte offset of a block of a strip. */
+    public long blockOffset(int strip, int block) {
+        return strip * stripCodeBytes() + (long) block * BLOCK_BYTES;
+    }
+
+    /** Byte offset of the code of (row, column), which may lie in the padding. The nibble is {@link #nibble}. */
+    public long byteOffset(int row, int column) {
+        int r = column % BLOCK / 8;
+        int s = column % 8 / 2;
+        int j = row % BLOCK / 16;
+        int p = row % 16 / 8;
+        int t = row % 8 / 2;
+        int e = row % 2;
+        int lane = 4 * r + t;
+        return blockOffset(column / BLOCK, row / BLOCK) + s * SUB_BLOCK_BYTES + lane * LANE_BYTES + 4 * j + 2 * e + p;
+    }
+
+    /** Which nibble of its byte a column's code is: 0 low (even columns), 1 high. This is h of the drawing. */
+    public static int nibble(int column) {
+        return column % 2;
+    }
+
+    /** The row, possibly of the padding, whose codes the byte at {@code byteOffset} of the packed codes holds. */
+    public int rowOfByte(long byteOffset) {
+        int inBlock = (int) (byteOffset % BLOCK_BYTES);
+        int block = (int) (byteOffset / BLOCK_BYTES % kBlocks());
+        int lane = inBlock % SUB_BLOCK_BYTES / LANE_BYTES;
+        int inLane = inBlock % LANE_BYTES;
+        int j = inLane / 4;
+        int e = inLane % 4 / 2;
+        int p = inLane % 2;
+        int t = lane % 4;
+        return block * BLOCK + 16 * j + 8 * p + 2 * t + e;
+    }
+
+    /** The even column, possibly of the padding, of the low nibble of that byte; the high nibble is the column after it. */
+    public int columnOfByte(long byteOffset) {
+        int inBlock = (int) (byteOffset % BLOCK_BYTES);
+        int strip = (int) (byteOffset / stripCodeBytes());
+        int s = inBlock / SUB_BLOCK_BYTES;
+        int r = inBlock % SUB_BLOCK_BYTES / LANE_BYTES / 4;
+        return strip * BLOCK + 8 * r + 2 * s;
+    }
+
+    /** Byte offset of the 16-bit scale (and zero point) of a scale row and column. */
+    public long scaleOffset(int scaleRow, int column) {
+        return column / BLOCK * stripScaleBytes() + ((long) scaleRow * BLOCK + column % BLOCK) * Short.BYTES;
+    }
+
+    /** {@code k 4096, n 14336, group size 128}, for messages. */
+    @Override
+    public String toString() {
+        return "k " + k + ", n " + n + ", group size " + groupSize;
+    }
+}
