@@ -3,6 +3,7 @@ package io.github.jmarlin;
 import io.github.jmarlin.layout.StripedLayout;
 import io.github.jmarlin.layout.StripedPacker;
 import io.github.jmarlin.memory.NativeMemory;
+import java.nio.IntBuffer;
 import java.util.Objects;
 
 /**
@@ -20,6 +21,8 @@ import java.util.Objects;
  *       Columns whose scales are all zero, and padding, have the factor 1.
  * </ul>
  *
+ * <p>Rows may multiply activations in another order than their own ({@link #inputOrder}, from act-ordered checkpoints).
+ *
  * <p>Immutable and safe to share between threads, devices and layers, as long as it is not closed.
  */
 public final class PackedWeights implements AutoCloseable {
@@ -30,9 +33,10 @@ public final class PackedWeights implements AutoCloseable {
     private final NativeMemory zeros;
     private final NativeMemory factors;
     private final NativeMemory bias;
+    private final IntBuffer inputOrder;
 
     private PackedWeights(StripedLayout layout, DataType computeType, NativeMemory codes, NativeMemory scales,
-            NativeMemory zeros, NativeMemory factors, NativeMemory bias) {
+            NativeMemory zeros, NativeMemory factors, NativeMemory bias, IntBuffer inputOrder) {
         this.layout = layout;
         this.computeType = computeType;
         this.codes = codes;
@@ -40,6 +44,7 @@ public final class PackedWeights implements AutoCloseable {
         this.zeros = zeros;
         this.factors = factors;
         this.bias = bias;
+        this.inputOrder = inputOrder;
     }
 
     /**
@@ -49,7 +54,7 @@ public final class PackedWeights implements AutoCloseable {
      * @throws IllegalArgumentException if a column's scales do not fit the compute type even after its shift
      */
     public static PackedWeights pack(QuantizedMatrix matrix, DataType computeType) {
-        return StripedPacker.pack(matrix, computeType);
+        return StripedPacker.pack(matrix, computeType).withInputOrder(matrix.inputOrder());
     }
 
     /**
@@ -78,7 +83,18 @@ public final class PackedWeights implements AutoCloseable {
         if (bias != null) {
             checkSize("bias", bias, columnBytes, layout);
         }
-        return new PackedWeights(layout, computeType, codes, scales, zeros, factors, bias);
+        return new PackedWeights(layout, computeType, codes, scales, zeros, factors, bias, null);
+    }
+
+    /**
+     * These weights with row i multiplying activation {@code order[i]}, see {@link QuantizedMatrix#inputOrder}. They take the memory
+     * over: use and close the result instead of this object.
+     *
+     * @param order each of 0..k-1 once, or null: row i multiplies activation i
+     */
+    public PackedWeights withInputOrder(IntBuffer order) {
+        return new PackedWeights(layout, computeType, codes, scales, zeros, factors, bias,
+                order == null ? null : QuantizedMatrix.permutation(order, k()));
     }
 
     /** Rejects what is not FP16 or BF16. */
@@ -100,7 +116,7 @@ public final class PackedWeights implements AutoCloseable {
      * type (else they are in the compute type now).
      */
     public QuantizedMatrix unpack() {
-        return StripedPacker.unpack(this);
+        return StripedPacker.unpack(this).withInputOrder(inputOrder);
     }
 
     /** Rows (in-features). */
@@ -161,6 +177,16 @@ public final class PackedWeights implements AutoCloseable {
     /** Whether there is a bias. */
     public boolean hasBias() {
         return bias != null;
+    }
+
+    /** Whether rows multiply activations in another order than their own: a device then gathers the activations first. */
+    public boolean hasInputOrder() {
+        return inputOrder != null;
+    }
+
+    /** The activation that each row multiplies, {@code [k]}, read-only; null if row i multiplies activation i. */
+    public IntBuffer inputOrder() {
+        return inputOrder == null ? null : inputOrder.duplicate();
     }
 
     /** Shape, sizes and the index formula. */
@@ -229,6 +255,6 @@ public final class PackedWeights implements AutoCloseable {
     @Override
     public String toString() {
         return "PackedWeights[" + layout + ", " + computeType + (hasZeroPoints() ? ", zero points" : ", symmetric")
-                + (hasBias() ? ", bias]" : "]");
+                + (hasBias() ? ", bias" : "") + (hasInputOrder() ? ", act order]" : "]");
     }
 }

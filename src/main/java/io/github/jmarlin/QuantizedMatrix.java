@@ -3,6 +3,7 @@ package io.github.jmarlin;
 import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.layout.StripedLayout;
 import io.github.jmarlin.memory.NativeMemory;
+import java.nio.IntBuffer;
 import java.util.Objects;
 
 /**
@@ -15,6 +16,9 @@ import java.util.Objects;
  *
  * <p>In memory, off-heap and little-endian: codes {@code [k][(n + 1) / 2]} bytes, column j in nibble {@code j % 2} (low first) of
  * byte {@code j / 2}; scales {@code [groups][n]} of 16 bits; zero points {@code [groups][n]} bytes.
+ *
+ * <p>Usually row i multiplies activation i. Quantizers that work in another order ("act order") leave rows whose groups are scattered;
+ * such a matrix is kept sorted by group, and its {@link #inputOrder} says which activation each row multiplies.
  *
  * <p>Immutable once built, so safe for any number of threads; {@link #close} frees the memory.
  */
@@ -32,6 +36,7 @@ public final class QuantizedMatrix implements AutoCloseable {
     private final NativeMemory scales;
     private final NativeMemory zeroPoints;
     private final float[] bias;
+    private final IntBuffer inputOrder;
 
     private QuantizedMatrix(Builder parts) {
         layout = parts.layout;
@@ -40,6 +45,22 @@ public final class QuantizedMatrix implements AutoCloseable {
         scales = parts.scales;
         zeroPoints = parts.zeroPoints;
         bias = parts.bias;
+        inputOrder = parts.inputOrder;
+    }
+
+    private QuantizedMatrix(QuantizedMatrix other, IntBuffer inputOrder) {
+        layout = other.layout;
+        scaleType = other.scaleType;
+        codes = other.codes;
+        scales = other.scales;
+        zeroPoints = other.zeroPoints;
+        bias = other.bias;
+        this.inputOrder = inputOrder;
+    }
+
+    /** This matrix, its memory included, with an order that was checked before. */
+    QuantizedMatrix withInputOrder(IntBuffer order) {
+        return order == null ? this : new QuantizedMatrix(this, order);
     }
 
     /**
@@ -92,6 +113,34 @@ public final class QuantizedMatrix implements AutoCloseable {
     /** Whether there is a bias. */
     public boolean hasBias() {
         return bias != null;
+    }
+
+    /** Whether rows multiply activations in another order than their own. */
+    public boolean hasInputOrder() {
+        return inputOrder != null;
+    }
+
+    /** The activation that each row multiplies, {@code [k]}, read-only; null if row i multiplies activation i. */
+    public IntBuffer inputOrder() {
+        return inputOrder == null ? null : inputOrder.duplicate();
+    }
+
+    /** A read-only copy of {@code order} if it holds each of 0..k-1 once. */
+    static IntBuffer permutation(IntBuffer order, int k) {
+        if (order.remaining() != k) {
+            throw new IllegalArgumentException("input order of " + order.remaining() + " entries given for k " + k);
+        }
+        int[] copy = new int[k];
+        order.duplicate().get(copy);
+        boolean[] seen = new boolean[k];
+        for (int row = 0; row < k; row++) {
+            if (copy[row] < 0 || copy[row] >= k || seen[copy[row]]) {
+                throw new IllegalArgumentException("input order has " + copy[row] + " at row " + row
+                        + ": each of 0.." + (k - 1) + " expected once");
+            }
+            seen[copy[row]] = true;
+        }
+        return IntBuffer.wrap(copy).asReadOnlyBuffer();
     }
 
     /** Shape and group size, and where a packed matrix of that shape has its parts. */
@@ -178,7 +227,7 @@ public final class QuantizedMatrix implements AutoCloseable {
     @Override
     public String toString() {
         return "QuantizedMatrix[" + layout + ", scales " + scaleType + (hasZeroPoints() ? ", zero points" : ", symmetric")
-                + (hasBias() ? ", bias]" : "]");
+                + (hasBias() ? ", bias" : "") + (hasInputOrder() ? ", act order]" : "]");
     }
 
     /**
@@ -193,6 +242,7 @@ public final class QuantizedMatrix implements AutoCloseable {
         private final NativeMemory scales;
         private NativeMemory zeroPoints;
         private float[] bias;
+        private IntBuffer inputOrder;
         private boolean built;
 
         private Builder(StripedLayout layout, DataType scaleType) {
@@ -220,6 +270,12 @@ public final class QuantizedMatrix implements AutoCloseable {
             if (bias == null) {
                 bias = new float[layout.n()];
             }
+            return this;
+        }
+
+        /** Lets row i multiply activation {@code order[i]}; {@code order} holds each of 0..k-1 once. Null: row i, activation i. */
+        public Builder withInputOrder(IntBuffer order) {
+            inputOrder = order == null ? null : permutation(order, layout.k());
             return this;
         }
 
