@@ -3,6 +3,7 @@ package io.github.jmarlin.checkpoint;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.QuantizedMatrix;
 import java.nio.ByteBuffer;
+import java.nio.IntBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -128,7 +129,7 @@ public abstract class LayerSource {
             matrix.withZeroPoints();
         }
         if (facts.inputOrder != null) {
-            matrix.withInputOrder(facts.inputOrder);
+            matrix.withInputOrder(IntBuffer.wrap(facts.inputOrder));
         }
         if (facts.bias != null) {
             matrix.setBias(Floats.read(facts.bias, from, to));
