@@ -31,7 +31,7 @@ struct alignas(16) F32x4 { float x, y, z, w; };
 
 JMARLIN_DEVICE u32 thread_index() { return threadIdx.x; }
 JMARLIN_DEVICE u32 lane_index() { return threadIdx.x % 32; }
-JMARLIN_DEVICE u32 warp_index() { return __shfl_sync(0xffffffffu, threadIdx.x / 32, 0); }  // uniform, and the compiler knows
+JMARLIN_DEVICE u32 warp_index() { return threadIdx.x / 32; }
 JMARLIN_DEVICE u32 block_index() { return blockIdx.x; }
 JMARLIN_DEVICE u32 grid_size() { return gridDim.x; }
 

@@ -1,0 +1,102 @@
+// Adding up partial tiles: across the warps of a block that share columns, then across the blocks that share a tile.
+// Both add in a fixed order, so the bits of a result do not depend on timing, and no block ever waits for another.
+#pragma once
+
+#include "stripe.cuh"
+
+namespace jmarlin {
+
+// One warp's partial tile, 64 columns by 8 * kBatchTiles rows. Lane l (r = l / 4, t = l % 4) holds the four sums of
+// its mma per batch tile i and sub-block s: v[i][s][2h + p] is column 8r + 2s + h of row 8i + 2t + p.
+template <int kBatchTiles>
+struct Accumulators {
+    float v[kBatchTiles][4][4];
+};
+
+JMARLIN_DEVICE F32x4 get(const float (&sums)[4]) { return {sums[0], sums[1], sums[2], sums[3]}; }
+
+JMARLIN_DEVICE void set(float (&sums)[4], const F32x4& x) { sums[0] = x.x, sums[1] = x.y, sums[2] = x.z, sums[3] = x.w; }
+
+JMARLIN_DEVICE void add(float (&sums)[4], const F32x4& x) { sums[0] += x.x, sums[1] += x.y, sums[2] += x.z, sums[3] += x.w; }
+
+template <int kBatchTiles>
+JMARLIN_DEVICE void clear(Accumulators<kBatchTiles>& acc) {
+#pragma unroll
+    for (int i = 0; i < kBatchTiles; ++i) {
+#pragma unroll
+        for (int s = 0; s < 4; ++s) set(acc.v[i][s], {0.f, 0.f, 0.f, 0.f});
+    }
+}
+
+// Shared memory of sum_across_warps: one batch tile of every warp but the leaders.
+constexpr u32 reduction_bytes(u32 warps, u32 leaders) { return (warps - leaders) * 2048; }
+
+// Warp w works for leader w % kLeaders. Each leader's acc becomes the sum over its warps in warp order, one batch tile
+// a round; the others' stay as they were. All warps of the block call. The buffer may be reused after the next
+// block_sync.
+template <int kWarps, int kLeaders, int kBatchTiles>
+JMARLIN_DEVICE void sum_across_warps(Accumulators<kBatchTiles>& acc, u32 buffer) {
+    const u32 warp = warp_index();
+    const u32 lane = lane_index();
+#pragma unroll
+    for (int i = 0; i < kBatchTiles; ++i) {
+        if (i > 0) block_sync();  // the leaders have read the previous round
+        if (warp >= kLeaders) {
+#pragma unroll
+            for (int s = 0; s < 4; ++s) {
+                st_shared_f32x4(buffer + (warp - kLeaders) * 2048 + s * 512 + lane * 16, get(acc.v[i][s]));
+            }
+        }
+        block_sync();
+        if (warp < kLeaders) {
+#pragma unroll
+            for (int other = 0; other < kWarps - kLeaders; other += kLeaders) {
+#pragma unroll
+                for (int s = 0; s < 4; ++s) {
+                    add(acc.v[i][s], ld_shared_f32x4(buffer + (other + warp) * 2048 + s * 512 + lane * 16));
+                }
+            }
+        }
+    }
+}
+
+// Called by each of the tile's contributors, one warp per 64 columns and `part` = that warp's number. Returns true
+// in the warp that arrives last: its acc is then the sum of all contributors' in block order. A counter per warp
+// makes the warps of a block independent of each other here.
+template <int kParts, int kBatchTiles>
+JMARLIN_DEVICE bool sum_across_blocks(Accumulators<kBatchTiles>& acc, const GemmArgs& args, s32 tile, u32 part) {
+    constexpr u64 kPartBytes = kBatchTiles * 4 * 512;
+    const u32 lane = lane_index();
+    const Contributors contributors(args, tile);
+    const u64 partials = args.partials + part * kPartBytes + lane * 16;
+    const u64 counter = args.counters + 4 * (static_cast<u64>(tile) * kParts + part);
+
+    // Publish: the warp's stores, then lane 0's arrival, which releases them all.
+    const u64 mine = partials + contributors.slot(block_index()) * (kParts * kPartBytes);
+#pragma unroll
+    for (int i = 0; i < kBatchTiles; ++i) {
+#pragma unroll
+        for (int s = 0; s < 4; ++s) st_global_f32x4(mine + (i * 4 + s) * 512, get(acc.v[i][s]));
+    }
+    warp_sync();
+    u32 earlier = 0;
+    if (lane == 0) earlier = atomic_add_acq_rel(counter, 1);
+    earlier = shuffle(earlier, 0);
+    if (earlier + 1 != contributors.count()) return false;
+    warp_sync();  // lane 0 has acquired for all lanes
+
+    // NOTES: the own part is read back too. Kept in registers until here it would cost the main loop up to 128 of them.
+    clear(acc);
+    for (s32 block = contributors.first; block <= contributors.last; ++block) {
+        const u64 theirs = partials + contributors.slot(block) * (kParts * kPartBytes);
+#pragma unroll
+        for (int i = 0; i < kBatchTiles; ++i) {
+#pragma unroll
+            for (int s = 0; s < 4; ++s) add(acc.v[i][s], ld_global_cg_f32x4(theirs + (i * 4 + s) * 512));
+        }
+    }
+    if (lane == 0) st_global_4(counter, 0);  // as the next launch expects it
+    return true;
+}
+
+}  // namespace jmarlin

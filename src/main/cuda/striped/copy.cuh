@@ -1,0 +1,128 @@
+// The copying half of the striped kernel: walks the block's stripe ahead of the arithmetic, stage by stage.
+//
+// Every warp copies the codes and scales that it will multiply; a lane even reads back exactly the 16-byte pieces of
+// codes that it copied itself. Activations are shared by the block.
+#pragma once
+
+#include "../stripe.cuh"
+#include "shape.cuh"
+
+namespace jmarlin {
+
+// Where 16-byte chunk c of an activation row lies in the row's 128 bytes: at c ^ (row % 8), so that both the 8 chunks
+// of one row (copies) and one chunk of 8 rows (ldmatrix) fall on all 32 banks once.
+JMARLIN_DEVICE u32 swizzled_chunk(u32 row, u32 chunk) { return (chunk ^ (row % 8)) * 16; }
+
+template <class Shape>
+class StageCopier {
+  public:
+    JMARLIN_DEVICE StageCopier(const GemmArgs& args, const Stripe& stripe)
+        : args_(args), stripe_(stripe),
+          weight_policy_(args.m_tiles == 1 ? policy_evict_first() : policy_evict_normal()) {
+        const u32 line = thread_index() / 8;
+        const u32 chunk = thread_index() % 8;
+        row_ = line % Shape::kLineRows;
+        line_k_ = line / Shape::kLineRows * 64 + chunk * 8;
+        activation_at_ = Shape::kActivationsAt + line / Shape::kLineRows * Shape::kActivationBytes +
+                         row_ * Shape::kActivationRowBytes + swizzled_chunk(row_, chunk);
+        if (!stripe_.finished()) open_portion();
+    }
+
+    // Starts the copies of the stripe's next stage, if there is one.
+    JMARLIN_DEVICE void copy_next_stage(u32 slot) {
+        if (stripe_.finished()) return;
+        if (k_block_ < strip_end_) {
+            copy_codes(slot);
+            copy_scales(slot);
+        }
+        copy_activations(slot);
+        k_block_ += Shape::kDepth;
+        codes_ += Shape::kDepth * 2048;
+        activations_ += Shape::kDepth * 128;
+        if (k_block_ >= stripe_.end()) {
+            stripe_.next_portion();
+            if (!stripe_.finished()) open_portion();
+        }
+    }
+
+  private:
+    JMARLIN_DEVICE void open_portion() {
+        const s32 n_tile = stripe_.tile / args_.m_tiles;
+        const s32 m_tile = stripe_.tile - n_tile * args_.m_tiles;
+        const s32 strip = n_tile * Shape::kStrips + static_cast<s32>(warp_index() % Shape::kStrips);
+        const s32 depth = static_cast<s32>(warp_index() / Shape::kStrips);
+        const bool strip_exists = strip * 64 < args_.n;
+        k_block_ = stripe_.begin;
+        k_end_ = smaller(stripe_.end() * 64, args_.k);
+        strip_end_ = strip_exists ? stripe_.end() - depth : 0;
+
+        codes_ = args_.codes + (static_cast<u64>(strip) * args_.k_blocks + k_block_ + depth) * 2048 + lane_index() * 16;
+        const u32 lanes_per_operand = Shape::kZeroOffset / 16;
+        const u64 operand = lane_index() < lanes_per_operand ? args_.scales : args_.zeros;
+        scales_ = operand + static_cast<u64>(strip) * args_.scale_rows * Shape::kScaleRowBytes +
+                  lane_index() % lanes_per_operand * 16;
+
+        const s32 first_row = m_tile * Shape::kBatchRows + static_cast<s32>(row_);
+        rows_left_ = args_.m - first_row;
+        activations_ = args_.a + 2 * (first_row * args_.lda + k_block_ * 64 + static_cast<s32>(line_k_));
+    }
+
+    JMARLIN_DEVICE void copy_codes(u32 slot) {
+        const u32 destination = slot + warp_index() * Shape::kCodeBytes + lane_index() * 16;
+#pragma unroll
+        for (int s = 0; s < 4; ++s) cp_async_16(destination + s * 512, codes_ + s * 512, weight_policy_);
+    }
+
+    JMARLIN_DEVICE void copy_scales(u32 slot) {
+        if (lane_index() >= Shape::kScaleBytes / 16) return;
+        const u32 destination = slot + Shape::kScalesAt + warp_index() * Shape::kScaleBytes + lane_index() * 16;
+        const u32 k_block = k_block_ + warp_index() / Shape::kStrips;
+        const u32 row = Shape::kHasTwoRows ? 2 * k_block : k_block >> args_.group_shift;
+        cp_async_16(destination, scales_ + static_cast<u64>(row) * Shape::kScaleRowBytes, weight_policy_);
+    }
+
+    // Rows that do not exist are not copied: what lies in their place reaches only results that are not stored. Beyond
+    // the end of k there must be zeros: the weights there are 0, and 0 * NaN is not.
+    JMARLIN_DEVICE void copy_activations(u32 slot) {
+        const bool whole = (k_block_ + Shape::kDepth) * 64 <= k_end_;
+        const s32 k_left = k_end_ - k_block_ * 64 - static_cast<s32>(line_k_);
+#pragma unroll
+        for (int rows = 0; rows < Shape::kRowPasses; ++rows) {
+            if (rows * Shape::kLineRows >= rows_left_) continue;
+            const u64 source = activations_ + rows * Shape::kLineRows * 2 * args_.lda;
+#pragma unroll
+            for (int blocks = 0; blocks < Shape::kBlockPasses; ++blocks) {
+                const u32 destination = slot + activation_at_ + rows * Shape::kLineRows * Shape::kActivationRowBytes +
+                                        blocks * Shape::kLineBlocks * Shape::kActivationBytes;
+                const u64 chunk = source + blocks * Shape::kLineBlocks * 128;
+                if (whole) {
+                    cp_async_16_zfill(destination, chunk, 16);
+                } else {
+                    const s32 bytes = 2 * (k_left - blocks * Shape::kLineBlocks * 64);
+                    cp_async_16_zfill(destination, chunk, bytes <= 0 ? 0 : smaller(bytes, 16));
+                }
+            }
+        }
+    }
+
+    const GemmArgs& args_;
+    Stripe stripe_;
+    u64 weight_policy_;
+
+    // The next stage starts at k-block k_block_ of the portion's tile; this warp's strip has blocks up to strip_end_,
+    // counted where the stage starts, and activations are read up to k_end_.
+    s32 k_block_;
+    s32 strip_end_;
+    s32 k_end_;
+    u64 codes_;   // this lane's first piece of codes in the next stage
+    u64 scales_;  // this lane's piece of the strip's first scale row, or of its zeros
+
+    // This thread's chunk of activations: row and k within the stage, place in the slot, address, rows left below.
+    u32 row_;
+    u32 line_k_;
+    u32 activation_at_;
+    u64 activations_;
+    s32 rows_left_;
+};
+
+}  // namespace jmarlin

@@ -1,0 +1,133 @@
+// The arithmetic half of the striped kernel: one warp multiplies one 64 x 64 block of weights with the batch tile.
+#pragma once
+
+#include "../dequant.cuh"
+#include "../reduce.cuh"
+#include "copy.cuh"
+
+namespace jmarlin {
+
+// The codes of one block: word j of sub-block s covers k 16 j .. 16 j + 15 of the block.
+struct BlockCodes {
+    Vec16 sub_block[4];
+
+    JMARLIN_DEVICE void load(u32 address) {
+#pragma unroll
+        for (int s = 0; s < 4; ++s) sub_block[s] = ld_shared_16(address + s * 512);
+    }
+
+    JMARLIN_DEVICE u32 word(int s, int j) const {
+        const Vec16& v = sub_block[s];
+        return j == 0 ? v.x : j == 1 ? v.y : j == 2 ? v.z : v.w;
+    }
+};
+
+// S and Z of a lane's eight columns, the two of sub-block s in one register.
+template <class Shape>
+struct BlockScales {
+    Vec16 scale;
+    Vec16 zero;
+
+    JMARLIN_DEVICE void load(u32 address) {
+        using T = typename Shape::Type;
+        Vec16 codes{kSymmetricZeroCodes, kSymmetricZeroCodes, kSymmetricZeroCodes, kSymmetricZeroCodes};
+        if (Shape::kHasZeros) codes = ld_shared_16(address + Shape::kZeroOffset);
+        scale = ld_shared_16(address);
+        zero = {mul2<T>(scale.x, codes.x), mul2<T>(scale.y, codes.y), mul2<T>(scale.z, codes.z), mul2<T>(scale.w, codes.w)};
+    }
+
+    JMARLIN_DEVICE static u32 of(const Vec16& v, int s) { return s == 0 ? v.x : s == 1 ? v.y : s == 2 ? v.z : v.w; }
+};
+
+// The B operand of one or two k16 steps. An ldmatrix.x4 brings four 8 x 8 matrices: two batch tiles times the two
+// halves of a k16 step or, with a single batch tile, the halves of two steps.
+template <class Shape>
+struct BlockActivations {
+    static constexpr bool kTwoSteps = Shape::kBatchTiles == 1;
+    static constexpr int kSteps = kTwoSteps ? 2 : 1;
+    static constexpr int kLoads = kTwoSteps ? 1 : Shape::kBatchTiles / 2;
+    u32 v[kLoads][4];
+
+    // Place of this lane's matrix row within the block's activations, at step 0.
+    JMARLIN_DEVICE static u32 lane_offset() {
+        const u32 matrix = lane_index() / 8;
+        const u32 row = lane_index() % 8 + (kTwoSteps ? 0 : matrix / 2 * 8);
+        return row * Shape::kActivationRowBytes + swizzled_chunk(row, kTwoSteps ? matrix : matrix % 2);
+    }
+
+    // A step is two chunks on, which in the swizzled row is an exclusive or.
+    JMARLIN_DEVICE void load(u32 lane_address, int step) {
+#pragma unroll
+        for (int i = 0; i < kLoads; ++i) {
+            ldmatrix_x4(v[i], (lane_address ^ (step * 32)) + i * 16 * Shape::kActivationRowBytes);
+        }
+    }
+
+    JMARLIN_DEVICE u32 half(int step, int tile, int i) const {
+        return kTwoSteps ? v[0][step % 2 * 2 + i] : v[tile / 2][tile % 2 * 2 + i];
+    }
+};
+
+// Everything one warp reads of a stage. The loads come in three parts, so that the caller can put other work behind
+// each: the codes, which the lane copied itself; what other lanes copied; the rest while multiplying.
+template <class Shape>
+class BlockMultiplier {
+  public:
+    JMARLIN_DEVICE BlockMultiplier()
+        : codes_at_(warp_index() * Shape::kCodeBytes + lane_index() * 16),
+          scales_at_(Shape::kScalesAt + warp_index() * Shape::kScaleBytes + lane_index() / 4 * 16),
+          activations_at_(Shape::kActivationsAt + warp_index() / Shape::kStrips * Shape::kActivationBytes +
+                          Activations::lane_offset()) {}
+
+    JMARLIN_DEVICE void load_codes(u32 slot) { codes_.load(slot + codes_at_); }
+
+    JMARLIN_DEVICE void load_first_step(u32 slot) {
+        scales_.load(slot + scales_at_);
+        activations_[0].load(slot + activations_at_, 0);
+    }
+
+    // 4 steps of 16 k, 4 sub-blocks of 16 columns each. The next step's activations and the next sub-block's weights are
+    // fetched before the tensor core is given the current ones.
+    JMARLIN_DEVICE void multiply(Accumulators<Shape::kBatchTiles>& acc, u32 slot) {
+        u32 weights[2][4];
+        dequantize_at(weights[0], 0, 0);
+#pragma unroll
+        for (int step = 0; step < 4; ++step) {
+            const int now = step / Activations::kSteps % 2;
+            if (step % Activations::kSteps == 0 && step + Activations::kSteps < 4) {
+                activations_[1 - now].load(slot + activations_at_, step + Activations::kSteps);
+            }
+#pragma unroll
+            for (int s = 0; s < 4; ++s) {
+                const int next = step * 4 + s + 1;
+                if (Shape::kHasTwoRows && next == 8) scales_.load(slot + scales_at_ + Shape::kScaleRowBytes);
+                if (next < 16) dequantize_at(weights[next % 2], next % 4, next / 4);
+#pragma unroll
+                for (int tile = 0; tile < Shape::kBatchTiles; ++tile) {
+                    mma_m16n8k16<typename Shape::Type>(acc.v[tile][s], weights[(next - 1) % 2],
+                                                       activations_[now].half(step, tile, 0),
+                                                       activations_[now].half(step, tile, 1));
+                }
+            }
+        }
+    }
+
+  private:
+    using Activations = BlockActivations<Shape>;
+    using Scales = BlockScales<Shape>;
+
+    JMARLIN_DEVICE void dequantize_at(u32 (&weights)[4], int s, int step) {
+        dequantize<typename Shape::Type>(weights, codes_.word(s, step), Scales::of(scales_.scale, s), Scales::of(scales_.zero, s));
+    }
+
+    // Places within a slot.
+    u32 codes_at_;
+    u32 scales_at_;
+    u32 activations_at_;
+
+    BlockCodes codes_;
+    Scales scales_;
+    Activations activations_[2];
+};
+
+}  // namespace jmarlin

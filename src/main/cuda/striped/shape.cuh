@@ -1,0 +1,55 @@
+// One instance of the striped kernel: its types, its tile, and everything that follows from them.
+#pragma once
+
+#include "../ptx.cuh"
+
+namespace jmarlin {
+
+// kBatch rows by kColumns columns per tile; kGroup32: a scale row per 32 k, else per 64 k or more.
+//
+// A stage is eight 64 x 64 blocks of weights, one per warp. Warps split the columns first, then k:
+//
+//   kColumns = 256, kDepth = 2:     strip 0   strip 1   strip 2   strip 3
+//                        k-block 0  warp 0    warp 1    warp 2    warp 3     (the leaders: they collect the sums)
+//                        k-block 1  warp 4    warp 5    warp 6    warp 7
+template <class T, bool kZeroPoints, bool kGroup32, int kBatch, int kColumns>
+struct StripedShape {
+    using Type = T;
+    static constexpr bool kHasZeros = kZeroPoints;
+    static constexpr bool kHasTwoRows = kGroup32;  // scale rows per 64 k
+
+    static constexpr int kThreads = 256;
+    static constexpr int kWarps = kThreads / 32;
+    static constexpr int kStrips = kColumns / 64;        // warps along n
+    static constexpr int kDepth = kWarps / kStrips;      // warps along k: the 64-k blocks of a stage
+    static constexpr int kBatchRows = kBatch;
+    static constexpr int kBatchTiles = kBatch / 8;       // of the mma's n8 side
+    static_assert(kStrips * 64 == kColumns && kStrips * kDepth == kWarps, "the n tile is 64, 128, 256 or 512 columns");
+    static_assert(kBatch == 8 || kBatch % 16 == 0, "ldmatrix.x4 reads two batch tiles, or two k16 steps of a single one");
+
+    // One slot of the ring: codes, scales (with zeros) and activations, each warp's or k-block's share side by side.
+    static constexpr u32 kCodeBytes = 2048;                                                  // per warp
+    static constexpr u32 kScaleRowBytes = 128;
+    static constexpr u32 kZeroOffset = kScaleRowBytes * (kGroup32 ? 2 : 1);
+    static constexpr u32 kScaleBytes = kZeroOffset * (kZeroPoints ? 2 : 1);                  // per warp
+    static constexpr u32 kActivationRowBytes = 128;
+    static constexpr u32 kActivationBytes = kBatch * kActivationRowBytes;                    // per k-block
+    static constexpr u32 kScalesAt = kWarps * kCodeBytes;
+    static constexpr u32 kActivationsAt = kScalesAt + kWarps * kScaleBytes;
+    static constexpr u32 kSlotBytes = kActivationsAt + kDepth * kActivationBytes;
+
+    // Shared memory: the buffer of sum_across_warps, then the ring. Java's twin: plan.TileShape.
+    static constexpr u32 kReductionBytes = (kWarps - kStrips) * 2048;
+    static constexpr u32 shared_bytes(u32 stages) { return kReductionBytes + stages * kSlotBytes; }
+    static_assert(shared_bytes(2) <= 99 * 1024, "every instance fits the smallest device, sm_86: 99 KB a block");
+
+    // Copying activations: 8 threads take the 8 chunks of a row's 64 k; the block's 32 such lines form a grid of
+    // kLineRows rows by kLineBlocks k-blocks that passes over the tile.
+    static constexpr int kLineRows = kBatch % 32 == 0 ? 32 : kBatch % 16 == 0 ? 16 : 8;
+    static constexpr int kLineBlocks = 32 / kLineRows;
+    static constexpr int kRowPasses = kBatch / kLineRows;
+    static constexpr int kBlockPasses = kDepth / kLineBlocks;
+    static_assert(kRowPasses * kLineRows == kBatch && kBlockPasses * kLineBlocks == kDepth, "passes cover the tile");
+};
+
+}  // namespace jmarlin

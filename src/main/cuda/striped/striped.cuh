@@ -1,0 +1,68 @@
+// The striped kernel, for sm_80 and up: C = A * W with 4-bit weights, one persistent block per stripe of the weights.
+//
+// Computes the transpose, C' = W' A': the weights are the tensor core's A operand and can stay in registers, and the
+// batch lies on the side whose granularity is 8. A block's life: copy ahead of the arithmetic into a ring of stages;
+// per portion of its stripe multiply stage by stage, add up the warps, hand over to the tile's other blocks or store.
+#pragma once
+
+#include "../epilogue.cuh"
+#include "multiply.cuh"
+#include "ring.cuh"
+
+namespace jmarlin {
+
+// The finished block's share of what the next kernel will read first.
+JMARLIN_DEVICE void prefetch_next_kernel(const GemmArgs& args, u32 threads) {
+    const u64 stride = static_cast<u64>(grid_size()) * threads * 128;
+    for (u64 at = (static_cast<u64>(block_index()) * threads + thread_index()) * 128; at < args.prefetch_bytes; at += stride) {
+        prefetch_l2(args.prefetch + at);
+    }
+}
+
+template <class Shape>
+JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
+    const u32 shared = dynamic_shared();
+    Stripe stripe(args, block_index());
+    StageCopier<Shape> copier(args, stripe);
+    BlockMultiplier<Shape> multiplier;
+    Ring<Shape> ring(shared + Shape::kReductionBytes, args.stages);
+
+    for (u32 slot = ring.begin; slot != ring.vacant; slot += Shape::kSlotBytes) {
+        copier.copy_next_stage(slot);
+        cp_async_commit();
+    }
+
+    for (; !stripe.finished(); stripe.next_portion()) {
+        const s32 n_tile = stripe.tile / args.m_tiles;
+        const s32 m_tile = stripe.tile - n_tile * args.m_tiles;
+        const s32 strip = n_tile * Shape::kStrips + static_cast<s32>(warp_index() % Shape::kStrips);
+        const s32 depth = static_cast<s32>(warp_index() / Shape::kStrips);
+        const bool strip_exists = strip * 64 < args.n;
+        const s32 strip_end = strip_exists ? stripe.end() : 0;
+
+        Accumulators<Shape::kBatchTiles> acc;
+        clear(acc);
+        for (s32 k_block = stripe.begin; k_block < stripe.end(); k_block += Shape::kDepth) {
+            wait_for_oldest_stage(args.stages);
+            multiplier.load_codes(ring.oldest);
+            block_sync();
+            multiplier.load_first_step(ring.oldest);
+            copier.copy_next_stage(ring.vacant);
+            cp_async_commit();
+            if (k_block + depth < strip_end) multiplier.multiply(acc, ring.oldest);
+            ring.turn();
+        }
+
+        sum_across_warps<Shape::kWarps, Shape::kStrips>(acc, shared);
+        if (depth == 0 && strip_exists) {
+            const u32 part = warp_index() % Shape::kStrips;
+            if (stripe.covers_tile() || sum_across_blocks<Shape::kStrips>(acc, args, stripe.tile, part)) {
+                store_tile<typename Shape::Type>(acc, args, m_tile * Shape::kBatchRows, strip * 64);
+            }
+        }
+    }
+
+    prefetch_next_kernel(args, Shape::kThreads);
+}
+
+}  // namespace jmarlin
