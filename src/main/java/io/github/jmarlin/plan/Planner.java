@@ -1,0 +1,159 @@
+package io.github.jmarlin.plan;
+
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * Chooses kernel, tile, stripes and pipeline depth for given weights on a given device. Immutable and thread-safe; planning the same
+ * thing twice gives the same plan.
+ */
+public final class Planner {
+
+    /** Rows of one launch in batch-invariant mode. */
+    public static final int BATCH_INVARIANT_ROWS = 32;
+    /** Most rows of one launch otherwise; far more than it takes to be bound by the tensor cores. */
+    public static final int MOST_ROWS = 8192;
+
+    private static final int BATCH_INVARIANT_N_TILE = 128;
+
+    private final DeviceFacts device;
+    private final WeightShape weights;
+    private final PlanOptions options;
+    private final CostModel model;
+    private final int rowsPerLaunch;
+
+    /**
+     * @throws IllegalArgumentException if the options ask for something that does not exist or does not fit on the device
+     */
+    public Planner(DeviceFacts device, WeightShape weights, PlanOptions options) {
+        this.device = device;
+        this.weights = weights;
+        this.options = options;
+        model = new CostModel(device, weights);
+        if (!device.isSupported()) {
+            throw new IllegalArgumentException("device " + device + ": the kernels need compute capability "
+                    + DeviceFacts.OLDEST_MAJOR + ".0 or newer");
+        }
+        options.tile().ifPresent(this::checkOverride);
+        rowsPerLaunch = options.batchInvariant() ? BATCH_INVARIANT_ROWS : rowsWithinIntRange();
+    }
+
+    /** Most rows of one launch: a multiple of 8. A larger m goes in several launches. */
+    public int rowsPerLaunch() {
+        return rowsPerLaunch;
+    }
+
+    /**
+     * The plan for {@code m} rows. It is the same for every m with the same {@code ceil(m / 8)}.
+     *
+     * @throws IllegalArgumentException if m is not in 1..rowsPerLaunch
+     */
+    public GemmPlan plan(int m) {
+        if (m < 1 || m > rowsPerLaunch) {
+            throw new IllegalArgumentException("m " + m + ": one launch takes 1.." + rowsPerLaunch + " rows");
+        }
+        int rows = (m + 7) / 8 * 8;
+        List<GemmPlan> plans = tiles(rows).stream()
+                .flatMap(tile -> stripes(rows, tile).stream().map(stripes -> planWith(rows, tile, stripes)).flatMap(Optional::stream))
+                .sorted(Comparator.comparingDouble(plan -> plan.prediction().seconds()))
+                .toList();
+        if (plans.isEmpty()) {
+            throw new IllegalArgumentException("no kernel for " + weights + " fits " + device + " with " + options);
+        }
+        return withReason(plans);
+    }
+
+    /** The tile shapes to choose from. */
+    private List<TileShape> tiles(int rows) {
+        if (options.batchInvariant()) {
+            return TileShape.INSTANCES.stream()
+                    .filter(tile -> tile.nTile() == BATCH_INVARIANT_N_TILE && tile.batchTile() >= rows)
+                    .min(Comparator.comparingInt(TileShape::batchTile)).stream().toList();
+        }
+        return options.tile().map(List::of).orElse(TileShape.INSTANCES);
+    }
+
+    /**
+     * The ways to cut the work that are worth a prediction. Evenly over all SMs; and the same rounded up to whole stages, which leaves
+     * some SMs less work but no stage half empty.
+     */
+    private List<Stripes> stripes(int rows, TileShape tile) {
+        int mTiles = ceilDiv(rows, tile.batchTile());
+        int nTiles = ceilDiv(weights.strips(), tile.warpsN());
+        long units = Stripes.unitsOf(mTiles, nTiles, weights.kBlocks());
+        if (units > Integer.MAX_VALUE / 2) {
+            return List.of();
+        }
+        int grid = options.grid() > 0 ? options.grid() : device.multiprocessors();
+        int even = ceilDiv((int) units, grid);
+        int whole = ceilDiv(even, tile.kBlocksPerStage()) * tile.kBlocksPerStage();
+        Stripes evenly = new Stripes(mTiles, nTiles, weights.kBlocks(), even);
+        Stripes wholeStages = new Stripes(mTiles, nTiles, weights.kBlocks(), whole);
+        if (options.grid() > 0) {
+            return List.of(evenly);
+        }
+        // A row's bits depend on where the stripes are cut, so batch invariance must not let the prediction for m decide.
+        return options.batchInvariant() || even == whole ? List.of(wholeStages) : List.of(wholeStages, evenly);
+    }
+
+    private Optional<GemmPlan> planWith(int rows, TileShape tile, Stripes stripes) {
+        int fitting = tile.stagesFitting(weights, device.sharedMemoryPerBlockOptin());
+        int stages = options.stages() > 0 ? options.stages() : fitting;
+        if (stages > fitting || stages < TileShape.MIN_STAGES) {
+            return Optional.empty();
+        }
+        return Optional.of(new GemmPlan(tile.kernelName(weights), rows, weights, tile, stripes, stages,
+                tile.sharedBytes(weights, stages), model.predict(rows, tile, stripes, stages), ""));
+    }
+
+    /** The first plan, with what spoke for it. */
+    private GemmPlan withReason(List<GemmPlan> plans) {
+        GemmPlan best = plans.get(0);
+        String reason;
+        if (options.batchInvariant()) {
+            reason = "batch-invariant: n tile and stripes do not depend on m";
+        } else if (options.tile().isPresent()) {
+            reason = "tile " + best.tile() + " as asked";
+        } else {
+            reason = "fastest prediction of " + plans.size() + plans.stream()
+                    .filter(plan -> !plan.tile().equals(best.tile())).findFirst()
+                    .map(next -> String.format("; next tile %s at %.2f us, %s-bound", next.tile(), 1e6 * next.prediction().seconds(),
+                            next.prediction().bound()))
+                    .orElse("");
+        }
+        if (options.grid() > 0) {
+            reason += "; work cut for " + options.grid() + " blocks as asked";
+        }
+        return new GemmPlan(best.kernel(), best.rows(), best.weights(), best.tile(), best.stripes(), best.stages(), best.sharedBytes(),
+                best.prediction(), reason);
+    }
+
+    private void checkOverride(TileShape tile) {
+        if (!TileShape.INSTANCES.contains(tile)) {
+            throw new IllegalArgumentException("tile " + tile + ": there are kernels for " + TileShape.INSTANCES);
+        }
+        int fitting = tile.stagesFitting(weights, device.sharedMemoryPerBlockOptin());
+        int asked = Math.max(options.stages(), TileShape.MIN_STAGES);
+        if (fitting < asked) {
+            throw new IllegalArgumentException("tile " + tile + " with " + asked + " stages needs " + tile.sharedBytes(weights, asked)
+                    + " bytes of shared memory: " + device.name() + " has " + device.sharedMemoryPerBlockOptin());
+        }
+    }
+
+    /** The most rows, in whole tiles of 64, whose units the device can count; at most {@link #MOST_ROWS}. */
+    private int rowsWithinIntRange() {
+        int batchTile = options.tile().map(TileShape::batchTile).orElse(64);
+        long unitsOfRowTile = Stripes.unitsOf(1, weights.strips(), weights.kBlocks());
+        long rowTiles = Math.min(MOST_ROWS / batchTile, Integer.MAX_VALUE / 2 / unitsOfRowTile);
+        if (rowTiles < 1) {
+            throw new IllegalArgumentException("weights " + weights + ": " + unitsOfRowTile + " units of 64 k; one row of tiles may have"
+                    + " at most " + Integer.MAX_VALUE / 2);
+        }
+        return (int) rowTiles * batchTile;
+    }
+
+    private static int ceilDiv(int a, int b) {
+        return (int) (((long) a + b - 1) / b);
+    }
+}

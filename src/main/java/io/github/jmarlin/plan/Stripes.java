@@ -1,0 +1,139 @@
+package io.github.jmarlin.plan;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Which thread block computes what: all output tiles laid end to end along k and cut into equal stripes, one per block.
+ * The same arithmetic as {@code stripe.cuh} on the device; a test compares the two.
+ *
+ * <p>The unit of work is 64 k of one tile. Unit {@code tile * kBlocks + kBlock}, tile {@code nTile * mTiles + mTile}, so the row
+ * tiles that read the same weights run side by side. Block {@code b} owns units {@code [b * unitsPerBlock, (b + 1) * unitsPerBlock)}.
+ *
+ * <pre>
+ * Three tiles of 4 blocks of k, 5 units per block:
+ *
+ *   tile           0          1          2
+ *   k block     0 1 2 3    0 1 2 3    0 1 2 3
+ *   thread bl.  0 0 0 0    0 1 1 1    1 1 2 2
+ *                          :          :
+ *                          slot 1 of 0, slot 0 of 1    slot 1 of 1, slot 0 of 2
+ * </pre>
+ *
+ * <p>A block that computes a whole tile writes it out. Otherwise it leaves a partial tile in one of its two workspace slots: slot
+ * {@code 2b} for the portion that begins inside a tile (only its first one can), {@code 2b + 1} for the portion that begins a tile and
+ * does not finish it (only its last one can). Whoever arrives last at a tile adds the slots in block order.
+ *
+ * @param mTiles tiles along the rows of the activations
+ * @param nTiles tiles along n
+ * @param kBlocks blocks of 64 k
+ * @param unitsPerBlock units of one thread block; the last one may have fewer
+ */
+public record Stripes(int mTiles, int nTiles, int kBlocks, int unitsPerBlock) {
+
+    /** {@link Portion#slot()} of a whole tile: it needs none. */
+    public static final int NO_SLOT = -1;
+
+    /**
+     * What a block does in one tile: blocks {@code [firstKBlock, endKBlock)} of its k.
+     *
+     * @param tile the tile
+     * @param firstKBlock first block of 64 k
+     * @param endKBlock one past the last block of 64 k
+     * @param slot workspace slot of the partial tile, or {@link #NO_SLOT}
+     */
+    public record Portion(int tile, int firstKBlock, int endKBlock, int slot) {}
+
+    public Stripes {
+        if (mTiles < 1 || nTiles < 1 || kBlocks < 1 || unitsPerBlock < 1) {
+            throw new IllegalArgumentException("stripes of " + mTiles + " x " + nTiles + " tiles, " + kBlocks + " blocks of k, "
+                    + unitsPerBlock + " units per block: all must be positive");
+        }
+        // The device counts in 32 bits, up to the end of the last block's range.
+        if (unitsOf(mTiles, nTiles, kBlocks) + unitsPerBlock > Integer.MAX_VALUE) {
+            throw new IllegalArgumentException("stripes of " + mTiles + " x " + nTiles + " tiles, " + kBlocks + " blocks of k and "
+                    + unitsPerBlock + " units per block: total units plus one block must stay below 2^31");
+        }
+    }
+
+    /** Units of a product; saturates instead of overflowing. */
+    static long unitsOf(long mTiles, long nTiles, long kBlocks) {
+        long tiles = mTiles * nTiles;
+        return tiles > Long.MAX_VALUE / 2 / kBlocks ? Long.MAX_VALUE / 2 : tiles * kBlocks;
+    }
+
+    public int tiles() {
+        return mTiles * nTiles;
+    }
+
+    public int totalUnits() {
+        return tiles() * kBlocks;
+    }
+
+    /** Thread blocks of the launch: each owns at least one unit. */
+    public int grid() {
+        return (totalUnits() + unitsPerBlock - 1) / unitsPerBlock;
+    }
+
+    /** First block that works on a tile. */
+    public int firstBlock(int tile) {
+        return tile * kBlocks / unitsPerBlock;
+    }
+
+    /** Last block that works on a tile. */
+    public int lastBlock(int tile) {
+        return ((tile + 1) * kBlocks - 1) / unitsPerBlock;
+    }
+
+    /** Blocks that work on a tile: what its counter reaches. */
+    public int arrivals(int tile) {
+        return lastBlock(tile) - firstBlock(tile) + 1;
+    }
+
+    /** Workspace slot in which {@code block} leaves its part of a tile that several blocks share. */
+    public int slot(int block, int tile) {
+        return 2 * block + (block == firstBlock(tile) ? 1 : 0);
+    }
+
+    /** What one block does, in order. */
+    public List<Portion> portions(int block) {
+        int unit = block * unitsPerBlock;
+        int end = Math.min(unit + unitsPerBlock, totalUnits());
+        List<Portion> portions = new ArrayList<>();
+        while (unit < end) {
+            int tile = unit / kBlocks;
+            int first = unit - tile * kBlocks;
+            int stop = Math.min(kBlocks, first + end - unit);
+            boolean whole = first == 0 && stop == kBlocks;
+            portions.add(new Portion(tile, first, stop, whole ? NO_SLOT : 2 * block + (first == 0 ? 1 : 0)));
+            unit += stop - first;
+        }
+        return portions;
+    }
+
+    /**
+     * The most blocks that can share one tile: 1 if no tile is shared. Tiles begin at multiples of {@code gcd(kBlocks, unitsPerBlock)}
+     * inside a stripe, and the one that begins last in its stripe meets the most blocks; exact if there are tiles enough to meet it.
+     */
+    public int mostArrivals() {
+        int latestBegin = unitsPerBlock - gcd(kBlocks, unitsPerBlock);
+        return Math.min(grid(), (int) (((long) latestBegin + kBlocks - 1) / unitsPerBlock) + 1);
+    }
+
+    private static int gcd(int a, int b) {
+        return b == 0 ? a : gcd(b, a % b);
+    }
+
+    /** One line per tile: which block computes which blocks of its k. For small partitions. */
+    public String drawing() {
+        StringBuilder text = new StringBuilder();
+        for (int tile = 0; tile < tiles(); tile++) {
+            text.append(String.format("tile %3d (n %d, m %d):", tile, tile / mTiles, tile % mTiles));
+            for (int kBlock = 0; kBlock < kBlocks; kBlock++) {
+                text.append(String.format(" %3d", (tile * kBlocks + kBlock) / unitsPerBlock));
+            }
+            text.append('\n');
+        }
+        return text.toString();
+    }
+}

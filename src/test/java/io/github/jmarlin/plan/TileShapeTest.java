@@ -1,0 +1,68 @@
+package io.github.jmarlin.plan;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.jmarlin.DataType;
+import org.junit.jupiter.api.Test;
+
+class TileShapeTest {
+
+    private static final WeightShape GROUPS_OF_128 = new WeightShape(4096, 14336, 128, DataType.FP16, false);
+
+    @Test
+    void everyStageHoldsOneBlockOfCodesPerWarp() {
+        for (TileShape tile : TileShape.INSTANCES) {
+            assertEquals(TileShape.WARPS, tile.warpsN() * tile.warpsK(), tile.toString());
+            assertEquals(TileShape.WARPS, tile.kBlocksPerStage() * tile.nTile() / TileShape.STRIP, tile.toString());
+        }
+    }
+
+    @Test
+    void stageBytesByHand() {
+        // 8 x 2048 codes + 8 x 128 scales + 4 blocks of k x 16 rows x 128 bytes
+        assertEquals(16384 + 1024 + 8192, new TileShape(16, 128).stageBytes(GROUPS_OF_128));
+        // zero points as many as scales
+        assertEquals(16384 + 2048 + 8192, new TileShape(16, 128).stageBytes(new WeightShape(4096, 4096, 64, DataType.BF16, true)));
+        // groups of 32: two rows per block
+        assertEquals(16384 + 4096 + 8192, new TileShape(16, 128).stageBytes(new WeightShape(4096, 4096, 32, DataType.FP16, true)));
+        // a column of at most 32 is one group, whatever was asked
+        assertEquals(16384 + 1024 + 8192, new TileShape(16, 128).stageBytes(new WeightShape(32, 4096, 32, DataType.FP16, false)));
+    }
+
+    @Test
+    void sharedBytesByHand() {
+        // 3 stages and 4 of 8 warps handing over 2 KB each would be nTile 256; nTile 64 has 7 of 8
+        assertEquals(3 * (16384 + 1024 + 8 * 8 * 128) + 7 * 2048, new TileShape(8, 64).sharedBytes(GROUPS_OF_128, 3));
+        assertEquals(3 * (16384 + 1024 + 2 * 64 * 128) + 4 * 2048, new TileShape(64, 256).sharedBytes(GROUPS_OF_128, 3));
+    }
+
+    @Test
+    void stagesFittingIsTheLargestThatFits() {
+        for (TileShape tile : TileShape.INSTANCES) {
+            for (int limit = 0; limit <= 240_000; limit += 1000) {
+                int stages = tile.stagesFitting(GROUPS_OF_128, limit);
+                assertTrue(stages == 0 || tile.sharedBytes(GROUPS_OF_128, stages) <= limit, tile + " in " + limit);
+                assertTrue(stages == TileShape.MAX_STAGES || tile.sharedBytes(GROUPS_OF_128, stages + 1) > limit, tile + " in " + limit);
+            }
+        }
+    }
+
+    @Test
+    void kernelNamesFollowTheImage() {
+        assertEquals("striped_f16_sym_g64_m8_n64", new TileShape(8, 64).kernelName(GROUPS_OF_128));
+        assertEquals("striped_bf16_zp_g32_m64_n256",
+                new TileShape(64, 256).kernelName(new WeightShape(4096, 4096, 32, DataType.BF16, true)));
+        assertEquals("striped_f16_sym_g64_m8_n128", new TileShape(8, 128).kernelName(new WeightShape(4096, 64, -1, DataType.FP16, false)));
+    }
+
+    @Test
+    void refusesShapesThatCannotBe() {
+        for (int[] bad : new int[][] {{0, 64}, {7, 64}, {72, 64}, {12, 128}, {-8, 64}, {8, 32}, {8, 0}, {8, 192}, {8, 512}}) {
+            IllegalArgumentException refusal = assertThrows(IllegalArgumentException.class, () -> new TileShape(bad[0], bad[1]));
+            assertTrue(refusal.getMessage().contains("tile " + bad[0]) || refusal.getMessage().contains("tile " + bad[1]),
+                    refusal.getMessage());
+        }
+    }
+}
