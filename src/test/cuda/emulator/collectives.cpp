@@ -1,0 +1,112 @@
+#include "collectives.hpp"
+
+#include <cstring>
+
+#include "counters.hpp"
+#include "half.hpp"
+#include "memory.hpp"
+#include "races.hpp"
+
+namespace jmarlin::emulator {
+
+namespace {
+
+void perform_warp_sync(Warp& warp) {
+    if (machine.options.races) synchronise_warp(warp);
+}
+
+void perform_block_sync(Warp& warp) { enter_block_barrier(warp); }
+
+void perform_shuffle(Warp& warp) {
+    for (u32 lane = 0; lane < kWarpSize; ++lane) {
+        const Post& post = warp.lanes[lane].post;
+        *static_cast<u32*>(post.result) = warp.lanes[post.other % kWarpSize].post.value;
+    }
+}
+
+/**
+ * Lane 8i + r named row r of matrix i; lane l receives word l % 4 of row l / 4 of every matrix. To the race detector
+ * the reader of a word is the lane that receives it, whoever named the row.
+ */
+void perform_ldmatrix(Warp& warp) {
+    u32 matrices = warp.lanes[0].post.other;
+    const u8* row[kWarpSize];
+    for (u32 lane = 0; lane < 8 * matrices; ++lane)
+        row[lane] = shared_bytes(warp.lanes[lane], warp.lanes[lane].post.value, {"ldmatrix", 16, false, warp.site});
+    for (u32 lane = 0; lane < kWarpSize; ++lane) {
+        Thread& thread = warp.lanes[lane];
+        u32* result = static_cast<u32*>(thread.post.result);
+        for (u32 i = 0; i < matrices; ++i) {
+            u32 source = 8 * i + lane / 4;
+            std::memcpy(&result[i], row[source] + 4 * (lane % 4), 4);
+            if (machine.options.races)
+                race_shared_read(thread, warp.lanes[source].post.value - kSharedBase + 4 * (lane % 4), 4, warp.site);
+        }
+    }
+}
+
+/**
+ * D += A * B for the m16n8k16 fragments. With r = l / 4 and t = l % 4, lane l holds
+ *   a0: A[r][2t, 2t+1]      a1: A[r+8][2t, 2t+1]      a2: A[r][2t+8, 2t+9]      a3: A[r+8][2t+8, 2t+9]
+ *   b0: B[2t, 2t+1][r]      b1: B[2t+8, 2t+9][r]
+ *   d0, d1: D[r][2t, 2t+1]  d2, d3: D[r+8][2t, 2t+1]
+ * Products are exact in fp32; they are added in the order of k.
+ */
+template <float (*kToFloat)(u32)>
+void perform_mma(Warp& warp) {
+    float a[16][16], b[16][8], d[16][8];
+    for (u32 lane = 0; lane < kWarpSize; ++lane) {
+        const Post& post = warp.lanes[lane].post;
+        const u32* fragment = static_cast<const u32*>(post.a);
+        const float* sum = static_cast<const float*>(post.result);
+        u32 r = lane / 4, t = lane % 4;
+        for (u32 i = 0; i < 4; ++i) {
+            float* at = &a[r + 8 * (i % 2)][2 * t + 8 * (i / 2)];
+            at[0] = kToFloat(fragment[i] & 0xffff);
+            at[1] = kToFloat(fragment[i] >> 16);
+            d[r + 8 * (i / 2)][2 * t + i % 2] = sum[i];
+        }
+        b[2 * t][r] = kToFloat(post.value & 0xffff);
+        b[2 * t + 1][r] = kToFloat(post.value >> 16);
+        b[2 * t + 8][r] = kToFloat(post.other & 0xffff);
+        b[2 * t + 9][r] = kToFloat(post.other >> 16);
+    }
+    for (u32 row = 0; row < 16; ++row)
+        for (u32 k = 0; k < 16; ++k)
+            for (u32 column = 0; column < 8; ++column) d[row][column] += a[row][k] * b[k][column];
+    for (u32 lane = 0; lane < kWarpSize; ++lane) {
+        float* sum = static_cast<float*>(warp.lanes[lane].post.result);
+        u32 r = lane / 4, t = lane % 4;
+        for (u32 i = 0; i < 4; ++i) sum[i] = d[r + 8 * (i / 2)][2 * t + i % 2];
+    }
+}
+
+}  // namespace
+
+void collective_block_sync(Site site) { arrive(Collective::kBlockSync, site, perform_block_sync); }
+
+void collective_warp_sync(Site site) { arrive(Collective::kWarpSync, site, perform_warp_sync); }
+
+u32 collective_shuffle(u32 value, u32 source_lane, Site site) {
+    u32 result;
+    current->post = {&result, nullptr, value, source_lane};
+    arrive(Collective::kShuffle, site, perform_shuffle);
+    return result;
+}
+
+void collective_ldmatrix(u32* result, u32 matrices, u32 row_address, Site site) {
+    current->post = {result, nullptr, row_address, matrices};
+    arrive(Collective::kLdmatrix, site, perform_ldmatrix);
+}
+
+void collective_mma_half(float* d, const u32* a, u32 b0, u32 b1, Site site) {
+    current->post = {d, a, b0, b1};
+    arrive(Collective::kMma, site, perform_mma<half_to_float>);
+}
+
+void collective_mma_bfloat16(float* d, const u32* a, u32 b0, u32 b1, Site site) {
+    current->post = {d, a, b0, b1};
+    arrive(Collective::kMma, site, perform_mma<bfloat16_to_float>);
+}
+
+}  // namespace jmarlin::emulator

@@ -1,0 +1,188 @@
+// The emulator's twin of src/main/cuda/ptx.cuh: the same functions, run on a CPU with every access checked.
+// It is included first (-include), and its guard then keeps the real one out.
+#ifndef JMARLIN_PTX_CUH
+#define JMARLIN_PTX_CUH
+
+#include <cstring>
+
+#include "async.hpp"
+#include "collectives.hpp"
+#include "half.hpp"
+#include "machine.hpp"
+#include "memory.hpp"
+
+#define __device__
+#define __global__
+#define __host__
+#define __forceinline__ inline __attribute__((always_inline))
+#define __noinline__ __attribute__((noinline))
+#define __launch_bounds__(...)
+#define __grid_constant__
+
+#define JMARLIN_DEVICE inline __attribute__((always_inline))
+
+namespace jmarlin {
+
+struct Half;
+struct Bfloat16;
+
+struct alignas(16) Vec16 { u32 x, y, z, w; };
+struct alignas(8) Vec8 { u32 x, y; };
+struct alignas(16) F32x4 { float x, y, z, w; };
+
+namespace emulator {
+
+template <class V>
+JMARLIN_DEVICE V load_shared(u32 address, const char* operation, Site site) {
+    V v;
+    std::memcpy(&v, shared_access(address, {operation, sizeof(V), false, site}), sizeof(V));
+    return v;
+}
+
+template <class V>
+JMARLIN_DEVICE void store_shared(u32 address, const V& v, const char* operation, Site site) {
+    std::memcpy(shared_access(address, {operation, sizeof(V), true, site}), &v, sizeof(V));
+}
+
+template <class V>
+JMARLIN_DEVICE V load_read_only(u64 address, const char* operation, Site site) {
+    V v;
+    std::memcpy(&v, global_read_only_access(address, {operation, sizeof(V), false, site}), sizeof(V));
+    return v;
+}
+
+template <class V>
+JMARLIN_DEVICE V load_global(u64 address, const char* operation, Site site) {
+    V v;
+    std::memcpy(&v, global_access(address, {operation, sizeof(V), false, site}), sizeof(V));
+    return v;
+}
+
+template <class V>
+JMARLIN_DEVICE void store_global(u64 address, const V& v, const char* operation, Site site) {
+    std::memcpy(global_access(address, {operation, sizeof(V), true, site}), &v, sizeof(V));
+}
+
+template <class T> constexpr bool kIsHalf = false;
+template <> constexpr bool kIsHalf<Half> = true;
+
+}  // namespace emulator
+
+// ---- Threads ----
+
+JMARLIN_DEVICE u32 thread_index() { return emulator::current->index; }
+JMARLIN_DEVICE u32 lane_index() { return emulator::current->lane; }
+JMARLIN_DEVICE u32 warp_index() { return emulator::current->warp->index; }
+JMARLIN_DEVICE u32 block_index() { return emulator::current->block->index; }
+JMARLIN_DEVICE u32 grid_size() { return emulator::machine.grid; }
+JMARLIN_DEVICE void block_sync(JMARLIN_SITE) { emulator::collective_block_sync(site); }
+JMARLIN_DEVICE void warp_sync(JMARLIN_SITE) { emulator::collective_warp_sync(site); }
+
+// A fence alone orders nothing that the race detector looks at: the atomic that follows it does.
+JMARLIN_DEVICE void fence_device() {}
+
+JMARLIN_DEVICE u32 atomic_add_acq_rel(u64 address, u32 value, JMARLIN_SITE) { return emulator::atomic_add(address, value, site); }
+JMARLIN_DEVICE u32 shuffle(u32 value, u32 source_lane, JMARLIN_SITE) { return emulator::collective_shuffle(value, source_lane, site); }
+
+// ---- Shared memory ----
+
+JMARLIN_DEVICE u32 dynamic_shared() { return emulator::kSharedBase; }
+JMARLIN_DEVICE u32 ld_shared_4(u32 address, JMARLIN_SITE) { return emulator::load_shared<u32>(address, "ld_shared_4", site); }
+JMARLIN_DEVICE Vec8 ld_shared_8(u32 address, JMARLIN_SITE) { return emulator::load_shared<Vec8>(address, "ld_shared_8", site); }
+JMARLIN_DEVICE Vec16 ld_shared_16(u32 address, JMARLIN_SITE) { return emulator::load_shared<Vec16>(address, "ld_shared_16", site); }
+JMARLIN_DEVICE F32x4 ld_shared_f32x4(u32 address, JMARLIN_SITE) {
+    return emulator::load_shared<F32x4>(address, "ld_shared_f32x4", site);
+}
+JMARLIN_DEVICE void st_shared_4(u32 address, u32 v, JMARLIN_SITE) { emulator::store_shared(address, v, "st_shared_4", site); }
+JMARLIN_DEVICE void st_shared_8(u32 address, const Vec8& v, JMARLIN_SITE) { emulator::store_shared(address, v, "st_shared_8", site); }
+JMARLIN_DEVICE void st_shared_16(u32 address, const Vec16& v, JMARLIN_SITE) {
+    emulator::store_shared(address, v, "st_shared_16", site);
+}
+JMARLIN_DEVICE void st_shared_f32x4(u32 address, const F32x4& v, JMARLIN_SITE) {
+    emulator::store_shared(address, v, "st_shared_f32x4", site);
+}
+
+// ---- Global memory ----
+
+JMARLIN_DEVICE u32 ld_global_4(u64 address, JMARLIN_SITE) { return emulator::load_read_only<u32>(address, "ld_global_4", site); }
+JMARLIN_DEVICE Vec16 ld_global_16(u64 address, JMARLIN_SITE) {
+    return emulator::load_read_only<Vec16>(address, "ld_global_16", site);
+}
+JMARLIN_DEVICE F32x4 ld_global_f32x4(u64 address, JMARLIN_SITE) {
+    return emulator::load_read_only<F32x4>(address, "ld_global_f32x4", site);
+}
+JMARLIN_DEVICE F32x4 ld_global_cg_f32x4(u64 address, JMARLIN_SITE) {
+    return emulator::load_global<F32x4>(address, "ld_global_cg_f32x4", site);
+}
+JMARLIN_DEVICE void st_global_2(u64 address, u32 low_16_bits, JMARLIN_SITE) {
+    emulator::store_global(address, static_cast<u16>(low_16_bits), "st_global_2", site);
+}
+JMARLIN_DEVICE void st_global_4(u64 address, u32 v, JMARLIN_SITE) { emulator::store_global(address, v, "st_global_4", site); }
+JMARLIN_DEVICE void st_global_16(u64 address, const Vec16& v, JMARLIN_SITE) {
+    emulator::store_global(address, v, "st_global_16", site);
+}
+JMARLIN_DEVICE void st_global_f32x4(u64 address, const F32x4& v, JMARLIN_SITE) {
+    emulator::store_global(address, v, "st_global_f32x4", site);
+}
+JMARLIN_DEVICE void prefetch_l2(u64 address, JMARLIN_SITE) { emulator::find_allocation(address, 1, "prefetch_l2", site); }
+
+// ---- Asynchronous copies ----
+
+JMARLIN_DEVICE u64 policy_evict_first() { return emulator::kPolicyEvictFirst; }
+JMARLIN_DEVICE u64 policy_evict_normal() { return emulator::kPolicyEvictNormal; }
+JMARLIN_DEVICE void cp_async_16(u32 destination, u64 source, u64 policy, JMARLIN_SITE) {
+    emulator::check_policy(policy, site);
+    emulator::async_issue(destination, source, 16, site);
+}
+JMARLIN_DEVICE void cp_async_16_zfill(u32 destination, u64 source, u32 valid_bytes, JMARLIN_SITE) {
+    emulator::async_issue(destination, source, valid_bytes, site);
+}
+JMARLIN_DEVICE void cp_async_commit() { emulator::async_commit(); }
+template <int kPending>
+JMARLIN_DEVICE void cp_async_wait() { emulator::async_wait(kPending); }
+
+// ---- Tensor cores ----
+
+JMARLIN_DEVICE void ldmatrix_x2(u32 (&d)[2], u32 row_address, JMARLIN_SITE) { emulator::collective_ldmatrix(d, 2, row_address, site); }
+JMARLIN_DEVICE void ldmatrix_x4(u32 (&d)[4], u32 row_address, JMARLIN_SITE) { emulator::collective_ldmatrix(d, 4, row_address, site); }
+
+template <class T>
+JMARLIN_DEVICE void mma_m16n8k16(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1, JMARLIN_SITE) {
+    if constexpr (emulator::kIsHalf<T>) emulator::collective_mma_half(d, a, b0, b1, site);
+    else emulator::collective_mma_bfloat16(d, a, b0, b1, site);
+}
+
+// ---- Two 16-bit numbers in a register ----
+
+namespace emulator {
+
+template <class T>
+inline u32 fma_16(u32 x, u32 s, u32 z) { return kIsHalf<T> ? half_fma(x, s, z) : bfloat16_fma(x, s, z); }
+
+template <class T>
+inline u32 fma2(u32 x, u32 s, u32 z) { return fma_16<T>(x & 0xffff, s, z) | fma_16<T>(x >> 16, s, z) << 16; }
+
+template <class T>
+inline u32 mul_16(u32 x, u32 y) { return kIsHalf<T> ? half_mul(x, y) : bfloat16_mul(x, y); }
+
+}  // namespace emulator
+
+template <class T>
+JMARLIN_DEVICE u32 fma2_low(u32 x, u32 s, u32 z) { return emulator::fma2<T>(x, s & 0xffff, z & 0xffff); }
+template <class T>
+JMARLIN_DEVICE u32 fma2_high(u32 x, u32 s, u32 z) { return emulator::fma2<T>(x, s >> 16, z >> 16); }
+template <class T>
+JMARLIN_DEVICE u32 mul2(u32 x, u32 y) {
+    return emulator::mul_16<T>(x & 0xffff, y & 0xffff) | emulator::mul_16<T>(x >> 16, y >> 16) << 16;
+}
+
+// ---- Conversion ----
+
+template <class T>
+JMARLIN_DEVICE u32 round_to(float v) { return emulator::kIsHalf<T> ? emulator::float_to_half(v) : emulator::float_to_bfloat16(v); }
+template <class T>
+JMARLIN_DEVICE u32 pack2(float low, float high) { return round_to<T>(low) | round_to<T>(high) << 16; }
+
+}  // namespace jmarlin
+
+#endif  // JMARLIN_PTX_CUH
