@@ -27,6 +27,11 @@ struct alignas(16) Vec16 { u32 x, y, z, w; };
 struct alignas(8) Vec8 { u32 x, y; };
 struct alignas(16) F32x4 { float x, y, z, w; };
 
+// No instruction: hides how a value came about, so that the compiler holds it in a register and does not compute it
+// again at every use.
+template <class Integer>
+JMARLIN_DEVICE void keep(Integer& value) { asm volatile("" : "+r"(value)); }
+
 // ---- Threads (10, special registers; 9.7.13, barriers) ----
 
 JMARLIN_DEVICE u32 thread_index() { return threadIdx.x; }
@@ -48,6 +53,13 @@ JMARLIN_DEVICE void fence_device() { __threadfence(); }
 JMARLIN_DEVICE u32 atomic_add_acq_rel(u64 address, u32 value) {
     u32 old;
     asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], %2;" : "=r"(old) : "l"(address), "r"(value) : "memory");
+    return old;
+}
+
+// atom.acq_rel.gpu.inc: the same for counting arrivals 0 .. last; the last one returns the counter to 0.
+JMARLIN_DEVICE u32 atomic_inc_acq_rel(u64 address, u32 last) {
+    u32 old;
+    asm volatile("atom.acq_rel.gpu.global.inc.u32 %0, [%1], %2;" : "=r"(old) : "l"(address), "r"(last) : "memory");
     return old;
 }
 

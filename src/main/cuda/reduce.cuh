@@ -71,7 +71,8 @@ JMARLIN_DEVICE bool sum_across_blocks(Accumulators<kBatchTiles>& acc, const Gemm
     const u64 partials = args.partials + part * kPartBytes + lane * 16;
     const u64 counter = args.counters + 4 * (static_cast<u64>(tile) * kParts + part);
 
-    // Publish: the warp's stores, then lane 0's arrival, which releases them all.
+    // Publish: the warp's stores, then lane 0's arrival, which releases them all. The last arrival leaves the counter
+    // at zero, as the next launch expects it.
     const u64 mine = partials + contributors.slot(block_index()) * (kParts * kPartBytes);
 #pragma unroll
     for (int i = 0; i < kBatchTiles; ++i) {
@@ -79,11 +80,11 @@ JMARLIN_DEVICE bool sum_across_blocks(Accumulators<kBatchTiles>& acc, const Gemm
         for (int s = 0; s < 4; ++s) st_global_f32x4(mine + (i * 4 + s) * 512, get(acc.v[i][s]));
     }
     warp_sync();
+    const u32 last = static_cast<u32>(contributors.last - contributors.first);
     u32 earlier = 0;
-    if (lane == 0) earlier = atomic_add_acq_rel(counter, 1);
-    earlier = shuffle(earlier, 0);
-    if (earlier + 1 != contributors.count()) return false;
-    warp_sync();  // lane 0 has acquired for all lanes
+    if (lane == 0) earlier = atomic_inc_acq_rel(counter, last);
+    if (shuffle(earlier, 0) != last) return false;
+    warp_sync();  // what lane 0 acquired, all lanes may read
 
     // NOTES: the own part is read back too. Kept in registers until here it would cost the main loop up to 128 of them.
     clear(acc);
@@ -95,7 +96,6 @@ JMARLIN_DEVICE bool sum_across_blocks(Accumulators<kBatchTiles>& acc, const Gemm
             for (int s = 0; s < 4; ++s) add(acc.v[i][s], ld_global_cg_f32x4(theirs + (i * 4 + s) * 512));
         }
     }
-    if (lane == 0) st_global_4(counter, 0);  // as the next launch expects it
     return true;
 }
 

@@ -57,8 +57,6 @@ struct Contributors {
         : first(tile * args.k_blocks / args.units_per_block),
           last(((tile + 1) * args.k_blocks - 1) / args.units_per_block) {}
 
-    JMARLIN_DEVICE u32 count() const { return static_cast<u32>(last - first + 1); }
-
     // Only the first contributor opens the tile.
     JMARLIN_DEVICE u64 slot(s32 block) const { return 2 * static_cast<u64>(block) + (block == first ? 1 : 0); }
 };

@@ -25,6 +25,7 @@ class StageCopier {
         line_k_ = line / Shape::kLineRows * 64 + chunk * 8;
         activation_at_ = Shape::kActivationsAt + line / Shape::kLineRows * Shape::kActivationBytes +
                          row_ * Shape::kActivationRowBytes + swizzled_chunk(row_, chunk);
+        keep(activation_at_);
         if (!stripe_.finished()) open_portion();
     }
 
@@ -84,23 +85,25 @@ class StageCopier {
     // Rows that do not exist are not copied: what lies in their place reaches only results that are not stored. Beyond
     // the end of k there must be zeros: the weights there are 0, and 0 * NaN is not.
     JMARLIN_DEVICE void copy_activations(u32 slot) {
-        const bool whole = (k_block_ + Shape::kDepth) * 64 <= k_end_;
-        const s32 k_left = k_end_ - k_block_ * 64 - static_cast<s32>(line_k_);
+        if ((k_block_ + Shape::kDepth) * 64 <= k_end_) {
+            copy_chunks(slot, [](int) { return 16; });
+        } else {
+            const s32 k_left = k_end_ - k_block_ * 64 - static_cast<s32>(line_k_);
+            copy_chunks(slot, [=](int k) { return 2 * k < 2 * k_left ? smaller(2 * (k_left - k), 16) : 0; });
+        }
+    }
+
+    // `valid_bytes(k)` of a chunk, k beyond the thread's first, are copied.
+    template <class ValidBytes>
+    JMARLIN_DEVICE void copy_chunks(u32 slot, ValidBytes valid_bytes) {
 #pragma unroll
-        for (int rows = 0; rows < Shape::kRowPasses; ++rows) {
-            if (rows * Shape::kLineRows >= rows_left_) continue;
-            const u64 source = activations_ + rows * Shape::kLineRows * 2 * args_.lda;
+        for (int rows = 0; rows < Shape::kBatchRows; rows += Shape::kLineRows) {
+            if (rows >= rows_left_) break;
+            const u64 source = activations_ + rows * 2 * args_.lda;
+            const u32 destination = slot + activation_at_ + rows * Shape::kActivationRowBytes;
 #pragma unroll
-            for (int blocks = 0; blocks < Shape::kBlockPasses; ++blocks) {
-                const u32 destination = slot + activation_at_ + rows * Shape::kLineRows * Shape::kActivationRowBytes +
-                                        blocks * Shape::kLineBlocks * Shape::kActivationBytes;
-                const u64 chunk = source + blocks * Shape::kLineBlocks * 128;
-                if (whole) {
-                    cp_async_16_zfill(destination, chunk, 16);
-                } else {
-                    const s32 bytes = 2 * (k_left - blocks * Shape::kLineBlocks * 64);
-                    cp_async_16_zfill(destination, chunk, bytes <= 0 ? 0 : smaller(bytes, 16));
-                }
+            for (int block = 0; block < Shape::kDepth; block += Shape::kLineBlocks) {
+                cp_async_16_zfill(destination + block * Shape::kActivationBytes, source + block * 128, valid_bytes(block * 64));
             }
         }
     }

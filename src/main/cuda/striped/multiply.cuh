@@ -77,7 +77,10 @@ class BlockMultiplier {
         : codes_at_(warp_index() * Shape::kCodeBytes + lane_index() * 16),
           scales_at_(Shape::kScalesAt + warp_index() * Shape::kScaleBytes + lane_index() / 4 * 16),
           activations_at_(Shape::kActivationsAt + warp_index() / Shape::kStrips * Shape::kActivationBytes +
-                          Activations::lane_offset()) {}
+                          Activations::lane_offset()) {
+        keep(scales_at_);
+        keep(activations_at_);
+    }
 
     JMARLIN_DEVICE void load_codes(u32 slot) { codes_.load(slot + codes_at_); }
 

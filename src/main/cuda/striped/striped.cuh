@@ -38,7 +38,8 @@ JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
         const s32 strip = n_tile * Shape::kStrips + static_cast<s32>(warp_index() % Shape::kStrips);
         const s32 depth = static_cast<s32>(warp_index() / Shape::kStrips);
         const bool strip_exists = strip * 64 < args.n;
-        const s32 strip_end = strip_exists ? stripe.end() : 0;
+        s32 warp_end = strip_exists ? stripe.end() - depth : 0;  // of the stages that hold a block for this warp
+        keep(warp_end);
 
         Accumulators<Shape::kBatchTiles> acc;
         clear(acc);
@@ -49,7 +50,7 @@ JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
             multiplier.load_first_step(ring.oldest);
             copier.copy_next_stage(ring.vacant);
             cp_async_commit();
-            if (k_block + depth < strip_end) multiplier.multiply(acc, ring.oldest);
+            if (k_block < warp_end) multiplier.multiply(acc, ring.oldest);
             ring.turn();
         }
 
