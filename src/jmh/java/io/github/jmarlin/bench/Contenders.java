@@ -1,0 +1,34 @@
+package io.github.jmarlin.bench;
+
+/** The names of contenders in files, tables and charts. */
+public final class Contenders {
+    /** JMarlin on the GPU, with the plan it chooses itself; a forced tile is appended to the name. */
+    public static final String JMARLIN = "jmarlin";
+    /** cuBLAS with dense 16-bit weights of the activations' type, accumulating in fp32: what speedups are over on a GPU. */
+    public static final String CUBLAS = "cublas";
+    /** The packed weights expanded to dense ones by a kernel, then cuBLAS. */
+    public static final String DEQUANTIZE_CUBLAS = "dequantize+cublas";
+    /** A copy within the device's memory: the bandwidth ceiling. */
+    public static final String COPY = "copy";
+    /** A kernel that does nothing: the fixed cost inside every time of the same mode. */
+    public static final String EMPTY = "empty kernel";
+    /** What one launch costs the calling thread. */
+    public static final String HOST_LAUNCH = "launch on the host";
+    /** JMarlin's CPU path. */
+    public static final String CPU = "jmarlin cpu";
+    /** A dense fp32 product in plain Java on all processors: what speedups are over on the CPU. */
+    public static final String DENSE_JAVA = "dense java fp32";
+
+    private Contenders() {
+    }
+
+    /** Whom the others of a mode are compared with. */
+    public static String baseline(TimingMode mode) {
+        return mode == TimingMode.HOST ? DENSE_JAVA : CUBLAS;
+    }
+
+    /** Whether it is JMarlin, on whatever device and with whatever plan. */
+    public static boolean isJMarlin(String contender) {
+        return contender.startsWith(JMARLIN);
+    }
+}

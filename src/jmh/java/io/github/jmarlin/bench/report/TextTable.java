@@ -1,0 +1,83 @@
+package io.github.jmarlin.bench.report;
+
+import io.github.jmarlin.bench.Figures;
+import io.github.jmarlin.bench.Measurement;
+import io.github.jmarlin.bench.Quantiles;
+import io.github.jmarlin.bench.Results;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.StringJoiner;
+
+/** The results as a table of text, a line per measurement. */
+public final class TextTable {
+    private static final List<String> HEADER = List.of("what", "m", "type", "mode", "contender", "us", "p10..p90", "GB/s", "copy",
+            "TFLOP/s", "peak", "speedup", "ideal", "error");
+    /** Columns of words; the others are numbers and stand on the right. */
+    private static final List<String> WORDS = List.of("what", "type", "mode", "contender");
+
+    private TextTable() {
+    }
+
+    /** The names of the columns. */
+    static List<String> header() {
+        return HEADER;
+    }
+
+    /** Whether a column holds words. */
+    static boolean isWords(int column) {
+        return WORDS.contains(HEADER.get(column));
+    }
+
+    /** A measurement as its cells. */
+    static List<String> row(Results results, Measurement m) {
+        Figures f = results.figures(m);
+        Quantiles t = m.micros();
+        String wrong = m.status() == Measurement.Status.WRONG ? " WRONG" : "";
+        return List.of(Format.subject(m.subject()), m.subject().m() == 0 ? Format.NOTHING : String.valueOf(m.subject().m()),
+                Format.type(m.subject().type()), m.mode().key(), Format.contender(m),
+                t == null ? m.status().name().toLowerCase() : Format.number(t.median()),
+                t == null ? Format.NOTHING : Format.number(t.p10()) + ".." + Format.number(t.p90()),
+                Format.number(f.gigabytesPerSecond()), Format.percent(f.percentOfCopy()),
+                Format.number(f.teraflops()), Format.percent(f.percentOfPeak()),
+                Format.times(f.speedup()), Format.times(f.idealSpeedup()), Format.error(m.error()) + wrong);
+    }
+
+    /** The whole table, with what it must be read with above and what was left out below. */
+    public static String of(Results results) {
+        List<List<String>> rows = new ArrayList<>(List.of(HEADER));
+        StringJoiner notes = new StringJoiner("\n", "", "\n").setEmptyValue("");
+        for (Measurement m : results.measurements()) {
+            rows.add(row(results, m));
+            if (m.note() != null) {
+                notes.add(Format.subject(m.subject()) + ", m " + m.subject().m() + ", " + Format.contender(m) + ": " + m.note());
+            }
+        }
+        return caption(results) + "\n" + align(rows) + notes;
+    }
+
+    /** One sentence on the device, and a warning if its times mean nothing. */
+    static String caption(Results results) {
+        String device = results.run().device() + ", commit " + results.run().commit();
+        return results.run().emulated()
+                ? device + ": AN EMULATED DEVICE. Its times mean nothing, so no rate and no speedup is stated."
+                : device;
+    }
+
+    private static String align(List<List<String>> rows) {
+        int[] widths = new int[HEADER.size()];
+        for (List<String> row : rows) {
+            for (int column = 0; column < widths.length; column++) {
+                widths[column] = Math.max(widths[column], row.get(column).length());
+            }
+        }
+        StringBuilder table = new StringBuilder();
+        for (List<String> row : rows) {
+            StringJoiner line = new StringJoiner("  ");
+            for (int column = 0; column < widths.length; column++) {
+                line.add(String.format("%" + (isWords(column) ? "-" : "") + widths[column] + "s", row.get(column)));
+            }
+            table.append(line.toString().stripTrailing()).append('\n');
+        }
+        return table.toString();
+    }
+}
