@@ -56,6 +56,7 @@ u8* global_read_only_access(u64 address, const Access& access);
 
 /** atom.acq_rel.gpu.add.u32: returns the old value. */
 u32 atomic_add(u64 address, u32 value, Site site);
+u32 atomic_inc(u64 address, u32 last, Site site);
 
 /** The allocation that holds all these bytes; ends the launch if there is none. */
 Allocation& find_allocation(u64 address, u32 bytes, const char* operation, Site site);

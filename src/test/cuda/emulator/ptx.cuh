@@ -68,6 +68,9 @@ template <> constexpr bool kIsHalf<Half> = true;
 
 }  // namespace emulator
 
+template <class Integer>
+JMARLIN_DEVICE void keep(Integer&) {}
+
 // ---- Threads ----
 
 JMARLIN_DEVICE u32 thread_index() { return emulator::current->index; }
@@ -82,6 +85,7 @@ JMARLIN_DEVICE void warp_sync(JMARLIN_SITE) { emulator::collective_warp_sync(sit
 JMARLIN_DEVICE void fence_device() {}
 
 JMARLIN_DEVICE u32 atomic_add_acq_rel(u64 address, u32 value, JMARLIN_SITE) { return emulator::atomic_add(address, value, site); }
+JMARLIN_DEVICE u32 atomic_inc_acq_rel(u64 address, u32 last, JMARLIN_SITE) { return emulator::atomic_inc(address, last, site); }
 JMARLIN_DEVICE u32 shuffle(u32 value, u32 source_lane, JMARLIN_SITE) { return emulator::collective_shuffle(value, source_lane, site); }
 
 // ---- Shared memory ----
