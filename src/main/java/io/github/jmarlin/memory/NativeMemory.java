@@ -156,6 +156,12 @@ public final class NativeMemory implements AutoCloseable {
         return segment.slice(inSegment(offset), length).order(ByteOrder.LITTLE_ENDIAN);
     }
 
+    /** How many of the {@code length} bytes from {@code offset} on lie in one segment: as many as {@link #slice} gives at once. */
+    public int contiguous(long offset, long length) {
+        checkRange(offset, length);
+        return partLength(offset, (int) Math.min(length, Integer.MAX_VALUE));
+    }
+
     /** The byte at {@code offset}. */
     public byte getByte(long offset) {
         return segment(offset, Byte.BYTES).get(inSegment(offset));

@@ -1,0 +1,84 @@
+package io.github.jmarlin.cuda;
+
+import io.github.jmarlin.CudaCallException;
+import jcuda.CudaException;
+import jcuda.driver.CUresult;
+
+/** Calls of the driver whose results are never ignored. */
+final class Cuda {
+
+    /** A call that returns a CUresult. */
+    interface Call {
+        int run();
+    }
+
+    private Cuda() {
+    }
+
+    /** @throws CudaCallException unless the call returns CUDA_SUCCESS */
+    static void call(String name, Call call) {
+        int code = code(call);
+        if (code != CUresult.CUDA_SUCCESS) {
+            throw failure(name, code, "");
+        }
+    }
+
+    /** The result of a call, also where the application has told JCuda to throw instead of returning it. */
+    static int code(Call call) {
+        try {
+            return call.run();
+        } catch (CudaException e) {
+            return code(e);
+        }
+    }
+
+    /** JCuda's exceptions carry the name of the result, not its number. */
+    static int code(CudaException exception) {
+        for (int code = 1; code < CUresult.CUDA_ERROR_UNKNOWN; code++) {
+            if (CUresult.stringFor(code).equals(exception.getMessage())) {
+                return code;
+            }
+        }
+        return CUresult.CUDA_ERROR_UNKNOWN;
+    }
+
+    /** Closes what a failed construction leaves behind; a failure of that is added to the first one. */
+    static void closeAfter(Throwable failure, AutoCloseable... resources) {
+        for (AutoCloseable resource : resources) {
+            try {
+                if (resource != null) {
+                    resource.close();
+                }
+            } catch (Exception e) {
+                failure.addSuppressed(e);
+            }
+        }
+    }
+
+    /** Closes all of them even if some fail, then throws the first failure. Null entries are skipped. */
+    static void closeAll(AutoCloseable... resources) {
+        CudaCallException first = null;
+        for (AutoCloseable resource : resources) {
+            try {
+                if (resource != null) {
+                    resource.close();
+                }
+            } catch (CudaCallException e) {
+                if (first == null) {
+                    first = e;
+                } else {
+                    first.addSuppressed(e);
+                }
+            } catch (Exception e) {
+                throw new AssertionError("closing fails with CudaCallException only", e);
+            }
+        }
+        if (first != null) {
+            throw first;
+        }
+    }
+
+    static CudaCallException failure(String name, int code, String detail) {
+        return new CudaCallException(name, code, CUresult.stringFor(code), detail);
+    }
+}

@@ -1,0 +1,87 @@
+package io.github.jmarlin.cuda;
+
+import io.github.jmarlin.ComputeDevice;
+import io.github.jmarlin.DeviceOutOfMemoryException;
+import io.github.jmarlin.PackedWeights;
+import io.github.jmarlin.plan.DeviceFacts;
+import io.github.jmarlin.plan.PlanOptions;
+
+/**
+ * A GPU. Found by {@link CudaDriver#devices}. Layers placed on it share its primary context (the one the CUDA runtime uses too) and one
+ * loaded copy of the kernels, held from the first layer to the close of the last. Safe for any number of threads.
+ */
+public final class CudaDevice implements ComputeDevice {
+    private final int ordinal;
+    private final DeviceFacts facts;
+    private CudaEngine engine;
+    private int layers;
+
+    CudaDevice(int ordinal, DeviceFacts facts) {
+        this.ordinal = ordinal;
+        this.facts = facts;
+    }
+
+    /** The number CUDA knows it by. */
+    public int ordinal() {
+        return ordinal;
+    }
+
+    /** What the driver says about it. */
+    public DeviceFacts facts() {
+        return facts;
+    }
+
+    @Override
+    public String name() {
+        return facts.name();
+    }
+
+    @Override
+    public String kind() {
+        return "cuda";
+    }
+
+    /**
+     * Copies the weights to the device; they may be closed afterwards.
+     *
+     * @throws DeviceOutOfMemoryException if they do not fit
+     */
+    @Override
+    public CudaLinear place(PackedWeights weights) {
+        return place(weights, PlanOptions.DEFAULT);
+    }
+
+    /** As {@link #place(PackedWeights)}, with a say in how products run. */
+    public CudaLinear place(PackedWeights weights, PlanOptions options) {
+        CudaEngine shared = enter();
+        try {
+            return new CudaLinear(this, shared, weights, options);
+        } catch (Throwable e) {
+            leave();
+            throw e;
+        }
+    }
+
+    private synchronized CudaEngine enter() {
+        if (layers == 0) {
+            engine = CudaEngine.ofPrimaryContext(this);
+        }
+        layers++;
+        return engine;
+    }
+
+    /** A layer is gone; the last one takes the kernels with it. */
+    synchronized void leave() {
+        layers--;
+        if (layers == 0) {
+            CudaEngine last = engine;
+            engine = null;
+            last.close();
+        }
+    }
+
+    @Override
+    public String toString() {
+        return "CUDA device " + ordinal + ", " + facts;
+    }
+}

@@ -1,0 +1,190 @@
+package io.github.jmarlin.cuda;
+
+import static jcuda.driver.JCudaDriver.cuCtxGetCurrent;
+import static jcuda.driver.JCudaDriver.cuCtxGetDevice;
+import static jcuda.driver.JCudaDriver.cuCtxPopCurrent;
+import static jcuda.driver.JCudaDriver.cuCtxPushCurrent;
+import static jcuda.driver.JCudaDriver.cuDevicePrimaryCtxRelease;
+import static jcuda.driver.JCudaDriver.cuDevicePrimaryCtxRetain;
+
+import io.github.jmarlin.DeviceOutOfMemoryException;
+import io.github.jmarlin.DeviceUnavailableException;
+import io.github.jmarlin.KernelImageException;
+import io.github.jmarlin.PackedWeights;
+import io.github.jmarlin.plan.DeviceFacts;
+import io.github.jmarlin.plan.WorkspaceSize;
+import java.util.function.Supplier;
+import jcuda.driver.CUcontext;
+import jcuda.driver.CUdevice;
+import jcuda.driver.CUfunction;
+import jcuda.driver.CUstream;
+
+/**
+ * The kernels, loaded into one CUDA context. Everything made by an engine belongs to its context and must be closed before the engine.
+ *
+ * <p>Safe for any number of threads. All methods here and all {@code close} methods may be called with any context current, or none:
+ * they switch to the engine's context and back. None of them may run while a stream of the context is being captured, since they
+ * allocate and synchronise; {@link CudaGemm#launch} is the call that may.
+ */
+public final class CudaEngine implements AutoCloseable {
+    private final CudaDevice device;
+    private final CUcontext context;
+    private final CUdevice retained;
+    private final KernelModule kernels;
+    private final Holders holders;
+
+    /** @param retained the device whose primary context this engine holds, or null for a context of the caller's */
+    private CudaEngine(CudaDevice device, CUcontext context, CUdevice retained) {
+        this.device = device;
+        this.context = context;
+        this.retained = retained;
+        holders = new Holders("engine on " + device.name());
+        kernels = inContext(() -> KernelModule.load(device.facts()));
+    }
+
+    /**
+     * Loads the kernels into the context that is current on this thread: for applications that manage contexts themselves.
+     *
+     * @throws DeviceUnavailableException without a usable driver, or if the context's device is too old
+     * @throws IllegalStateException if no context is current
+     * @throws KernelImageException if there are no kernels for the device
+     */
+    public static CudaEngine ofCurrentContext() {
+        CudaDriver.require();
+        CUcontext current = current();
+        if (current.equals(new CUcontext())) {
+            throw new IllegalStateException("no CUDA context is current on this thread: make one current, or use ofPrimaryContext");
+        }
+        CUdevice ofContext = new CUdevice();
+        Cuda.call("cuCtxGetDevice", () -> cuCtxGetDevice(ofContext));
+        for (CudaDevice device : CudaDriver.devices()) {
+            if (CudaDriver.device(device.ordinal()).equals(ofContext)) {
+                return new CudaEngine(device, current, null);
+            }
+        }
+        throw new DeviceUnavailableException("the device of the current context cannot run the kernels: "
+                + String.join("; ", CudaDriver.unusableDevices()));
+    }
+
+    /**
+     * Loads the kernels into the device's primary context, the one that the CUDA runtime uses too, and keeps that alive.
+     *
+     * @throws KernelImageException if there are no kernels for the device
+     */
+    public static CudaEngine ofPrimaryContext(CudaDevice device) {
+        CUdevice handle = CudaDriver.device(device.ordinal());
+        CUcontext context = new CUcontext();
+        Cuda.call("cuDevicePrimaryCtxRetain", () -> cuDevicePrimaryCtxRetain(context, handle));
+        try {
+            return new CudaEngine(device, context, handle);
+        } catch (Throwable e) {
+            Cuda.closeAfter(e, () -> Cuda.call("cuDevicePrimaryCtxRelease", () -> cuDevicePrimaryCtxRelease(handle)));
+            throw e;
+        }
+    }
+
+    public CudaDevice device() {
+        return device;
+    }
+
+    /** What the driver says about the device. */
+    public DeviceFacts facts() {
+        return device.facts();
+    }
+
+    /**
+     * Copies weights to the device; they may be closed afterwards.
+     *
+     * @throws DeviceOutOfMemoryException if they do not fit
+     */
+    public DeviceWeights upload(PackedWeights weights) {
+        return new DeviceWeights(this, weights);
+    }
+
+    /**
+     * Device memory for the launches of one stream, ready when this returns.
+     *
+     * @param stream of this engine's context; null or a new CUstream is the default stream
+     * @param size see {@link CudaGemm#workspaceFor}; several layers share a workspace of the {@link WorkspaceSize#max} of theirs
+     * @throws DeviceOutOfMemoryException if it does not fit
+     */
+    public Workspace newWorkspace(CUstream stream, WorkspaceSize size) {
+        return new Workspace(this, stream, size);
+    }
+
+    /**
+     * Plain device memory, aligned to 256 bytes.
+     *
+     * @param purpose what for, as messages name it
+     * @throws DeviceOutOfMemoryException if it does not fit
+     */
+    public DeviceBuffer allocate(long bytes, String purpose) {
+        return new DeviceBuffer(this, bytes, purpose);
+    }
+
+    /** Runs with the engine's context current, and leaves the thread's context as it was. */
+    <T> T inContext(Supplier<T> action) {
+        Cuda.call("cuCtxPushCurrent", () -> cuCtxPushCurrent(context));
+        T result;
+        try {
+            result = action.get();
+        } catch (Throwable e) {
+            Cuda.closeAfter(e, CudaEngine::pop);
+            throw e;
+        }
+        pop();
+        return result;
+    }
+
+    void runInContext(Runnable action) {
+        inContext(() -> {
+            action.run();
+            return null;
+        });
+    }
+
+    private static void pop() {
+        Cuda.call("cuCtxPopCurrent", () -> cuCtxPopCurrent(new CUcontext()));
+    }
+
+    boolean isCurrent() {
+        return current().equals(context);
+    }
+
+    private static CUcontext current() {
+        CUcontext current = new CUcontext();
+        Cuda.call("cuCtxGetCurrent", () -> cuCtxGetCurrent(current));
+        return current;
+    }
+
+    CUfunction kernel(String name) {
+        return inContext(() -> kernels.function(name));
+    }
+
+    /** Everything that belongs to the engine holds it, so that it outlives them. */
+    Holders holders() {
+        return holders;
+    }
+
+    /**
+     * Unloads the kernels. A second call does nothing.
+     *
+     * @throws IllegalStateException while weights, workspaces or buffers of this engine are open
+     */
+    @Override
+    public void close() {
+        if (holders.close()) {
+            Cuda.closeAll(() -> runInContext(kernels::close),
+                    () -> {
+                        if (retained != null) {
+                            Cuda.call("cuDevicePrimaryCtxRelease", () -> cuDevicePrimaryCtxRelease(retained));
+                        }
+                    });
+        }
+    }
+
+    @Override
+    public String toString() {
+        return "engine on " + device;
+    }
+}

@@ -1,0 +1,224 @@
+package io.github.jmarlin.cuda;
+
+import io.github.jmarlin.CudaCallException;
+import io.github.jmarlin.plan.GemmPlan;
+import io.github.jmarlin.plan.PlanOptions;
+import io.github.jmarlin.plan.Planner;
+import io.github.jmarlin.plan.WorkspaceSize;
+import java.util.Objects;
+import jcuda.driver.CUdeviceptr;
+import jcuda.driver.CUfunction;
+
+/**
+ * The product {@code C[m][n] = A[m][k] * W[k][n] + bias[n]} on device memory, for inference engines.
+ *
+ * <p>{@link #launch} only puts kernels into the workspace's stream: it allocates neither device nor (after the first calls) Java memory,
+ * synchronises nothing, keeps nothing, and may be captured in a CUDA graph. The first launch for a number of rows looks its kernel up;
+ * {@link #workspaceFor} does that beforehand. Errors of a running kernel show, as always with CUDA, in a later call.
+ *
+ * <p>Safe for any number of threads, each with a workspace of its own. The same operands give the same bits on the same kind of device,
+ * launch after launch; with {@link PlanOptions#batchInvariant} a row's bits depend on that row only.
+ */
+public final class CudaGemm {
+    /** Rows of A must begin at multiples of this many bytes: the kernels copy 16 at a time. */
+    private static final int ROW_ALIGNMENT = 16;
+    private static final int ELEMENT_BYTES = 2;
+    /** Share of the L2 cache that the next layer's first codes may take. */
+    private static final int PREFETCH_SHARE = 4;
+
+    /** A plan and its kernel. */
+    private record PlannedKernel(GemmPlan plan, CUfunction function, WorkspaceSize workspace) {}
+
+    private final DeviceWeights weights;
+    private final Planner planner;
+    /** By {@code ceil(m / 8)}, filled on first use. Entries are immutable, so it does not matter which thread's stays. */
+    private final PlannedKernel[] kernels;
+
+    CudaGemm(DeviceWeights weights, PlanOptions options) {
+        this.weights = weights;
+        planner = new Planner(weights.engine().facts(), weights.shape(), options);
+        kernels = new PlannedKernel[planner.rowsPerLaunch() / 8 + 1];
+    }
+
+    public DeviceWeights weights() {
+        return weights;
+    }
+
+    /**
+     * How {@code m} rows are multiplied: kernel, tile, grid, workspace and why; print it for a person. Of several launches
+     * ({@code m > rowsPerLaunch}) the plan of the first.
+     */
+    public GemmPlan plan(long m) {
+        if (m < 1) {
+            throw new IllegalArgumentException("m " + m + ": a plan is made for 1 or more rows");
+        }
+        return kernel((int) Math.min(m, planner.rowsPerLaunch())).plan;
+    }
+
+    /** Most rows of one launch; {@link #launch} makes as many as it takes. */
+    public int rowsPerLaunch() {
+        return planner.rowsPerLaunch();
+    }
+
+    /** What launches of up to {@code mostRows} rows need. Also looks up all their kernels, so that no launch has to. */
+    public WorkspaceSize workspaceFor(long mostRows) {
+        if (mostRows < 0) {
+            throw new IllegalArgumentException("most rows " + mostRows + ": 0 or more expected");
+        }
+        WorkspaceSize size = WorkspaceSize.NONE;
+        for (long rows = Math.min(mostRows, planner.rowsPerLaunch()); rows > 0; rows -= 8) {
+            size = size.max(kernel((int) rows).workspace);
+        }
+        return size;
+    }
+
+    /** As {@link #launch(long, long, long, long, long, Workspace, DeviceWeights)} without a next layer. */
+    public void launch(long a, long lda, long c, long ldc, long m, Workspace workspace) {
+        launch(a, lda, c, ldc, m, workspace, null);
+    }
+
+    /** As {@link #launch(long, long, long, long, long, Workspace, DeviceWeights)} with JCuda's pointers. */
+    public void launch(CUdeviceptr a, long lda, CUdeviceptr c, long ldc, long m, Workspace workspace, DeviceWeights next) {
+        Objects.requireNonNull(a, "a");
+        Objects.requireNonNull(c, "c");
+        launch(Address.of(a), lda, Address.of(c), ldc, m, workspace, next);
+    }
+
+    /**
+     * Launches the product. The context of the weights must be current on this thread.
+     *
+     * @param a device address of the activations, {@code [m][lda]} of the compute type, row-major, at a multiple of 16 bytes; all bytes
+     *     of a row up to k are read, none beyond
+     * @param lda elements from row to row of A: at least k, a multiple of 8
+     * @param c device address of the output, {@code [m][ldc]} of the compute type, row-major, at a multiple of 2 bytes; must not overlap A
+     * @param ldc elements from row to row of C: at least n; elements beyond n stay as they are
+     * @param m rows, 0 or more; 0 does nothing
+     * @param workspace of the same engine, at least {@link #workspaceFor} in size; the launch goes to its stream
+     * @param next weights of the same engine that the stream will multiply with next, or null: finished blocks fetch the first of their
+     *     codes into the L2 cache
+     * @throws IllegalArgumentException with the values and the rule, before anything is launched
+     * @throws IllegalStateException if something is closed, or another thread uses the workspace
+     * @throws CudaCallException if the driver refuses the launch
+     */
+    public void launch(long a, long lda, long c, long ldc, long m, Workspace workspace, DeviceWeights next) {
+        validate(a, lda, c, ldc, m, workspace, next);
+        if (m == 0) {
+            return;
+        }
+        weights.holders().acquire();
+        try {
+            workspace.user().acquireAlone();
+            try {
+                launchAll(a, lda, c, ldc, m, workspace, next);
+            } finally {
+                workspace.user().release();
+            }
+        } finally {
+            weights.holders().release();
+        }
+    }
+
+    // ---- validate ----
+
+    private void validate(long a, long lda, long c, long ldc, long m, Workspace workspace, DeviceWeights next) {
+        if (m < 0) {
+            throw new IllegalArgumentException("m " + m + " is negative: 0 or more rows expected");
+        }
+        if (lda < weights.shape().k() || lda % 8 != 0) {
+            throw new IllegalArgumentException("lda " + lda + " elements: must be at least k " + weights.shape().k() + " and a multiple of 8");
+        }
+        if (ldc < weights.shape().n()) {
+            throw new IllegalArgumentException("ldc " + ldc + " elements: must be at least n " + weights.shape().n());
+        }
+        if (m > Long.MAX_VALUE / ELEMENT_BYTES / Math.max(lda, ldc)) {
+            throw new IllegalArgumentException("m " + m + " rows of lda " + lda + " and ldc " + ldc + " elements: more than 2^63 bytes");
+        }
+        weights.holders().checkOpen();
+        checkEngine("workspace", workspace == null ? null : workspace.engine());
+        workspace.user().checkOpen();
+        if (next != null) {
+            checkEngine("next weights", next.engine());
+            next.holders().checkOpen();
+        }
+        if (m == 0) {
+            return;
+        }
+        if (a == 0 || a % ROW_ALIGNMENT != 0) {
+            throw new IllegalArgumentException("a at device address 0x" + Long.toHexString(a) + ": must be a multiple of " + ROW_ALIGNMENT
+                    + ", and not 0");
+        }
+        if (c == 0 || c % ELEMENT_BYTES != 0) {
+            throw new IllegalArgumentException("c at device address 0x" + Long.toHexString(c) + ": must be a multiple of " + ELEMENT_BYTES
+                    + ", and not 0");
+        }
+        checkWorkspace(workspace, (int) Math.min(m, planner.rowsPerLaunch()));
+        checkWorkspace(workspace, rowsOfLastLaunch(m));
+    }
+
+    private void checkEngine(String what, CudaEngine other) {
+        if (other == null) {
+            throw new IllegalArgumentException(what + " is null: one of " + weights.engine() + " expected");
+        }
+        if (other != weights.engine()) {
+            throw new IllegalArgumentException(what + " of another engine (" + other + ") than the weights (" + weights.engine() + ")");
+        }
+    }
+
+    private void checkWorkspace(Workspace workspace, int rows) {
+        WorkspaceSize needed = kernel(rows).workspace;
+        if (!workspace.size().covers(needed)) {
+            throw new IllegalArgumentException("workspace of " + workspace.size() + " is too small: " + rows + " rows with weights "
+                    + weights.shape() + " need " + needed);
+        }
+    }
+
+    // ---- select ----
+
+    private PlannedKernel kernel(int rows) {
+        PlannedKernel known = kernels[(rows + 7) / 8];
+        return known != null ? known : planned(rows);
+    }
+
+    private PlannedKernel planned(int rows) {
+        GemmPlan plan = planner.plan(rows);
+        PlannedKernel planned = new PlannedKernel(plan, weights.engine().kernel(plan.kernel()), plan.workspace());
+        kernels[(rows + 7) / 8] = planned;
+        return planned;
+    }
+
+    private int rowsOfLastLaunch(long m) {
+        return (int) ((m - 1) % planner.rowsPerLaunch()) + 1;
+    }
+
+    // ---- launch ----
+
+    private void launchAll(long a, long lda, long c, long ldc, long m, Workspace workspace, DeviceWeights next) {
+        LaunchBlock block = workspace.block();
+        block.weights(weights);
+        block.workspace(workspace.partials(), workspace.counters());
+        block.prefetch(0, 0);
+        int rowsPerLaunch = planner.rowsPerLaunch();
+        for (long row = 0; row < m; row += rowsPerLaunch) {
+            int rows = (int) Math.min(m - row, rowsPerLaunch);
+            if (next != null && row + rows == m) {
+                block.prefetch(next.codes(), Math.min(next.codeBytes(), weights.engine().facts().l2Bytes() / PREFETCH_SHARE));
+            }
+            block.operands(a + ELEMENT_BYTES * row * lda, lda, c + ELEMENT_BYTES * row * ldc, ldc, rows);
+            launch(kernel(rows), block, workspace);
+        }
+    }
+
+    private void launch(PlannedKernel kernel, LaunchBlock block, Workspace workspace) {
+        block.plan(kernel.plan);
+        int code = block.launch(kernel.function, kernel.plan, workspace.stream());
+        if (code != 0) {
+            throw Cuda.failure("cuLaunchKernel", code, kernel.plan.kernel() + (weights.engine().isCurrent() ? ""
+                    : "; the context of " + weights + " is not current on this thread"));
+        }
+    }
+
+    @Override
+    public String toString() {
+        return "product with " + weights;
+    }
+}

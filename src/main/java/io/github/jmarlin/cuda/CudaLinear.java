@@ -1,0 +1,221 @@
+package io.github.jmarlin.cuda;
+
+import static jcuda.driver.JCudaDriver.cuMemcpyDtoHAsync;
+import static jcuda.driver.JCudaDriver.cuMemcpyHtoDAsync;
+import static jcuda.driver.JCudaDriver.cuStreamCreate;
+import static jcuda.driver.JCudaDriver.cuStreamDestroy;
+import static jcuda.driver.JCudaDriver.cuStreamSynchronize;
+
+import io.github.jmarlin.DataType;
+import io.github.jmarlin.DeviceOutOfMemoryException;
+import io.github.jmarlin.HostOperands;
+import io.github.jmarlin.LinearLayer;
+import io.github.jmarlin.PackedWeights;
+import io.github.jmarlin.plan.GemmPlan;
+import io.github.jmarlin.plan.PlanOptions;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.IntBuffer;
+import java.nio.ShortBuffer;
+import jcuda.Pointer;
+import jcuda.driver.CUstream;
+import jcuda.driver.CUstream_flags;
+
+/**
+ * A layer on a GPU with operands in host memory: copies the activations up, multiplies, copies the result down, waits. Made by
+ * {@link CudaDevice#place(PackedWeights)}. Device and staging memory grow to what the largest product so far needed, at most
+ * {@value #ROWS_AT_ONCE} rows, and stay. Threads take turns.
+ *
+ * <p>This is for convenience; an engine that keeps activations on the device uses {@link CudaGemm}.
+ */
+public final class CudaLinear implements LinearLayer {
+    /** Rows that are on the device at a time. */
+    static final int ROWS_AT_ONCE = 1024;
+
+    private final CudaDevice device;
+    private final CudaEngine engine;
+    private final DeviceWeights weights;
+    private final CudaGemm gemm;
+    private final CUstream stream;
+    private final int[] inputOrder;
+    private final Holders users;
+    private Operands operands;
+
+    CudaLinear(CudaDevice device, CudaEngine engine, PackedWeights packed, PlanOptions options) {
+        this.device = device;
+        this.engine = engine;
+        weights = engine.upload(packed);
+        try {
+            gemm = new CudaGemm(weights, options);
+            inputOrder = copyOf(packed.inputOrder());
+            users = new Holders("layer " + weights);
+            stream = engine.inContext(() -> {
+                CUstream made = new CUstream();
+                Cuda.call("cuStreamCreate", () -> cuStreamCreate(made, CUstream_flags.CU_STREAM_NON_BLOCKING));
+                return made;
+            });
+        } catch (Throwable e) {
+            Cuda.closeAfter(e, weights);
+            throw e;
+        }
+    }
+
+    private static int[] copyOf(IntBuffer order) {
+        if (order == null) {
+            return null;
+        }
+        int[] copy = new int[order.remaining()];
+        order.get(copy);
+        return copy;
+    }
+
+    @Override
+    public int k() {
+        return weights.shape().k();
+    }
+
+    @Override
+    public int n() {
+        return weights.shape().n();
+    }
+
+    @Override
+    public DataType computeType() {
+        return weights.shape().computeType();
+    }
+
+    @Override
+    public boolean supports(DataType type) {
+        return type == computeType();
+    }
+
+    /** How m rows are multiplied and why; print it for a person. */
+    public GemmPlan plan(long m) {
+        return gemm.plan(Math.min(m, ROWS_AT_ONCE));
+    }
+
+    /**
+     * {@inheritDoc}
+     *
+     * @throws DeviceOutOfMemoryException if the operands do not fit the device
+     */
+    @Override
+    public void multiply(DataType type, ByteBuffer a, long m, ByteBuffer c) {
+        HostOperands.check(this, type, a, m, c);
+        users.acquire();
+        try {
+            if (m > 0) {
+                multiplyInTurn(a, m, c);
+            }
+        } finally {
+            users.release();
+        }
+    }
+
+    private synchronized void multiplyInTurn(ByteBuffer a, long m, ByteBuffer c) {
+        reserve((int) Math.min(m, ROWS_AT_ONCE));
+        engine.runInContext(() -> {
+            int rowBytesA = k() * Short.BYTES;
+            int rowBytesC = n() * Short.BYTES;
+            for (long row = 0; row < m; row += ROWS_AT_ONCE) {
+                int rows = (int) Math.min(m - row, ROWS_AT_ONCE);
+                operands.multiply(slice(a, row, rows, rowBytesA), rows, slice(c, row, rows, rowBytesC));
+            }
+        });
+    }
+
+    private static ByteBuffer slice(ByteBuffer buffer, long row, int rows, int rowBytes) {
+        return buffer.slice(buffer.position() + Math.toIntExact(row * rowBytes), rows * rowBytes).order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    private void reserve(int rows) {
+        if (operands == null || operands.rows < rows) {
+            if (operands != null) {
+                Operands small = operands;
+                operands = null;
+                small.close();
+            }
+            operands = new Operands(rows);
+        }
+    }
+
+    /** Device buffers, staging memory and workspace for up to {@code rows} rows. */
+    private final class Operands implements AutoCloseable {
+        private final int rows;
+        private final int lda = (k() + 7) / 8 * 8;
+        private final ByteBuffer stagedA;
+        private final ByteBuffer stagedC;
+        private final DeviceBuffer a;
+        private final DeviceBuffer c;
+        private final Workspace workspace;
+
+        Operands(int rows) {
+            this.rows = rows;
+            stagedA = ByteBuffer.allocateDirect(Math.multiplyExact(rows, lda * Short.BYTES)).order(ByteOrder.LITTLE_ENDIAN);
+            stagedC = ByteBuffer.allocateDirect(Math.multiplyExact(rows, n() * Short.BYTES)).order(ByteOrder.LITTLE_ENDIAN);
+            DeviceBuffer newA = null;
+            DeviceBuffer newC = null;
+            try {
+                newA = engine.allocate(stagedA.capacity(), "activations");
+                newC = engine.allocate(stagedC.capacity(), "outputs");
+                workspace = engine.newWorkspace(stream, gemm.workspaceFor(rows));
+            } catch (Throwable e) {
+                Cuda.closeAfter(e, newC, newA);
+                throw e;
+            }
+            a = newA;
+            c = newC;
+        }
+
+        void multiply(ByteBuffer hostA, int m, ByteBuffer hostC) {
+            stage(hostA, m);
+            Cuda.call("cuMemcpyHtoDAsync",
+                    () -> cuMemcpyHtoDAsync(a.pointer(), Pointer.to(stagedA), (long) m * lda * Short.BYTES, stream));
+            gemm.launch(a.address(), lda, c.address(), n(), m, workspace);
+            Cuda.call("cuMemcpyDtoHAsync", () -> cuMemcpyDtoHAsync(Pointer.to(stagedC), c.pointer(), hostC.remaining(), stream));
+            Cuda.call("cuStreamSynchronize", () -> cuStreamSynchronize(stream));
+            hostC.put(0, stagedC, 0, hostC.remaining());
+        }
+
+        /** Rows of A at their padded stride and in the order that the weights want. */
+        private void stage(ByteBuffer hostA, int m) {
+            ShortBuffer from = hostA.asShortBuffer();
+            ShortBuffer to = stagedA.asShortBuffer();
+            for (int row = 0; row < m; row++) {
+                if (inputOrder == null) {
+                    to.put(row * lda, from, row * k(), k());
+                } else {
+                    for (int i = 0; i < inputOrder.length; i++) {
+                        to.put(row * lda + i, from.get(row * k() + inputOrder[i]));
+                    }
+                }
+            }
+        }
+
+        @Override
+        public void close() {
+            Cuda.closeAll(workspace, c, a);
+        }
+    }
+
+    /**
+     * Frees the device memory. A second call does nothing.
+     *
+     * @throws IllegalStateException while a product runs
+     */
+    @Override
+    public void close() {
+        if (users.close()) {
+            try {
+                Cuda.closeAll(operands, () -> engine.runInContext(() -> Cuda.call("cuStreamDestroy", () -> cuStreamDestroy(stream))), weights);
+            } finally {
+                device.leave();
+            }
+        }
+    }
+
+    @Override
+    public String toString() {
+        return "layer " + weights;
+    }
+}

@@ -1,0 +1,43 @@
+package io.github.jmarlin.cuda;
+
+/**
+ * Where the fields of the kernels' one argument lie: the Java half of {@code gemm_args.cuh}. An image publishes its own offsets, and
+ * {@link KernelModule} refuses an image whose offsets differ from these.
+ */
+final class GemmArgs {
+    static final int ABI_VERSION = 1;
+
+    static final int A = 0;
+    static final int CODES = 8;
+    static final int SCALES = 16;
+    static final int ZEROS = 24;
+    static final int FACTORS = 32;
+    static final int BIAS = 40;
+    static final int C = 48;
+    static final int PARTIALS = 56;
+    static final int COUNTERS = 64;
+    static final int PREFETCH = 72;
+    static final int PREFETCH_BYTES = 80;
+    static final int LDA = 88;
+    static final int LDC = 96;
+    static final int M = 104;
+    static final int N = 108;
+    static final int K = 112;
+    static final int K_BLOCKS = 116;
+    static final int SCALE_ROWS = 120;
+    static final int GROUP_SHIFT = 124;
+    static final int N_TILES = 128;
+    static final int M_TILES = 132;
+    static final int UNITS_PER_BLOCK = 136;
+    static final int STAGES = 140;
+    static final int SIZE = 144;
+
+    private GemmArgs() {
+    }
+
+    /** What an image that fits this library exports as {@code jmarlin_striped_abi}. */
+    static int[] abi() {
+        return new int[] {ABI_VERSION, SIZE, A, CODES, SCALES, ZEROS, FACTORS, BIAS, C, PARTIALS, COUNTERS, PREFETCH, PREFETCH_BYTES,
+            LDA, LDC, M, N, K, K_BLOCKS, SCALE_ROWS, GROUP_SHIFT, N_TILES, M_TILES, UNITS_PER_BLOCK, STAGES};
+    }
+}

@@ -1,0 +1,99 @@
+package io.github.jmarlin.cuda;
+
+import static jcuda.driver.JCudaDriver.cuLaunchKernel;
+import static jcuda.driver.JCudaDriver.cuMemFreeHost;
+import static jcuda.driver.JCudaDriver.cuMemHostAlloc;
+
+import io.github.jmarlin.plan.GemmPlan;
+import io.github.jmarlin.plan.Stripes;
+import io.github.jmarlin.plan.TileShape;
+import io.github.jmarlin.plan.WeightShape;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import jcuda.CudaException;
+import jcuda.Pointer;
+import jcuda.driver.CUfunction;
+import jcuda.driver.CUstream;
+
+/**
+ * The arguments of a launch in native memory: writing them and launching allocates nothing and pins no Java array.
+ *
+ * <pre>
+ *   byte 0    address of byte 16: the driver's table of parameters, with a single entry
+ *        16   GemmArgs
+ * </pre>
+ *
+ * <p>NOTES: JCuda turns a tree of Pointer objects into such a table at every launch, for 7 us and a kilobyte of garbage. A raw address
+ * passes through untouched. The driver copies the arguments before cuLaunchKernel returns, so the block can be used again at once.
+ */
+final class LaunchBlock implements AutoCloseable {
+    private static final int ARGS = 16;
+
+    private final Pointer owner = new Pointer();
+    private final Pointer params;
+    private final ByteBuffer memory;
+
+    /** The engine's context must be current. */
+    LaunchBlock() {
+        Cuda.call("cuMemHostAlloc", () -> cuMemHostAlloc(owner, ARGS + GemmArgs.SIZE, 0));
+        long base = Address.of(owner);
+        params = Address.host(base);
+        memory = owner.getByteBuffer(0, ARGS + GemmArgs.SIZE).order(ByteOrder.nativeOrder());
+        memory.putLong(0, base + ARGS);
+    }
+
+    void operands(long a, long lda, long c, long ldc, int m) {
+        memory.putLong(ARGS + GemmArgs.A, a);
+        memory.putLong(ARGS + GemmArgs.LDA, lda);
+        memory.putLong(ARGS + GemmArgs.C, c);
+        memory.putLong(ARGS + GemmArgs.LDC, ldc);
+        memory.putInt(ARGS + GemmArgs.M, m);
+    }
+
+    void weights(DeviceWeights weights) {
+        WeightShape shape = weights.shape();
+        memory.putLong(ARGS + GemmArgs.CODES, weights.codes());
+        memory.putLong(ARGS + GemmArgs.SCALES, weights.scales());
+        memory.putLong(ARGS + GemmArgs.ZEROS, weights.zeros());
+        memory.putLong(ARGS + GemmArgs.FACTORS, weights.factors());
+        memory.putLong(ARGS + GemmArgs.BIAS, weights.bias());
+        memory.putInt(ARGS + GemmArgs.N, shape.n());
+        memory.putInt(ARGS + GemmArgs.K, shape.k());
+        memory.putInt(ARGS + GemmArgs.K_BLOCKS, shape.kBlocks());
+        memory.putInt(ARGS + GemmArgs.SCALE_ROWS, shape.scaleRows());
+        memory.putInt(ARGS + GemmArgs.GROUP_SHIFT, shape.groupShift());
+    }
+
+    void workspace(long partials, long counters) {
+        memory.putLong(ARGS + GemmArgs.PARTIALS, partials);
+        memory.putLong(ARGS + GemmArgs.COUNTERS, counters);
+    }
+
+    void prefetch(long address, long bytes) {
+        memory.putLong(ARGS + GemmArgs.PREFETCH, address);
+        memory.putLong(ARGS + GemmArgs.PREFETCH_BYTES, bytes);
+    }
+
+    void plan(GemmPlan plan) {
+        Stripes stripes = plan.stripes();
+        memory.putInt(ARGS + GemmArgs.N_TILES, stripes.nTiles());
+        memory.putInt(ARGS + GemmArgs.M_TILES, stripes.mTiles());
+        memory.putInt(ARGS + GemmArgs.UNITS_PER_BLOCK, stripes.unitsPerBlock());
+        memory.putInt(ARGS + GemmArgs.STAGES, plan.stages());
+    }
+
+    /** @return the result of cuLaunchKernel */
+    int launch(CUfunction function, GemmPlan plan, CUstream stream) {
+        try {
+            return cuLaunchKernel(function, plan.grid(), 1, 1, TileShape.THREADS, 1, 1, plan.sharedBytes(), stream, params, null);
+        } catch (CudaException e) {
+            return Cuda.code(e);
+        }
+    }
+
+    /** The engine's context must be current. */
+    @Override
+    public void close() {
+        Cuda.call("cuMemFreeHost", () -> cuMemFreeHost(owner));
+    }
+}

@@ -1,0 +1,127 @@
+package io.github.jmarlin.cuda;
+
+import static jcuda.driver.JCudaDriver.cuMemsetD8Async;
+import static jcuda.driver.JCudaDriver.cuStreamSynchronize;
+
+import io.github.jmarlin.plan.WorkspaceSize;
+import jcuda.driver.CUdeviceptr;
+import jcuda.driver.CUstream;
+
+/**
+ * What launches on one stream share: partial tiles, arrival counters, and the native memory their arguments are written to.
+ *
+ * <p>Kernels that use the same workspace must not run at the same time. Launches through one workspace go to its stream, which keeps
+ * them in order; a graph captured from that stream must not run beside other launches of the workspace. One thread at a time may use
+ * it: a second one gets an {@link IllegalStateException}.
+ *
+ * <p>The counters are zero between launches: the kernels see to that. If a launch was lost (the context survived an error, a process
+ * was stopped in a debugger), {@link #reset} makes them zero again.
+ */
+public final class Workspace implements AutoCloseable {
+    private final CudaEngine engine;
+    private final CUstream stream;
+    private final WorkspaceSize size;
+    private final LaunchBlock block;
+    private final DeviceBuffer partials;
+    private final DeviceBuffer counters;
+    private final long partialsAddress;
+    private final long countersAddress;
+    private final Holders user;
+
+    Workspace(CudaEngine engine, CUstream stream, WorkspaceSize size) {
+        this.engine = engine;
+        this.stream = stream == null ? new CUstream() : stream;
+        this.size = size;
+        user = new Holders("workspace of " + size + " on " + engine.device().name());
+        engine.holders().acquire();
+        LaunchBlock newBlock = null;
+        DeviceBuffer newPartials = null;
+        DeviceBuffer newCounters = null;
+        try {
+            newBlock = engine.inContext(LaunchBlock::new);
+            newPartials = size.partialBytes() == 0 ? null : new DeviceBuffer(engine, size.partialBytes(), "partial tiles");
+            newCounters = size.counterBytes() == 0 ? null : new DeviceBuffer(engine, size.counterBytes(), "counters");
+            clear(newCounters);
+        } catch (Throwable e) {
+            Cuda.closeAfter(e, newCounters, newPartials, newBlock == null ? null : closing(newBlock));
+            engine.holders().release();
+            throw e;
+        }
+        block = newBlock;
+        partials = newPartials;
+        counters = newCounters;
+        partialsAddress = partials == null ? 0 : partials.address();
+        countersAddress = counters == null ? 0 : counters.address();
+    }
+
+    private AutoCloseable closing(LaunchBlock launchBlock) {
+        return () -> engine.runInContext(launchBlock::close);
+    }
+
+    private void clear(DeviceBuffer words) {
+        if (words != null) {
+            CUdeviceptr pointer = words.pointer();
+            engine.runInContext(() -> {
+                Cuda.call("cuMemsetD8Async", () -> cuMemsetD8Async(pointer, (byte) 0, words.size(), stream));
+                Cuda.call("cuStreamSynchronize", () -> cuStreamSynchronize(stream));
+            });
+        }
+    }
+
+    public CudaEngine engine() {
+        return engine;
+    }
+
+    /** The stream its launches go to. */
+    public CUstream stream() {
+        return stream;
+    }
+
+    /** How much there is. */
+    public WorkspaceSize size() {
+        return size;
+    }
+
+    /** Makes the counters zero again and waits for that; not needed between launches. */
+    public void reset() {
+        user.acquireAlone();
+        try {
+            clear(counters);
+        } finally {
+            user.release();
+        }
+    }
+
+    long partials() {
+        return partialsAddress;
+    }
+
+    long counters() {
+        return countersAddress;
+    }
+
+    LaunchBlock block() {
+        return block;
+    }
+
+    /** The thread that works with it. */
+    Holders user() {
+        return user;
+    }
+
+    /**
+     * Frees the memory; waits for kernels that use it. A second call does nothing.
+     *
+     * @throws IllegalStateException while a thread works with it
+     */
+    @Override
+    public void close() {
+        if (user.close()) {
+            try {
+                Cuda.closeAll(partials, counters, closing(block));
+            } finally {
+                engine.holders().release();
+            }
+        }
+    }
+}
