@@ -8,7 +8,7 @@ import io.github.jmarlin.QuantizedMatrix;
  * Scales and zero points as {@link PackedWeights} keeps them: scales shifted by a power of two per column, zero points as numbers
  * of the compute type in the unit of a masked nibble, and the factor per column that undoes both.
  */
-final class ShiftedScales {
+public final class ShiftedScales {
     /** The exponent that a column's largest scale gets: the top binade, for BF16 the one below so that it can be doubled. */
     private static final int FP16_TOP = 15;
     private static final int BF16_TOP = 126;
@@ -31,8 +31,8 @@ final class ShiftedScales {
         for (int column = firstColumn; column < end; column++) {
             packScales(matrix, packed, column);
             for (int group = 0; packed.hasZeroPoints() && group < layout.groups(); group++) {
-                int zeroCode = SIGN | matrix.zeroPoint(group, column) << 4 * StripedLayout.nibble(column);
-                packed.zeros().putShort(layout.scaleOffset(group, column), (short) zeroCode);
+                short zeroCode = zeroCode(matrix.zeroPoint(group, column), column);
+                packed.zeros().putShort(layout.scaleOffset(group, column), zeroCode);
             }
         }
     }
@@ -71,6 +71,21 @@ final class ShiftedScales {
         return type == DataType.BF16 ? HalfFloats.fromBf16(HalfFloats.toBf16(scale)) : scale;
     }
 
+    /** What a code of 1 is worth when its nibble, masked out of a word, is read as a number of the type; a power of two. */
+    public static double unitValue(DataType type, int column) {
+        return Math.scalb(1.0, -unit(type, column));
+    }
+
+    /** A zero point as bits: minus as many units as {@link #unitValue} says. */
+    public static short zeroCode(int zeroPoint, int column) {
+        return (short) (SIGN | zeroPoint << 4 * StripedLayout.nibble(column));
+    }
+
+    /** The zero point of such bits. */
+    public static int zeroPoint(short zeroCode, int column) {
+        return (zeroCode & ~SIGN & 0xffff) >>> 4 * StripedLayout.nibble(column);
+    }
+
     private static int unit(DataType type, int column) {
         return (type == DataType.FP16 ? FP16_UNIT : BF16_UNIT) - 4 * StripedLayout.nibble(column);
     }
@@ -83,8 +98,8 @@ final class ShiftedScales {
             for (int group = 0; group < layout.groups(); group++) {
                 matrix.setScaleBits(group, column, scaleBits(packed, group, column));
                 if (packed.hasZeroPoints()) {
-                    int zeroCode = packed.zeros().getShort(layout.scaleOffset(group, column));
-                    matrix.setZeroPoint(group, column, (zeroCode & ~SIGN & 0xffff) >>> 4 * StripedLayout.nibble(column));
+                    short zeroCode = packed.zeros().getShort(layout.scaleOffset(group, column));
+                    matrix.setZeroPoint(group, column, zeroPoint(zeroCode, column));
                 }
             }
         }
@@ -94,7 +109,7 @@ final class ShiftedScales {
         DataType type = packed.computeType();
         double shifted = HalfFloats.decode(type, packed.scales().getShort(packed.layout().scaleOffset(group, column)));
         double factor = packed.factors().getFloat((long) column * Float.BYTES);
-        double scale = Math.scalb(shifted * factor, -unit(type, column));
+        double scale = shifted * factor * unitValue(type, column);
         short bits = HalfFloats.encode(type, scale);
         if (HalfFloats.decode(type, bits) != scale) {
             throw new IllegalArgumentException("column " + column + " cannot be unpacked: its scale " + scale + " of group " + group

@@ -5,6 +5,7 @@ import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.memory.NativeMemory;
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 import java.util.stream.IntStream;
 
 /**
@@ -176,7 +177,7 @@ public final class StripedPacker {
                 rows[row * ROW_LONGS + i] = readCodes(codes, at + i * Long.BYTES, columns - 16 * i);
             }
         }
-        java.util.Arrays.fill(rows, present * ROW_LONGS, rows.length, 0);
+        Arrays.fill(rows, present * ROW_LONGS, rows.length, 0);
     }
 
     private static void writeRows(long[] rows, StripedLayout layout, int strip, int block, NativeMemory codes) {

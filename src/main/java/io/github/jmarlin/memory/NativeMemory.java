@@ -2,13 +2,12 @@ package io.github.jmarlin.memory;
 
 import io.github.jmarlin.JMarlinException;
 import java.io.IOException;
-import java.lang.invoke.MethodHandles;
-import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
 import java.util.Objects;
 
 /**
@@ -30,30 +29,20 @@ public final class NativeMemory implements AutoCloseable {
 
     private static final long LARGEST_SEGMENT = Integer.MAX_VALUE - ALIGNMENT;
     private static final long PREFERRED_SEGMENT = 1L << 30;
-    private static final int CLOSED = -1;
-    private static final VarHandle HOLDERS;
-
-    static {
-        try {
-            HOLDERS = MethodHandles.lookup().findVarHandle(NativeMemory.class, "holders", int.class);
-        } catch (ReflectiveOperationException e) {
-            throw new ExceptionInInitializerError(e);
-        }
-    }
 
     private final long size;
     private final long segmentBytes;
     private final ByteBuffer[] segments;
     /** What {@link BufferCleaner} frees: the buffers as Java made them, or empty if the memory belongs to someone else. */
     private final ByteBuffer[] owned;
-    /** The number of holders, or {@link #CLOSED}. */
-    private volatile int holders;
+    private final UseCount uses;
 
     private NativeMemory(long size, long segmentBytes, ByteBuffer[] segments, ByteBuffer[] owned) {
         this.size = size;
         this.segmentBytes = segmentBytes;
         this.segments = segments;
         this.owned = owned;
+        uses = new UseCount("native memory of " + size + " bytes");
     }
 
     /**
@@ -236,9 +225,9 @@ public final class NativeMemory implements AutoCloseable {
 
     /** Sets every byte to {@code value}. */
     public void fill(byte value) {
-        checkOpen();
+        uses.checkOpen();
         byte[] pattern = new byte[1 << 13];
-        java.util.Arrays.fill(pattern, value);
+        Arrays.fill(pattern, value);
         for (ByteBuffer segment : segments) {
             for (int at = 0; at < segment.capacity(); at += pattern.length) {
                 segment.put(at, pattern, 0, Math.min(pattern.length, segment.capacity() - at));
@@ -248,29 +237,17 @@ public final class NativeMemory implements AutoCloseable {
 
     /** Announces a use during which {@link #close} must fail. Allocates nothing. */
     public void acquire() {
-        int now;
-        do {
-            now = holders;
-            if (now == CLOSED) {
-                throw closed();
-            }
-        } while (!HOLDERS.compareAndSet(this, now, now + 1));
+        uses.acquire();
     }
 
     /** Ends a use announced by {@link #acquire}. */
     public void release() {
-        int now;
-        do {
-            now = holders;
-            if (now <= 0) {
-                throw new IllegalStateException("native memory of " + size + " bytes released without being acquired");
-            }
-        } while (!HOLDERS.compareAndSet(this, now, now - 1));
+        uses.release();
     }
 
     /** Whether {@link #close} was called. */
     public boolean isClosed() {
-        return holders == CLOSED;
+        return uses.isClosed();
     }
 
     /**
@@ -280,29 +257,13 @@ public final class NativeMemory implements AutoCloseable {
      */
     @Override
     public void close() {
-        if (!HOLDERS.compareAndSet(this, 0, CLOSED)) {
-            int now = holders;
-            if (now == CLOSED) {
-                return;
-            }
-            throw new IllegalStateException("native memory of " + size + " bytes closed while in use by " + now
-                    + " holder(s): every use must have ended before close");
+        if (uses.close()) {
+            BufferCleaner.free(owned);
         }
-        BufferCleaner.free(owned);
-    }
-
-    private void checkOpen() {
-        if (holders == CLOSED) {
-            throw closed();
-        }
-    }
-
-    private IllegalStateException closed() {
-        return new IllegalStateException("native memory of " + size + " bytes used after close");
     }
 
     private void checkRange(long offset, long length) {
-        checkOpen();
+        uses.checkOpen();
         if (offset < 0 || length < 0 || offset > size - length) {
             throw new IllegalArgumentException("range of " + length + " bytes at offset " + offset
                     + " does not lie inside native memory of " + size + " bytes");

@@ -40,6 +40,42 @@ public final class TestMatrices {
         return matrix.build();
     }
 
+    /**
+     * What a quantizer makes of a layer of normally distributed weights: codes around their zero point, zero points around 8,
+     * scales of one size.
+     */
+    public static QuantizedMatrix layer(int k, int n, int groupSize, DataType scaleType, boolean zeroPoints, boolean bias, long seed) {
+        Random random = new Random(seed);
+        var matrix = QuantizedMatrix.builder(k, n, groupSize, scaleType);
+        if (zeroPoints) {
+            matrix.withZeroPoints();
+        }
+        int rowsPerGroup = groupSize < 0 ? k : Math.min(groupSize, k);
+        int[] zeroPoint = new int[n];
+        byte[] codes = new byte[n];
+        for (int row = 0; row < k; row++) {
+            for (int column = 0; column < n; column++) {
+                if (row % rowsPerGroup == 0) {
+                    zeroPoint[column] = zeroPoints ? clip(8 + 1.5 * random.nextGaussian(), 16) : 8;
+                    matrix.setScale(row / rowsPerGroup, column, (float) (0.01 * (1 + random.nextDouble())));
+                    if (zeroPoints) {
+                        matrix.setZeroPoint(row / rowsPerGroup, column, zeroPoint[column]);
+                    }
+                }
+                codes[column] = (byte) clip(zeroPoint[column] + 2.5 * random.nextGaussian(), 15);
+            }
+            matrix.setCodes(row, codes);
+        }
+        for (int column = 0; bias && column < n; column++) {
+            matrix.withBias().setBias(column, (float) random.nextGaussian());
+        }
+        return matrix.build();
+    }
+
+    private static int clip(double value, int largest) {
+        return (int) Math.max(0, Math.min(largest, Math.round(value)));
+    }
+
     /** Standard normal numbers. */
     public static float[] gaussian(int count, long seed) {
         Random random = new Random(seed);

@@ -1,0 +1,333 @@
+package io.github.jmarlin;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.jmarlin.cpu.ReferenceProduct;
+import io.github.jmarlin.layout.HalfFloats;
+import io.github.jmarlin.testing.Errors;
+import io.github.jmarlin.testing.TestMatrices;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * What every device must do, written once and run for each. A subclass names the device, and smaller {@link #shapes} where the
+ * device is slow.
+ */
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+public abstract class MultiplyContractTest {
+    /** Bytes that a product must not touch, before and after its output. */
+    private static final int GUARD = 24;
+    private static final byte POISON = (byte) 0xff;
+
+    /** The device to test. */
+    protected abstract ComputeDevice device();
+
+    /**
+     * The size of a matrix.
+     *
+     * @param k rows
+     * @param n columns
+     * @param groupSize as asked for
+     */
+    public record Shape(int k, int n, int groupSize) {
+    }
+
+    /** Sizes of products to check: every group size, odd and tiny extents, partial last groups, groups above k, several tiles. */
+    protected List<Shape> shapes() {
+        return List.of(
+                new Shape(256, 192, 128), new Shape(1, 1, 32), new Shape(63, 65, 32), new Shape(33, 127, 64), new Shape(224, 70, 128),
+                new Shape(320, 515, 256), new Shape(224, 33, 256), new Shape(129, 1031, -1), new Shape(160, 64, 32));
+    }
+
+    /** Numbers of rows, at and off the tile borders. */
+    protected int[] batches() {
+        return new int[] {1, 2, 7, 8, 9, 16, 17, 33, 64, 65, 130};
+    }
+
+    /** A product to check. */
+    record Case(Shape shape, DataType computeType, boolean zeroPoints, boolean bias) {
+    }
+
+    Stream<Case> cases() {
+        List<Case> cases = new ArrayList<>();
+        for (Shape shape : shapes()) {
+            for (DataType type : new DataType[] {DataType.FP16, DataType.BF16}) {
+                cases.add(new Case(shape, type, false, true));
+                cases.add(new Case(shape, type, true, false));
+            }
+        }
+        return cases.stream();
+    }
+
+    @ParameterizedTest
+    @MethodSource("cases")
+    void equalsTheReferenceForEveryBatch(Case test) {
+        Shape shape = test.shape;
+        try (QuantizedMatrix matrix = TestMatrices.layer(shape.k, shape.n, shape.groupSize, test.computeType, test.zeroPoints, test.bias,
+                        shape.hashCode());
+                PackedWeights weights = PackedWeights.pack(matrix, test.computeType);
+                LinearLayer layer = device().place(weights)) {
+            for (int m : batches()) {
+                for (DataType type : DataType.values()) {
+                    if (layer.supports(type)) {
+                        checkProduct(layer, matrix, type, m, errorBound(type, test.zeroPoints), test + ", m " + m + ", " + type);
+                    }
+                }
+            }
+        }
+    }
+
+    /** The accuracy promised against double precision of the same weights: relative, in the Frobenius norm. */
+    protected double errorBound(DataType type, boolean zeroPoints) {
+        return switch (type) {
+            case FP32 -> 1e-6;
+            case FP16 -> zeroPoints ? 4.5e-4 : 3e-4;
+            case BF16 -> 3.5e-3;
+        };
+    }
+
+    private void checkProduct(LinearLayer layer, QuantizedMatrix matrix, DataType type, int m, double bound, String what) {
+        float[] a = round(type, TestMatrices.gaussian(m * matrix.k(), 31L * m + matrix.n()));
+        double[] expected = ReferenceProduct.multiply(matrix, a, m);
+        Errors.assertWithin(bound, expected, multiply(layer, type, a, m), matrix.n(), what);
+    }
+
+    /** Multiplies between guard bytes, into a poisoned output, and checks that nothing around it changed. */
+    private static float[] multiply(LinearLayer layer, DataType type, float[] a, int m) {
+        ByteBuffer activations = encode(type, a);
+        int bytes = m * layer.n() * type.bytes();
+        ByteBuffer guarded = ByteBuffer.allocateDirect(bytes + 2 * GUARD);
+        for (int i = 0; i < guarded.capacity(); i++) {
+            guarded.put(i, POISON);
+        }
+        guarded.position(GUARD).limit(GUARD + bytes);
+        layer.multiply(type, activations, m, guarded);
+        assertEquals(GUARD, guarded.position(), "position of c");
+        assertEquals(0, activations.position(), "position of a");
+        guarded.clear();
+        for (int i = 0; i < GUARD; i++) {
+            assertEquals(POISON, guarded.get(i), "byte " + (GUARD - i) + " before the output");
+            assertEquals(POISON, guarded.get(GUARD + bytes + i), "byte " + i + " after the output");
+        }
+        return decode(type, guarded.slice(GUARD, bytes));
+    }
+
+    @Test
+    void extremeZeroPointsAreExactInMeaning() {
+        for (DataType type : new DataType[] {DataType.FP16, DataType.BF16}) {
+            try (QuantizedMatrix matrix = TestMatrices.random(160, 72, 32, type, true, true, 11);
+                    PackedWeights weights = PackedWeights.pack(matrix, type);
+                    LinearLayer layer = device().place(weights)) {
+                // Zero points of 0 and 16 cost more rounding than those of real layers; a wrong zero point would cost everything.
+                checkProduct(layer, matrix, type, 3, type == DataType.FP16 ? 1e-3 : 8e-3, "zero points 0..16, " + type);
+            }
+        }
+    }
+
+    @Test
+    void tenRunsGiveTheSameBits() {
+        for (DataType type : new DataType[] {DataType.FP16, DataType.BF16}) {
+            try (QuantizedMatrix matrix = TestMatrices.layer(448, 200, 128, type, true, true, 5);
+                    PackedWeights weights = PackedWeights.pack(matrix, type);
+                    LinearLayer layer = device().place(weights)) {
+                for (int m : new int[] {1, 17}) {
+                    float[] a = round(type, TestMatrices.gaussian(m * 448, 6));
+                    float[] first = multiply(layer, type, a, m);
+                    for (int run = 1; run < 10; run++) {
+                        Errors.assertSameBits(first, multiply(layer, type, a, m), 200, type + ", m " + m + ", run " + run);
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    void threadsShareALayer() throws Exception {
+        try (QuantizedMatrix matrix = TestMatrices.layer(256, 128, 64, DataType.FP16, false, true, 7);
+                PackedWeights weights = PackedWeights.pack(matrix, DataType.FP16);
+                LinearLayer layer = device().place(weights)) {
+            List<Callable<float[]>> calls = new ArrayList<>();
+            List<float[]> expected = new ArrayList<>();
+            for (int i = 0; i < 8; i++) {
+                int m = 1 + i;
+                float[] a = round(DataType.FP16, TestMatrices.gaussian(m * 256, i));
+                expected.add(multiply(layer, DataType.FP16, a, m));
+                calls.add(() -> multiply(layer, DataType.FP16, a, m));
+            }
+            ExecutorService threads = Executors.newFixedThreadPool(4);
+            try {
+                List<Future<float[]>> results = threads.invokeAll(calls);
+                for (int i = 0; i < 8; i++) {
+                    Errors.assertSameBits(expected.get(i), results.get(i).get(), 128, "thread " + i);
+                }
+            } finally {
+                threads.shutdown();
+            }
+        }
+    }
+
+    /** A NaN stays in its row; it must not leak through padding, tiles or reductions. */
+    @Test
+    void rowsDoNotSeeEachOther() {
+        try (QuantizedMatrix matrix = TestMatrices.layer(100, 70, 32, DataType.FP16, true, true, 8);
+                PackedWeights weights = PackedWeights.pack(matrix, DataType.FP16);
+                LinearLayer layer = device().place(weights)) {
+            int m = 20;
+            float[] a = round(DataType.FP16, TestMatrices.gaussian(m * 100, 9));
+            a[5 * 100 + 99] = Float.NaN;
+            a[7 * 100] = Float.POSITIVE_INFINITY;
+            float[] clean = a.clone();
+            clean[5 * 100 + 99] = 0;
+            clean[7 * 100] = 0;
+            float[] c = multiply(layer, DataType.FP16, a, m);
+            float[] expected = multiply(layer, DataType.FP16, clean, m);
+            for (int row = 0; row < m; row++) {
+                float[] actualRow = Arrays.copyOfRange(c, row * 70, row * 70 + 70);
+                if (row == 5) {
+                    for (float value : actualRow) {
+                        assertTrue(Float.isNaN(value), "row 5 holds " + value + " where the activations held NaN");
+                    }
+                } else if (row != 7) {
+                    Errors.assertSameBits(Arrays.copyOfRange(expected, row * 70, row * 70 + 70), actualRow, 70, "row " + row);
+                }
+            }
+        }
+    }
+
+    @Test
+    void takesHeapReadOnlyAndBigEndianBuffers() {
+        try (QuantizedMatrix matrix = TestMatrices.layer(64, 32, 32, DataType.FP16, false, false, 10);
+                PackedWeights weights = PackedWeights.pack(matrix, DataType.FP16);
+                LinearLayer layer = device().place(weights)) {
+            float[] a = round(DataType.FP16, TestMatrices.gaussian(3 * 64, 10));
+            float[] expected = multiply(layer, DataType.FP16, a, 3);
+            ByteBuffer shifted = ByteBuffer.allocate(3 * 64 * 2 + 7).position(7).put(encode(DataType.FP16, a)).position(7);
+            ByteBuffer c = ByteBuffer.allocate(3 * 32 * 2 + 3).order(ByteOrder.BIG_ENDIAN).position(3);
+            layer.multiply(DataType.FP16, shifted.asReadOnlyBuffer(), 3, c);
+            Errors.assertSameBits(expected, decode(DataType.FP16, c.slice()), 32, "heap buffers");
+            Errors.assertSameBits(layer.multiply(a, 3), layer.multiply(a, 3), 32, "float arrays");
+            Errors.assertWithin(1e-3, widen(expected), layer.multiply(a, 3), 32, "float arrays");
+        }
+    }
+
+    @Test
+    void noRowsAreNoWork() {
+        withLayer(layer -> {
+            ByteBuffer c = encode(layer.computeType(), new float[] {1, 2, 3});
+            byte[] before = new byte[c.remaining()];
+            c.get(0, before);
+            layer.multiply(layer.computeType(), ByteBuffer.allocate(0), 0, c);
+            byte[] after = new byte[c.remaining()];
+            c.get(0, after);
+            assertArrayEquals(before, after);
+            assertEquals(0, layer.multiply(new float[0], 0).length);
+        });
+    }
+
+    @Test
+    void badOperandsAreRejectedBeforeAnythingIsWritten() {
+        withLayer(layer -> {
+            DataType type = layer.computeType();
+            ByteBuffer a = encode(type, new float[2 * layer.k()]);
+            ByteBuffer c = ByteBuffer.allocateDirect(2 * layer.n() * type.bytes()).put(0, POISON);
+            rejects(() -> layer.multiply(null, a, 2, c), "type null", type.toString());
+            rejects(() -> layer.multiply(type, null, 2, c), "a is null", "m 2", "k 64");
+            rejects(() -> layer.multiply(type, a, 2, null), "c is null", "m 2", "n 48");
+            rejects(() -> layer.multiply(type, a, -1, c), "m -1", "0 or more");
+            rejects(() -> layer.multiply(type, a, 3, c), "a has 256 bytes", "m 3", "k 64", "128 bytes per row");
+            rejects(() -> layer.multiply(type, a.duplicate().position(1), 2, c), "a has 255 bytes", "m 2");
+            rejects(() -> layer.multiply(type, a, 2, c.duplicate().limit(191)), "c has 191 bytes", "m 2", "n 48", "96 bytes per row");
+            rejects(() -> layer.multiply(type, a, Long.MAX_VALUE, c), "a has 256 bytes", "m " + Long.MAX_VALUE);
+            rejects(() -> layer.multiply(type, a, (1L << 57) + 1, c), "a has 256 bytes");
+            rejects(() -> layer.multiply(type, a, 2, c.asReadOnlyBuffer()), "c is a read-only buffer");
+            rejects(() -> layer.multiply((float[]) null, 2), "a is null", "m 2", "k 64");
+            rejects(() -> layer.multiply(new float[127], 2), "127 elements", "m 2", "k 64");
+            rejects(() -> layer.multiply(new float[0], -1), "m -1");
+            for (DataType other : DataType.values()) {
+                if (!layer.supports(other)) {
+                    rejects(() -> layer.multiply(other, a, 1, c), "type " + other, type.toString());
+                }
+            }
+            assertEquals(POISON, c.get(0), "first byte of c after rejected calls");
+        });
+    }
+
+    @Test
+    void closedLayersSaySo() {
+        withLayer(layer -> {
+            layer.close();
+            layer.close();
+            DataType type = layer.computeType();
+            String message = assertThrows(IllegalStateException.class, () -> layer.multiply(type, encode(type, new float[64]), 1,
+                    ByteBuffer.allocateDirect(96))).getMessage();
+            assertTrue(message.contains("used after close"), message);
+        });
+    }
+
+    private void withLayer(java.util.function.Consumer<LinearLayer> test) {
+        try (QuantizedMatrix matrix = TestMatrices.layer(64, 48, 32, DataType.FP16, false, false, 12);
+                PackedWeights weights = PackedWeights.pack(matrix, DataType.FP16);
+                LinearLayer layer = device().place(weights)) {
+            test.accept(layer);
+        }
+    }
+
+    private static void rejects(org.junit.jupiter.api.function.Executable call, String... parts) {
+        String message = assertThrows(IllegalArgumentException.class, call).getMessage();
+        for (String part : parts) {
+            assertTrue(message.contains(part), "\"" + part + "\" is not in: " + message);
+        }
+    }
+
+    private static float[] round(DataType type, float[] values) {
+        float[] rounded = values.clone();
+        for (int i = 0; type.is16Bit() && i < rounded.length; i++) {
+            rounded[i] = HalfFloats.decode(type, HalfFloats.encode(type, values[i]));
+        }
+        return rounded;
+    }
+
+    private static ByteBuffer encode(DataType type, float[] values) {
+        ByteBuffer buffer = ByteBuffer.allocateDirect(values.length * type.bytes()).order(ByteOrder.LITTLE_ENDIAN);
+        for (float value : values) {
+            if (type.is16Bit()) {
+                buffer.putShort(HalfFloats.encode(type, value));
+            } else {
+                buffer.putFloat(value);
+            }
+        }
+        return buffer.flip();
+    }
+
+    private static float[] decode(DataType type, ByteBuffer buffer) {
+        ByteBuffer source = buffer.order(ByteOrder.LITTLE_ENDIAN);
+        float[] values = new float[source.remaining() / type.bytes()];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = type.is16Bit() ? HalfFloats.decode(type, source.getShort(2 * i)) : source.getFloat(4 * i);
+        }
+        return values;
+    }
+
+    private static double[] widen(float[] values) {
+        double[] wide = new double[values.length];
+        for (int i = 0; i < values.length; i++) {
+            wide[i] = values[i];
+        }
+        return wide;
+    }
+}

@@ -1,0 +1,80 @@
+package io.github.jmarlin.cpu;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.jmarlin.ComputeDevice;
+import io.github.jmarlin.DataType;
+import io.github.jmarlin.LinearLayer;
+import io.github.jmarlin.MultiplyContractTest;
+import io.github.jmarlin.PackedWeights;
+import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.testing.Errors;
+import io.github.jmarlin.testing.TestMatrices;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** The contract on the processor, and what only holds there. */
+class CpuMultiplyTest extends MultiplyContractTest {
+    private final CpuDevice device = new CpuDevice();
+
+    @Override
+    protected ComputeDevice device() {
+        return device;
+    }
+
+    @Test
+    void bitsDoNotDependOnThreads() {
+        try (QuantizedMatrix matrix = TestMatrices.layer(300, 1500, 128, DataType.FP16, true, true, 1);
+                PackedWeights weights = PackedWeights.pack(matrix, DataType.FP16)) {
+            float[] a = TestMatrices.gaussian(40 * 300, 2);
+            float[] expected = null;
+            for (int threads = 1; threads <= 5; threads++) {
+                try (LinearLayer layer = new CpuDevice(threads).place(weights)) {
+                    float[] c = layer.multiply(a, 40);
+                    expected = expected == null ? c : expected;
+                    Errors.assertSameBits(expected, c, 1500, threads + " threads");
+                }
+            }
+        }
+    }
+
+    /** The longest k of the promise, where rounding adds up most. */
+    @ParameterizedTest
+    @ValueSource(ints = {-1, 32, 64, 128, 256})
+    void floatsStayAccurateOverLongSums(int groupSize) {
+        for (boolean zeroPoints : new boolean[] {false, true}) {
+            try (QuantizedMatrix matrix = TestMatrices.layer(28672, 48, groupSize, DataType.FP16, zeroPoints, false, 3);
+                    PackedWeights weights = PackedWeights.pack(matrix, DataType.FP16); LinearLayer layer = device.place(weights)) {
+                for (int m : new int[] {1, 5}) {
+                    float[] a = TestMatrices.gaussian(m * 28672, 4);
+                    Errors.assertWithin(1e-6, ReferenceProduct.multiply(matrix, a, m), layer.multiply(a, m), 48,
+                            "group size " + groupSize + ", zero points " + zeroPoints + ", m " + m);
+                }
+            }
+        }
+    }
+
+    @Test
+    void weightsStayOpenUnderALayer() {
+        QuantizedMatrix matrix = TestMatrices.layer(64, 64, 64, DataType.BF16, false, false, 5);
+        PackedWeights weights = PackedWeights.pack(matrix, DataType.BF16);
+        LinearLayer layer = device.place(weights);
+        String message = assertThrows(IllegalStateException.class, weights::close).getMessage();
+        assertTrue(message.contains("closed while in use by 1 holder"), message);
+        assertEquals(64, layer.multiply(new float[64], 1).length);
+        layer.close();
+        weights.close();
+        message = assertThrows(IllegalStateException.class, () -> device.place(weights)).getMessage();
+        assertTrue(message.contains("used after close"), message);
+        matrix.close();
+    }
+
+    @Test
+    void rejectsNoThreads() {
+        assertTrue(assertThrows(IllegalArgumentException.class, () -> new CpuDevice(0)).getMessage().contains("threads 0"));
+        assertEquals("CPU, 3 threads", new CpuDevice(3).name());
+    }
+}
