@@ -297,6 +297,16 @@ JMARLIN_DEVICE u32 round_to<Half>(float v) { return __half_as_ushort(__float2hal
 template <>
 JMARLIN_DEVICE u32 round_to<Bfloat16>(float v) { return __bfloat16_as_ushort(__float2bfloat16_rn(v)); }
 
+// cvt.f32.{f16, bf16}: the number of 16 bits, exactly.
+template <class T>
+JMARLIN_DEVICE float widen(u32 low_16_bits);
+
+template <>
+JMARLIN_DEVICE float widen<Half>(u32 bits) { return __half2float(__ushort_as_half(static_cast<unsigned short>(bits))); }
+
+template <>
+JMARLIN_DEVICE float widen<Bfloat16>(u32 bits) { return __bfloat162float(__ushort_as_bfloat16(static_cast<unsigned short>(bits))); }
+
 // cvt.rn.{f16x2, bf16x2}.f32: both halves of a register.
 template <class T>
 JMARLIN_DEVICE u32 pack2(float low, float high);

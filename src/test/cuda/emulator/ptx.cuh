@@ -185,6 +185,8 @@ JMARLIN_DEVICE u32 mul2(u32 x, u32 y) {
 template <class T>
 JMARLIN_DEVICE u32 round_to(float v) { return emulator::kIsHalf<T> ? emulator::float_to_half(v) : emulator::float_to_bfloat16(v); }
 template <class T>
+JMARLIN_DEVICE float widen(u32 bits) { return emulator::kIsHalf<T> ? emulator::half_to_float(bits) : emulator::bfloat16_to_float(bits); }
+template <class T>
 JMARLIN_DEVICE u32 pack2(float low, float high) { return round_to<T>(low) | round_to<T>(high) << 16; }
 
 }  // namespace jmarlin
