@@ -1,0 +1,58 @@
+package io.github.jmarlin.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+
+/** The Java half of the argument struct against the CUDA half, read from the source. */
+class GemmArgsTest {
+    private static final Path CUDA = Path.of("src", "main", "cuda");
+    private static final Map<String, Integer> BYTES = Map.of("u64", 8, "s64", 8, "s32", 4, "u32", 4);
+
+    /** A field as C lays it out. */
+    private record Field(String name, int offset) {}
+
+    @Test
+    void offsetsAreThoseOfTheStruct() throws Exception {
+        List<Field> fields = new ArrayList<>();
+        int end = 0;
+        Matcher body = Pattern.compile("struct GemmArgs \\{(.*?)\n};", Pattern.DOTALL).matcher(Files.readString(CUDA.resolve("gemm_args.cuh")));
+        assertTrue(body.find(), "struct GemmArgs");
+        for (Matcher field = Pattern.compile("(?m)^\\s+(\\w+) (\\w+);").matcher(body.group(1)); field.find();) {
+            int bytes = BYTES.get(field.group(1));
+            end = (end + bytes - 1) / bytes * bytes;
+            fields.add(new Field(field.group(2), end));
+            end += bytes;
+        }
+        assertEquals(23, fields.size(), fields.toString());
+        for (Field field : fields) {
+            assertEquals(field.offset, GemmArgs.class.getDeclaredField(field.name.toUpperCase(Locale.ROOT)).getInt(null), field.name);
+        }
+        assertEquals((end + 7) / 8 * 8, GemmArgs.SIZE);
+        assertArrayEquals(expectedAbi(fields), GemmArgs.abi());
+    }
+
+    /** In the order in which the image lists them. */
+    private static int[] expectedAbi(List<Field> fields) throws IOException {
+        String source = Files.readString(CUDA.resolve("striped").resolve("striped.cu"));
+        Matcher list = Pattern.compile("jmarlin_striped_abi\\[\\] = \\{\\s*(\\d+),\\s*sizeof\\(GemmArgs\\),(.*?)\\}", Pattern.DOTALL).matcher(source);
+        assertTrue(list.find(), "jmarlin_striped_abi");
+        List<Integer> abi = new ArrayList<>(List.of(Integer.parseInt(list.group(1)), GemmArgs.SIZE));
+        for (Matcher entry = Pattern.compile("offsetof\\(GemmArgs, (\\w+)\\)").matcher(list.group(2)); entry.find();) {
+            String name = entry.group(1);
+            abi.add(fields.stream().filter(field -> field.name.equals(name)).findFirst().orElseThrow().offset);
+        }
+        return abi.stream().mapToInt(Integer::intValue).toArray();
+    }
+}
