@@ -62,15 +62,20 @@ final class Json {
         if (size > LARGEST_FILE) {
             throw new MalformedCheckpointException(file, "file size", size + " bytes", "at most " + LARGEST_FILE);
         }
-        try (JsonParser json = parser(file, "content", ByteBuffer.wrap(Files.readAllBytes(file)))) {
+        return parse(file, "content", Files.readAllBytes(file));
+    }
+
+    /** One JSON value; {@code where} says what part of the file it is. */
+    static ConfigNode parse(Path file, String where, byte[] utf8) {
+        try (JsonParser json = parser(file, where, ByteBuffer.wrap(utf8))) {
             json.nextToken();
             Object value = value(json);
             if (json.nextToken() != null) {
-                throw new MalformedCheckpointException(file, "content", json.currentToken(), "one JSON value and nothing after it");
+                throw new MalformedCheckpointException(file, where, json.currentToken(), "one JSON value and nothing after it");
             }
             return new ConfigNode(file, "", value);
-        } catch (JsonProcessingException e) {
-            throw malformed(file, "content", e);
+        } catch (IOException e) {
+            throw malformed(file, where, e);
         }
     }
 

@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
@@ -28,6 +29,7 @@ public final class SafetensorsWriter implements AutoCloseable {
     private final Path temporary;
     private final FileChannel channel;
     private final Map<String, TensorInfo> tensors = new LinkedHashMap<>();
+    private final Map<String, String> metadata;
     private final long dataStart;
     private final long dataBytes;
     private final AtomicLong written = new AtomicLong();
@@ -55,6 +57,11 @@ public final class SafetensorsWriter implements AutoCloseable {
             return add(name, type, java.util.Arrays.stream(dimensions).boxed().toList());
         }
 
+        /** The tensors so far. */
+        List<TensorInfo> tensors() {
+            return List.copyOf(tensors);
+        }
+
         /** Bytes of data so far. */
         public long bytes() {
             return end;
@@ -69,10 +76,10 @@ public final class SafetensorsWriter implements AutoCloseable {
     public static SafetensorsWriter create(Path target, Layout layout, Map<String, String> metadata) throws IOException {
         byte[] header = SafetensorsHeader.render(layout.tensors, metadata);
         requireSpace(target.toAbsolutePath().getParent(), header.length + layout.bytes());
-        return new SafetensorsWriter(target, layout, header);
+        return new SafetensorsWriter(target, layout, metadata, header);
     }
 
-    private SafetensorsWriter(Path target, Layout layout, byte[] header) throws IOException {
+    private SafetensorsWriter(Path target, Layout layout, Map<String, String> metadata, byte[] header) throws IOException {
         this.target = target.toAbsolutePath();
         this.temporary = this.target.resolveSibling(this.target.getFileName() + TEMPORARY_SUFFIX);
         for (TensorInfo tensor : layout.tensors) {
@@ -80,6 +87,7 @@ public final class SafetensorsWriter implements AutoCloseable {
                 throw new IllegalArgumentException("tensor " + tensor.name() + " twice in one file");
             }
         }
+        this.metadata = new ConcurrentHashMap<>(metadata);
         this.dataStart = header.length;
         this.dataBytes = layout.bytes();
         this.channel = FileChannel.open(temporary, StandardOpenOption.CREATE, StandardOpenOption.WRITE,
@@ -120,6 +128,13 @@ public final class SafetensorsWriter implements AutoCloseable {
         written.addAndGet(length);
     }
 
+    /** Replaces a metadata value by one that was not known at the start; both must take the same room in the header. */
+    public void replaceMetadata(String key, String value) {
+        if (metadata.replace(key, value) == null) {
+            throw new IllegalArgumentException("no metadata " + key + " in " + target);
+        }
+    }
+
     /** Copies a whole tensor of another file. */
     public void copy(Tensor source) throws IOException {
         int piece = 1 << 24;
@@ -137,6 +152,12 @@ public final class SafetensorsWriter implements AutoCloseable {
         if (written.get() != dataBytes) {
             throw new IllegalStateException(target + ": " + written.get() + " of " + dataBytes + " bytes were written");
         }
+        byte[] header = SafetensorsHeader.render(List.copyOf(tensors.values()), metadata);
+        if (header.length != dataStart) {
+            throw new IllegalStateException(target + ": replaced metadata changed the header from " + dataStart + " to "
+                    + header.length + " bytes");
+        }
+        writeFully(ByteBuffer.wrap(header), 0);
         channel.force(true);
         channel.close();
         publish(temporary, target);
