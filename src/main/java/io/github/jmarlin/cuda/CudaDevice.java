@@ -2,9 +2,11 @@ package io.github.jmarlin.cuda;
 
 import io.github.jmarlin.ComputeDevice;
 import io.github.jmarlin.DeviceOutOfMemoryException;
+import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.plan.DeviceFacts;
 import io.github.jmarlin.plan.PlanOptions;
+import java.util.Optional;
 
 /**
  * A GPU. Found by {@link CudaDriver#devices}. Layers placed on it share its primary context (the one the CUDA runtime uses too) and one
@@ -29,6 +31,16 @@ public final class CudaDevice implements ComputeDevice {
     /** What the driver says about it. */
     public DeviceFacts facts() {
         return facts;
+    }
+
+    /** Why this copy of the library has no kernels for the device; empty if it has. */
+    public Optional<String> missingKernels() {
+        try {
+            KernelImages.load(KernelModule.FAMILY, facts);
+            return Optional.empty();
+        } catch (KernelImageException e) {
+            return Optional.of(e.getMessage());
+        }
     }
 
     @Override

@@ -22,7 +22,7 @@ import jcuda.driver.CUresult;
 
 /** A kernel image loaded into a context, checked to be of this version of the library. The context must be current in every call. */
 final class KernelModule implements AutoCloseable {
-    private static final String FAMILY = "striped";
+    static final String FAMILY = "striped";
     private static final String ABI = "jmarlin_striped_abi";
 
     private final CUmodule module;
