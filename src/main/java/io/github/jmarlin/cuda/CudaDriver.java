@@ -168,7 +168,8 @@ public final class CudaDriver {
         String message = String.valueOf(root.getMessage());
         String found = "";
         for (Matcher line = CAUSE_LINE.matcher(message); line.find();) {
-            found = line.group(1);
+            // What the driver's half is missing, without the path JCuda extracted its own half to.
+            found = line.group(1).replaceFirst("^\\S*libJCudaDriver\\S*: ", "");
         }
         if (found.contains("No resource")) {
             return "JCuda has no natives for " + System.getProperty("os.name") + " on " + System.getProperty("os.arch") + " on the class path ("

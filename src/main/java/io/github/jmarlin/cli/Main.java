@@ -1,0 +1,47 @@
+package io.github.jmarlin.cli;
+
+import io.github.jmarlin.JMarlinException;
+import java.io.IOException;
+import java.io.PrintWriter;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+
+/** {@code jmarlin <command>}; exit codes 0, 1 (failed, or an error bound is broken) and 2 (bad options). */
+@Command(name = "jmarlin", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
+        description = "4-bit weight matrix multiplication on the GPU or the CPU.",
+        subcommands = {InfoCommand.class},
+        exitCodeListHeading = "Exit codes:%n",
+        exitCodeList = {"0:done", "1:failed, or an error bound is broken", "2:bad options"})
+public final class Main {
+    /** Exits with the command's code; a plain return on 0 lets a program that called this go on. */
+    public static void main(String[] args) {
+        int status = commandLine().execute(args);
+        if (status != 0) {
+            System.exit(status);
+        }
+    }
+
+    /** The commands without the exit, for tests. */
+    static CommandLine commandLine() {
+        return new CommandLine(new Main())
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .setExecutionExceptionHandler((failure, command, parsed) -> {
+                    if (failure instanceof JMarlinException || failure instanceof IOException
+                            || failure instanceof IllegalArgumentException) {
+                        PrintWriter err = command.getErr();
+                        err.println("jmarlin " + command.getCommandName() + ": " + failure.getMessage());
+                        return CommandLine.ExitCode.SOFTWARE;
+                    }
+                    throw failure;
+                });
+    }
+
+    /** The version of the jar; a build from classes has none. */
+    static final class Version implements CommandLine.IVersionProvider {
+        @Override
+        public String[] getVersion() {
+            String version = Main.class.getPackage().getImplementationVersion();
+            return new String[] {"jmarlin " + (version == null ? "(development build)" : version)};
+        }
+    }
+}

@@ -1,0 +1,132 @@
+package io.github.jmarlin.cuda;
+
+import static jcuda.driver.JCudaDriver.cuEventCreate;
+import static jcuda.driver.JCudaDriver.cuEventDestroy;
+import static jcuda.driver.JCudaDriver.cuEventElapsedTime;
+import static jcuda.driver.JCudaDriver.cuEventRecord;
+import static jcuda.driver.JCudaDriver.cuEventSynchronize;
+import static jcuda.driver.JCudaDriver.cuStreamCreate;
+import static jcuda.driver.JCudaDriver.cuStreamDestroy;
+
+import io.github.jmarlin.DeviceOutOfMemoryException;
+import io.github.jmarlin.PackedWeights;
+import io.github.jmarlin.plan.PlanOptions;
+import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Deque;
+import java.util.List;
+import jcuda.driver.CUevent;
+import jcuda.driver.CUevent_flags;
+import jcuda.driver.CUstream;
+import jcuda.driver.CUstream_flags;
+
+/**
+ * Times launches back to back with operands on the device, by CUDA events: what an engine pays, without {@link CudaLinear}'s copies.
+ * Copies of the weights take turns so that each launch finds its codes in memory, not in the L2 cache. One thread at a time.
+ */
+public final class LaunchTimer implements AutoCloseable {
+    /** Bytes that must pass before the same copy of the weights has its turn again, in sizes of the L2 cache. */
+    private static final int L2_SIZES = 3;
+    private static final int MOST_COPIES = 64;
+    private static final int LAUNCHES = 20;
+    private static final int LEAST_SAMPLES = 3;
+    private static final int MOST_SAMPLES = 50;
+    private static final double ENOUGH_SECONDS = 0.5;
+
+    private final CudaEngine engine;
+    /** What to close, the last made first. */
+    private final Deque<AutoCloseable> resources = new ArrayDeque<>();
+    private final List<CudaGemm> copies = new ArrayList<>();
+    private final int mostRows;
+    private final int lda;
+    private final int n;
+    private final CUstream stream = new CUstream();
+    private final CUevent begin = new CUevent();
+    private final CUevent end = new CUevent();
+    private final DeviceBuffer a;
+    private final DeviceBuffer c;
+    private final Workspace workspace;
+
+    /**
+     * @param activations {@code [mostRows][k]} of the compute type: a GPU is faster on zeros than on real numbers
+     * @param mostRows the largest m that will be timed
+     * @throws DeviceOutOfMemoryException if the copies and operands do not fit
+     */
+    public LaunchTimer(CudaDevice device, PackedWeights packed, ByteBuffer activations, int mostRows) {
+        this.mostRows = mostRows;
+        lda = (packed.k() + 7) / 8 * 8;
+        n = packed.n();
+        engine = kept(CudaEngine.ofPrimaryContext(device));
+        try {
+            make("cuStreamCreate", () -> cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING),
+                    "cuStreamDestroy", () -> cuStreamDestroy(stream));
+            make("cuEventCreate", () -> cuEventCreate(begin, CUevent_flags.CU_EVENT_DEFAULT), "cuEventDestroy", () -> cuEventDestroy(begin));
+            make("cuEventCreate", () -> cuEventCreate(end, CUevent_flags.CU_EVENT_DEFAULT), "cuEventDestroy", () -> cuEventDestroy(end));
+            long wanted = L2_SIZES * engine.facts().l2Bytes() / packed.byteSize() + 1;
+            for (int i = 0; i < Math.min(wanted, MOST_COPIES); i++) {
+                copies.add(kept(engine.upload(packed)).gemm(PlanOptions.DEFAULT));
+            }
+            a = kept(engine.allocate(2L * mostRows * lda, "activations"));
+            for (int row = 0; row < mostRows; row++) {
+                a.upload(2L * row * lda, activations.slice(2 * row * packed.k(), 2 * packed.k()));
+            }
+            c = kept(engine.allocate(2L * mostRows * n, "outputs"));
+            workspace = kept(engine.newWorkspace(stream, copies.get(0).workspaceFor(mostRows)));
+        } catch (Throwable e) {
+            Cuda.closeAfter(e, resources.toArray(AutoCloseable[]::new));
+            throw e;
+        }
+    }
+
+    private <T extends AutoCloseable> T kept(T resource) {
+        resources.push(resource);
+        return resource;
+    }
+
+    private void make(String createName, Cuda.Call create, String destroyName, Cuda.Call destroy) {
+        engine.runInContext(() -> Cuda.call(createName, create));
+        resources.push(() -> engine.runInContext(() -> Cuda.call(destroyName, destroy)));
+    }
+
+    /** Median seconds of one launch of {@code m} rows. */
+    public double seconds(int m) {
+        if (m < 1 || m > mostRows) {
+            throw new IllegalArgumentException("m " + m + ": this timer was made for 1 to " + mostRows + " rows");
+        }
+        List<Double> samples = new ArrayList<>();
+        engine.runInContext(() -> {
+            sample(m);
+            double sum = 0;
+            while (samples.size() < LEAST_SAMPLES || sum < ENOUGH_SECONDS && samples.size() < MOST_SAMPLES) {
+                double seconds = sample(m);
+                sum += seconds;
+                samples.add(seconds / LAUNCHES);
+            }
+        });
+        Collections.sort(samples);
+        return samples.get(samples.size() / 2);
+    }
+
+    /** Seconds of {@value #LAUNCHES} launches. */
+    private double sample(int m) {
+        Cuda.call("cuEventRecord", () -> cuEventRecord(begin, stream));
+        for (int i = 0; i < LAUNCHES; i++) {
+            copies.get(i % copies.size()).launch(a.address(), lda, c.address(), n, m, workspace);
+        }
+        Cuda.call("cuEventRecord", () -> cuEventRecord(end, stream));
+        Cuda.call("cuEventSynchronize", () -> cuEventSynchronize(end));
+        float[] milliseconds = new float[1];
+        Cuda.call("cuEventElapsedTime", () -> cuEventElapsedTime(milliseconds, begin, end));
+        return milliseconds[0] * 1e-3;
+    }
+
+    /** Frees everything on the device. */
+    @Override
+    public void close() {
+        AutoCloseable[] all = resources.toArray(AutoCloseable[]::new);
+        resources.clear();
+        Cuda.closeAll(all);
+    }
+}
