@@ -43,8 +43,7 @@ public final class ShiftedScales {
         for (int group = 0; group < matrix.groups(); group++) {
             largest = Math.max(largest, Math.abs(roundedScale(matrix, type, group, column)));
         }
-        int top = type == DataType.FP16 ? FP16_TOP : BF16_TOP;
-        int shift = largest == 0 ? unit(type, column) : top - Math.getExponent((double) largest);
+        int shift = largest == 0 ? unit(type, column) : topExponent(type) - Math.getExponent((double) largest);
         int exponent = unit(type, column) - shift;
         if (exponent < Float.MIN_EXPONENT || exponent > Float.MAX_EXPONENT) {
             throw new IllegalArgumentException("column " + column + " cannot be packed for " + type + ": its largest scale "
@@ -84,6 +83,11 @@ public final class ShiftedScales {
     /** The zero point of such bits. */
     public static int zeroPoint(short zeroCode, int column) {
         return (zeroCode & ~SIGN & 0xffff) >>> 4 * StripedLayout.nibble(column);
+    }
+
+    /** The exponent that a column's largest scale gets. */
+    static int topExponent(DataType type) {
+        return type == DataType.FP16 ? FP16_TOP : BF16_TOP;
     }
 
     private static int unit(DataType type, int column) {

@@ -1,0 +1,173 @@
+package io.github.jmarlin.layout;
+
+import io.github.jmarlin.DataType;
+import io.github.jmarlin.PackedWeights;
+import io.github.jmarlin.memory.NativeMemory;
+import java.nio.ByteBuffer;
+import java.util.Objects;
+
+/**
+ * Cuts packed weights for several devices, and joins them. A shard of the packed form equals, byte for byte, the packed form of that
+ * shard of the matrix ({@link MatrixShards}), so it does not matter which is done first.
+ *
+ * <pre>
+ *   along n (each device computes some outputs)       along k (each device sums over some inputs; outputs are added)
+ *        strips                                            strips
+ *      +--+--+--+--+                                     +--+--+--+--+
+ *      |  |  :  |  |   a shard is a run of strips,       |  |  |  |  |   a shard is a run of blocks of every strip;
+ *      |  |  :  |  |   contiguous in every region        +..+..+..+..+   copied, and the columns' shifts recomputed
+ *      |  |  :  |  |                                     |  |  |  |  |
+ *      +--+--+--+--+                                     +--+--+--+--+
+ * </pre>
+ *
+ * <p>A cut along k through the middle of a group repeats its scales on both sides: the shard then has the largest supported group
+ * size that divides both the old one and the place of the cut.
+ */
+public final class PackedShards {
+    private PackedShards() {
+    }
+
+    /**
+     * Where to cut an extent into {@code parts}, at multiples of {@code step} and as evenly as these allow: part i is
+     * {@code [cuts[i], cuts[i + 1])}.
+     *
+     * @param step {@link StripedLayout#BLOCK}; or along k, to keep groups whole, the group size if it is larger
+     * @throws IllegalArgumentException if there are fewer steps than parts
+     */
+    public static int[] cuts(int extent, int parts, int step) {
+        int steps = (extent - 1) / step + 1;
+        if (parts < 1 || steps < parts) {
+            throw new IllegalArgumentException("extent " + extent + " has " + steps + " steps of " + step + ": it can be cut into 1.."
+                    + steps + " parts, not " + parts);
+        }
+        int[] cuts = new int[parts + 1];
+        for (int part = 0; part <= parts; part++) {
+            cuts[part] = (int) Math.min(extent, (long) steps * part / parts * step);
+        }
+        return cuts;
+    }
+
+    /**
+     * Columns {@code [from, to)}, sharing the memory of {@code packed}, which must stay open.
+     *
+     * @param from a multiple of 64
+     * @param to a multiple of 64, or n
+     */
+    public static PackedWeights columns(PackedWeights packed, int from, int to) {
+        checkRange("columns", from, to, packed.n());
+        StripedLayout all = packed.layout();
+        StripedLayout layout = new StripedLayout(all.k(), to - from, all.groupSize());
+        long strip = from / StripedLayout.BLOCK;
+        long columnBytes = (long) layout.paddedN() * Float.BYTES;
+        long firstColumn = (long) from * Float.BYTES;
+        return PackedWeights.of(layout, packed.computeType(),
+                part(packed.codes(), strip * all.stripCodeBytes(), layout.codeBytes(), all.stripCodeBytes()),
+                part(packed.scales(), strip * all.stripScaleBytes(), layout.scaleBytes(), all.stripScaleBytes()),
+                part(packed.zeros(), strip * all.stripScaleBytes(), layout.scaleBytes(), all.stripScaleBytes()),
+                part(packed.factors(), firstColumn, columnBytes, Float.BYTES),
+                part(packed.bias(), firstColumn, columnBytes, Float.BYTES)).withInputOrder(packed.inputOrder());
+    }
+
+    /** A view of a part of a region, or a copy where it would cross the segments of a region beyond 1 GiB. */
+    private static NativeMemory part(NativeMemory region, long offset, long bytes, long unit) {
+        if (region == null) {
+            return null;
+        }
+        if (bytes <= Integer.MAX_VALUE) {
+            try {
+                return NativeMemory.wrap(region.slice(offset, (int) bytes));
+            } catch (IllegalArgumentException crossing) {
+                // Copied below.
+            }
+        }
+        NativeMemory copy = NativeMemory.allocate(bytes, unit);
+        for (long at = 0; at < bytes; at += unit) {
+            copy.copyFrom(at, region.slice(offset + at, (int) unit));
+        }
+        return copy;
+    }
+
+    /**
+     * Rows {@code [from, to)}, in memory of their own. The bias goes with the rows that start at 0, so that it is added once.
+     *
+     * <p>If the weights have an input order, row i of the shard multiplies activation {@code inputOrder[from + i]} of the whole: gather
+     * the activations first and give each device its part.
+     *
+     * @param from a multiple of 64
+     * @param to a multiple of 64, or k
+     */
+    public static PackedWeights rows(PackedWeights packed, int from, int to) {
+        checkRange("rows", from, to, packed.k());
+        StripedLayout all = packed.layout();
+        StripedLayout layout = new StripedLayout(to - from, all.n(), groupSize(all, from));
+        NativeMemory codes = NativeMemory.allocate(layout.codeBytes(), layout.stripCodeBytes());
+        for (int strip = 0; strip < layout.strips(); strip++) {
+            ByteBuffer source = packed.codes().slice(all.blockOffset(strip, from / StripedLayout.BLOCK), (int) layout.stripCodeBytes());
+            codes.copyFrom(layout.blockOffset(strip, 0), source);
+        }
+        NativeMemory scales = NativeMemory.allocate(layout.scaleBytes(), layout.stripScaleBytes());
+        NativeMemory zeros = packed.hasZeroPoints() ? NativeMemory.allocate(layout.scaleBytes(), layout.stripScaleBytes()) : null;
+        long columnBytes = (long) layout.paddedN() * Float.BYTES;
+        NativeMemory factors = NativeMemory.allocate(columnBytes, Float.BYTES);
+        NativeMemory bias = packed.hasBias() && from == 0 ? part(packed.bias(), 0, columnBytes, Float.BYTES) : null;
+        for (int column = 0; column < layout.paddedN(); column++) {
+            cutScales(packed, layout, from, column, scales, zeros, factors);
+        }
+        return PackedWeights.of(layout, packed.computeType(), codes, scales, zeros, factors, bias);
+    }
+
+    /** The group size of a shard that starts at row {@code from}; see the class. */
+    static int groupSize(StripedLayout all, int from) {
+        if (all.isOneGroup()) {
+            return all.groupSize();
+        }
+        int groupSize = all.groupSize();
+        while (from % groupSize != 0) {
+            groupSize /= 2;
+        }
+        return groupSize;
+    }
+
+    private static void cutScales(PackedWeights packed, StripedLayout layout, int from, int column, NativeMemory scales,
+            NativeMemory zeros, NativeMemory factors) {
+        DataType type = packed.computeType();
+        StripedLayout all = packed.layout();
+        float largest = 0;
+        for (int group = 0; group < layout.groups(); group++) {
+            long offset = all.scaleOffset(oldGroup(all, layout, from, group), column);
+            largest = Math.max(largest, Math.abs(HalfFloats.decode(type, packed.scales().getShort(offset))));
+            if (zeros != null) {
+                zeros.putShort(layout.scaleOffset(group, column), packed.zeros().getShort(offset));
+            }
+        }
+        float factor = packed.factors().getFloat((long) column * Float.BYTES);
+        if (largest == 0) {
+            factors.putFloat((long) column * Float.BYTES, 1);
+            return;
+        }
+        int more = ShiftedScales.topExponent(type) - Math.getExponent((double) largest);
+        float shifted = Math.scalb(factor, -more);
+        if (shifted < Float.MIN_NORMAL) {
+            throw new IllegalArgumentException("column " + column + " cannot be cut at row " + from + ": the scales left give the factor "
+                    + factor + " * 2^-" + more + ", below the normal floats");
+        }
+        factors.putFloat((long) column * Float.BYTES, shifted);
+        for (int group = 0; group < layout.groups(); group++) {
+            float scale = HalfFloats.decode(type, packed.scales().getShort(
+                    all.scaleOffset(oldGroup(all, layout, from, group), column)));
+            scales.putShort(layout.scaleOffset(group, column), HalfFloats.encode(type, Math.scalb((double) scale, more)));
+        }
+    }
+
+    private static int oldGroup(StripedLayout all, StripedLayout layout, int from, int group) {
+        return (int) ((from + (long) group * layout.rowsPerGroup()) / all.rowsPerGroup());
+    }
+
+    static void checkRange(String what, int from, int to, int extent) {
+        Objects.checkFromToIndex(from, to, extent);
+        if (from == to || from % StripedLayout.BLOCK != 0 || to % StripedLayout.BLOCK != 0 && to != extent) {
+            throw new IllegalArgumentException(what + " " + from + ".." + to + " of " + extent + ": both must be multiples of "
+                    + StripedLayout.BLOCK + " or the end, and not the same");
+        }
+    }
+}

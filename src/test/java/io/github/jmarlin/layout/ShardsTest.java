@@ -1,0 +1,182 @@
+package io.github.jmarlin.layout;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.jmarlin.DataType;
+import io.github.jmarlin.PackedWeights;
+import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.memory.NativeMemory;
+import java.nio.IntBuffer;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** A shard of the packed form is the packed form of the shard, and says the same as the whole. */
+final class ShardsTest {
+    /** Scales over many binades, so that a column's shift differs from shard to shard; some columns zero in a part of k. */
+    private static QuantizedMatrix matrix(int k, int n, int groupSize, DataType type, boolean zeroPoints, boolean order) {
+        Random random = new Random(k * 31L + n);
+        var matrix = QuantizedMatrix.builder(k, n, groupSize, type).withBias();
+        if (zeroPoints) {
+            matrix.withZeroPoints();
+        }
+        if (order) {
+            int[] permutation = IntStream.range(0, k).map(i -> (i * 7 + 3) % k).toArray();
+            matrix.withInputOrder(IntBuffer.wrap(permutation));
+        }
+        int rowsPerGroup = new StripedLayout(k, n, groupSize).rowsPerGroup();
+        for (int column = 0; column < n; column++) {
+            matrix.setBias(column, column);
+            for (int row = 0; row < k; row++) {
+                matrix.setCode(row, column, random.nextInt(16));
+            }
+            for (int group = 0; group * rowsPerGroup < k; group++) {
+                boolean zero = column % 5 == 0 && group % 2 == 0;
+                matrix.setScale(group, column, zero ? 0 : Math.scalb(1 + random.nextFloat(), -random.nextInt(12)));
+                if (zeroPoints) {
+                    matrix.setZeroPoint(group, column, random.nextInt(17));
+                }
+            }
+        }
+        return matrix.build();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"192,256,32,FP16,false", "320,200,64,FP16,true", "576,130,128,BF16,true", "640,64,256,FP16,false",
+        "200,96,-1,FP16,true", "192,64,256,BF16,false", "224,96,128,FP16,false"})
+    void shardsOfThePackedFormArePackedShards(int k, int n, int groupSize, DataType type, boolean zeroPoints) {
+        try (QuantizedMatrix matrix = matrix(k, n, groupSize, type, zeroPoints, k % 7 != 0);
+                PackedWeights packed = PackedWeights.pack(matrix, type)) {
+            for (int from = 0; from < n; from += 64) {
+                for (int to = Math.min(n, from + 64);; to = Math.min(n, to + 64)) {
+                    try (QuantizedMatrix shard = MatrixShards.columns(matrix, from, to)) {
+                        assertColumnShard(matrix, shard, from);
+                        assertSame(PackedWeights.pack(shard, type), PackedShards.columns(packed, from, to));
+                    }
+                    if (to == n) {
+                        break;
+                    }
+                }
+            }
+            for (int from = 0; from < k; from += 64) {
+                for (int to = Math.min(k, from + 64);; to = Math.min(k, to + 64)) {
+                    try (QuantizedMatrix shard = MatrixShards.rows(matrix, from, to)) {
+                        assertRowShard(matrix, shard, from);
+                        assertSame(PackedWeights.pack(shard, type), PackedShards.rows(packed, from, to));
+                    }
+                    if (to == k) {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    private static void assertColumnShard(QuantizedMatrix matrix, QuantizedMatrix shard, int from) {
+        assertEquals(matrix.inputOrder(), shard.inputOrder());
+        for (int column = 0; column < shard.n(); column++) {
+            assertEquals(matrix.bias(from + column), shard.bias(column));
+            for (int row = 0; row < matrix.k(); row++) {
+                assertEquals(matrix.weight(row, from + column), shard.weight(row, column));
+            }
+        }
+    }
+
+    private static void assertRowShard(QuantizedMatrix matrix, QuantizedMatrix shard, int from) {
+        assertEquals(from == 0, shard.hasBias());
+        for (int row = 0; row < shard.k(); row++) {
+            for (int column = 0; column < shard.n(); column++) {
+                assertEquals(matrix.weight(from + row, column), shard.weight(row, column), "row " + row + " from " + from);
+            }
+        }
+    }
+
+    private static void assertSame(PackedWeights expected, PackedWeights found) {
+        assertEquals(expected.layout(), found.layout());
+        assertEquals(expected.inputOrder(), found.inputOrder());
+        assertSame("codes", expected.codes(), found.codes());
+        assertSame("scales", expected.scales(), found.scales());
+        assertSame("factors", expected.factors(), found.factors());
+        assertEquals(expected.hasZeroPoints(), found.hasZeroPoints());
+        assertEquals(expected.hasBias(), found.hasBias());
+        if (expected.hasZeroPoints()) {
+            assertSame("zeros", expected.zeros(), found.zeros());
+        }
+        if (expected.hasBias()) {
+            assertSame("bias", expected.bias(), found.bias());
+        }
+    }
+
+    private static void assertSame(String what, NativeMemory expected, NativeMemory found) {
+        byte[] a = new byte[(int) expected.size()];
+        byte[] b = new byte[(int) found.size()];
+        expected.copyTo(0, java.nio.ByteBuffer.wrap(a));
+        found.copyTo(0, java.nio.ByteBuffer.wrap(b));
+        assertArrayEquals(a, b, what);
+    }
+
+    @Test
+    void cutsAreEvenForAnyNumberOfDevices() {
+        assertArrayEquals(new int[] {0, 4736, 9536, 14336}, PackedShards.cuts(14336, 3, 64));
+        assertArrayEquals(new int[] {0, 64, 100}, PackedShards.cuts(100, 2, 64));
+        assertArrayEquals(new int[] {0, 4096}, PackedShards.cuts(4096, 1, 128));
+        for (int parts = 1; parts <= 64; parts++) {
+            int[] cuts = PackedShards.cuts(4096, parts, 64);
+            for (int i = 0; i < parts; i++) {
+                int steps = (cuts[i + 1] - cuts[i]) / 64;
+                assertTrue(steps == 64 / parts || steps == (64 + parts - 1) / parts, parts + " parts");
+            }
+        }
+        assertThrows(IllegalArgumentException.class, () -> PackedShards.cuts(4096, 65, 64));
+        assertThrows(IllegalArgumentException.class, () -> PackedShards.cuts(4096, 0, 64));
+    }
+
+    @Test
+    void joinedLayersAreTheirParts() {
+        QuantizedMatrix q = matrix(192, 129, 64, DataType.FP16, true, true);
+        QuantizedMatrix k = matrix(192, 64, 64, DataType.FP16, false, true);
+        QuantizedMatrix v = matrix(192, 63, 64, DataType.FP16, true, true);
+        QuantizedMatrix joined = MatrixShards.join(List.of(q, k, v));
+        assertEquals(256, joined.n());
+        assertEquals(q.inputOrder(), joined.inputOrder());
+        int at = 0;
+        for (QuantizedMatrix part : List.of(q, k, v)) {
+            for (int column = 0; column < part.n(); column++) {
+                assertEquals(part.bias(column), joined.bias(at + column));
+                for (int row = 0; row < 192; row++) {
+                    assertEquals(part.weight(row, column), joined.weight(row, at + column), "row " + row + ", column " + column);
+                    assertEquals(part.code(row, column), joined.code(row, at + column), "row " + row + ", column " + column);
+                }
+            }
+            at += part.n();
+        }
+    }
+
+    @Test
+    void layersThatDifferCannotBeJoined() {
+        QuantizedMatrix a = matrix(192, 64, 64, DataType.FP16, false, false);
+        for (QuantizedMatrix b : List.of(matrix(256, 64, 64, DataType.FP16, false, false),
+                matrix(192, 64, 32, DataType.FP16, false, false), matrix(192, 64, 64, DataType.BF16, false, false),
+                matrix(192, 64, 64, DataType.FP16, false, true))) {
+            assertTrue(assertThrows(IllegalArgumentException.class, () -> MatrixShards.join(List.of(a, b))).getMessage()
+                    .contains("must be the same"));
+        }
+        assertThrows(IllegalArgumentException.class, () -> MatrixShards.join(List.of()));
+    }
+
+    @Test
+    void cutsBetweenStripsAndBlocksAreRefused() {
+        QuantizedMatrix matrix = matrix(192, 192, 64, DataType.FP16, false, false);
+        PackedWeights packed = PackedWeights.pack(matrix, DataType.FP16);
+        assertThrows(IllegalArgumentException.class, () -> PackedShards.columns(packed, 32, 64));
+        assertThrows(IllegalArgumentException.class, () -> PackedShards.rows(packed, 0, 100));
+        assertThrows(IllegalArgumentException.class, () -> MatrixShards.rows(matrix, 64, 64));
+        assertThrows(IndexOutOfBoundsException.class, () -> MatrixShards.columns(matrix, 128, 256));
+    }
+}
