@@ -22,6 +22,7 @@ struct Options {
     u64 seed = 1;
     bool races = false;     // report accesses that nothing orders
     bool counters = false;  // count bank conflicts and sectors per line of the kernel
+    u32 device = 0;         // whose memory the kernel may touch
 };
 
 enum class ErrorKind {

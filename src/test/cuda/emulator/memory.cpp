@@ -54,7 +54,10 @@ std::string describe(const char* operation, u64 address, u32 bytes, Site site) {
     std::string text = describe(operation, address, bytes, site);
     auto after = allocations.upper_bound(address);
     auto gone = freed.upper_bound(address);
-    if (gone != freed.begin() && address < std::prev(gone)->second) {
+    if (after != allocations.begin() && address < std::prev(after)->second.end && std::prev(after)->second.device != machine.options.device) {
+        text += " is memory of device " + std::to_string(std::prev(after)->second.device) + ", the kernel runs on device " +
+                std::to_string(machine.options.device);
+    } else if (gone != freed.begin() && address < std::prev(gone)->second) {
         text += " is in freed memory [" + hex(std::prev(gone)->first) + ", " + hex(std::prev(gone)->second) + ")";
     } else if (after != allocations.begin() && address < std::prev(after)->second.end + (u64{1} << 30)) {
         const Allocation& near = std::prev(after)->second;
@@ -83,7 +86,7 @@ Allocation& checked(u64 address, const Access& access) {
 
 }  // namespace
 
-u64 allocate(std::size_t bytes, Role role) {
+u64 allocate(std::size_t bytes, Role role, u32 device) {
     std::lock_guard<std::mutex> hold(allocations_lock);
     static Arena arena;
     if (bytes > arena.end - arena.next) return 0;
@@ -94,8 +97,17 @@ u64 allocate(std::size_t bytes, Role role) {
         return 0;
     u64 address = arena.next;
     arena.next += mapped + kPage;
-    allocations[address] = {address, address + bytes, role, nullptr};
+    allocations[address] = {address, address + bytes, role, device, false, nullptr};
     return address;
+}
+
+bool adopt(u64 address, std::size_t bytes, u32 device) {
+    std::lock_guard<std::mutex> hold(allocations_lock);
+    auto after = allocations.lower_bound(address);
+    if (after != allocations.end() && after->first < address + bytes) return false;
+    if (after != allocations.begin() && std::prev(after)->second.end > address) return false;
+    allocations[address] = {address, address + bytes, Role::kInOut, device, true, nullptr};
+    return true;
 }
 
 bool deallocate(u64 address) {
@@ -105,10 +117,10 @@ bool deallocate(u64 address) {
     const Allocation& allocation = found->second;
     std::size_t bytes = allocation.end - allocation.begin;
     std::size_t mapped = (bytes + kPage - 1) / kPage * kPage;
-    if (mapped)
+    if (mapped && !allocation.adopted)
         mmap(reinterpret_cast<void*>(address), mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
     if (allocation.words) munmap(allocation.words, (bytes / GlobalWord::kBytes + 1) * sizeof(GlobalWord));
-    freed[address] = allocation.end;
+    if (!allocation.adopted) freed[address] = allocation.end;
     allocations.erase(found);
     return true;
 }
@@ -124,7 +136,8 @@ bool is_device_memory(u64 address, std::size_t bytes) {
 void snapshot_allocations() {
     std::lock_guard<std::mutex> hold(allocations_lock);
     in_launch.clear();
-    for (auto& entry : allocations) in_launch.push_back(&entry.second);
+    for (auto& entry : allocations)
+        if (entry.second.device == machine.options.device || entry.second.device == kAnyDevice) in_launch.push_back(&entry.second);
     std::fill(std::begin(recent), std::end(recent), nullptr);
 }
 

@@ -22,13 +22,20 @@ struct Allocation {
     u64 begin;
     u64 end;
     Role role;
+    u32 device;         // whose kernels may touch it, kAnyDevice for all
+    bool adopted;       // mapped by somebody else
     GlobalWord* words;  // one per two bytes, made when the race detector first needs it
 };
 
-/** Reserves zeroed device memory at an address that was never used before; 0 if there is none. */
-u64 allocate(std::size_t bytes, Role role);
+constexpr u32 kAnyDevice = ~0u;
 
-/** Unmaps it. False if no allocation starts at the address. */
+/** Reserves zeroed device memory at an address that was never used before; 0 if there is none. */
+u64 allocate(std::size_t bytes, Role role, u32 device = 0);
+
+/** Makes existing host memory known as device memory. False if it overlaps some that is. */
+bool adopt(u64 address, std::size_t bytes, u32 device);
+
+/** Unmaps it, or forgets it if it was adopted. False if no allocation starts at the address. */
 bool deallocate(u64 address);
 
 /** Whether these bytes lie inside one living allocation. Safe from any host thread. */

@@ -11,8 +11,9 @@
 #include "machine.hpp"
 #include "memory.hpp"
 
-#define __device__
-#define __global__
+// Entry points and exported constants are found by name in the stand-in driver; nothing else is visible there.
+#define __device__ __attribute__((visibility("default")))
+#define __global__ __attribute__((visibility("default")))
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __noinline__ __attribute__((noinline))
