@@ -29,7 +29,7 @@ struct Function {
     Context* context;
     std::string name;
     void* entry;
-    std::size_t argument_bytes;
+    std::size_t argument_bytes;       // 0: not known
     int max_dynamic_shared = 48 * 1024;
 };
 

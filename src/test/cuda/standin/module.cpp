@@ -2,6 +2,8 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -57,11 +59,13 @@ bool runs_here(const std::string& target) {
 CUresult load(CUmodule* module, const void* image) {
     DRIVER_REQUIRE(module && image, CUDA_ERROR_INVALID_VALUE);
     const char* text = static_cast<const char*>(image);
-    if (std::strncmp(text, kMark, sizeof kMark - 1) != 0)
-        return std::memcmp(text, "\177ELF", 4) == 0 || std::memcmp(text, "\x50\xed\x55\xba", 4) == 0 ? CUDA_ERROR_NO_BINARY_FOR_GPU
-                                                                                                  : CUDA_ERROR_INVALID_IMAGE;
+    if (std::strncmp(text, kMark, sizeof kMark - 1) != 0)   // a cubin or a fat binary is for another device, anything else is none
+        return std::strncmp(text, "\177ELF", 4) == 0 || std::strncmp(text, "\x50\xed\x55\xba", 4) == 0 ? CUDA_ERROR_NO_BINARY_FOR_GPU
+                                                                                                    : CUDA_ERROR_INVALID_IMAGE;
+    const char* end = static_cast<const char*>(std::memchr(text, '\n', 200));
+    DRIVER_REQUIRE(end, CUDA_ERROR_INVALID_IMAGE);
     std::string mark, family, target;
-    std::istringstream words(std::string(text, strnlen(text, 200)));
+    std::istringstream words(std::string(text, end));
     words >> mark >> family >> target;
     DRIVER_REQUIRE(!family.empty() && runs_here(target), CUDA_ERROR_NO_BINARY_FOR_GPU);
     auto fresh = std::make_unique<Module>();
@@ -97,11 +101,25 @@ CUresult run_kernel(const Function& function, unsigned grid, unsigned threads, u
     return CUDA_SUCCESS;
 }
 
-/** Collects the arguments from kernelParams (one pointer per parameter; ours have one) or from extra. */
+/** Copies what is mapped of the bytes from there on: as many as a kernel's arguments can have. */
+void copy_mapped(const void* from, Arguments& arguments) {
+    iovec to{arguments.bytes, kLargestArguments};
+    iovec source{const_cast<void*>(from), kLargestArguments};
+    if (process_vm_readv(getpid(), &to, 1, &source, 1, 0) < 0) std::memset(arguments.bytes, 0, kLargestArguments);
+}
+
+/**
+ * Collects the arguments from kernelParams (one pointer per parameter; ours have one) or from extra. A family without a
+ * jmarlin_FAMILY_abi does not say how many bytes they are, and may have none.
+ */
 CUresult collect(const Function& function, void** params, void** extra, Arguments& arguments) {
+    std::size_t bytes = function.argument_bytes;
+    if (bytes == 0) {
+        if (params) copy_mapped(params[0], arguments);
+        return extra ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS;
+    }
     DRIVER_REQUIRE((params != nullptr) != (extra != nullptr), CUDA_ERROR_INVALID_VALUE);
     const void* from = nullptr;
-    std::size_t bytes = function.argument_bytes;
     if (params) {
         from = params[0];
     } else {
@@ -169,13 +187,13 @@ JMARLIN_EXPORT CUresult cuModuleGetFunction(CUfunction* function, CUmodule modul
         }
     void* entry = dlsym(own_library(), name);
     auto* abi = static_cast<const unsigned*>(dlsym(own_library(), ("jmarlin_" + module->family + "_abi").c_str()));
-    DRIVER_REQUIRE(entry && abi && abi[1] <= kLargestArguments, CUDA_ERROR_NOT_FOUND);
+    DRIVER_REQUIRE(entry && (!abi || abi[1] <= kLargestArguments), CUDA_ERROR_NOT_FOUND);
     auto fresh = std::make_unique<Function>();
     fresh->module = module;
     fresh->context = module->context;
     fresh->name = name;
     fresh->entry = entry;
-    fresh->argument_bytes = abi[1];
+    fresh->argument_bytes = abi ? abi[1] : 0;
     *function = functions.add(std::move(fresh));
     return CUDA_SUCCESS;
 }

@@ -1,0 +1,308 @@
+package io.github.jmarlin.emulator;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+
+/**
+ * Compiles the kernel emulator with g++: the stand-in {@code libcuda.so.1} with its images, and test programs.
+ *
+ * <p>In parallel and incrementally: an object is compiled again when the bytes of a file it was made from, the flags or the
+ * compiler change. Several JVMs may build at once; they wait for one another.
+ *
+ * <p>As a program, in the project's folder: {@code java EmulatorBuild.java [OUTPUT]}, by default into {@code target/emulator}. It
+ * leaves {@code libcuda.so.1} and {@code images/} there, or says in one line why not, and exits 0 without g++, 1 on an error.
+ */
+public final class EmulatorBuild {
+    private static final List<String> FLAGS = List.of("-std=c++17", "-O2", "-g1", "-march=native", "-fPIC", "-fvisibility=hidden",
+            "-fno-strict-aliasing", "-fwrapv", "-ffp-contract=off", "-Wall", "-Wextra", "-Wno-unknown-pragmas");
+    private static final int OLDEST_COMPILER = 10;
+    private static final List<String> TARGETS = List.of("sm_80.cubin", "sm_90a.cubin", "compute_80.ptx");
+
+    private final Path root;
+    private final Path output;
+    private final String compiler;
+    private final String version;
+    private final String unavailable;
+
+    /**
+     * @param root the project's folder
+     * @param output where everything goes that is built
+     */
+    public EmulatorBuild(Path root, Path output) {
+        this.root = root.toAbsolutePath().normalize();
+        this.output = output.toAbsolutePath().normalize();
+        this.compiler = Optional.ofNullable(System.getenv("CXX")).filter(name -> !name.isBlank()).orElse("g++");
+        String answer = null;
+        String problem = null;
+        if (!System.getProperty("os.name").equals("Linux")) {
+            problem = "the kernel emulator runs on Linux, this is " + System.getProperty("os.name");
+        } else {
+            try {
+                answer = run(List.of(compiler, "-dumpfullversion")).strip();
+                if (Integer.parseInt(answer.split("\\.")[0]) < OLDEST_COMPILER) {
+                    problem = "the kernel emulator needs g++ " + OLDEST_COMPILER + " or later, " + compiler + " is " + answer;
+                }
+            } catch (IOException | NumberFormatException e) {
+                problem = "the kernel emulator needs g++: " + e.getMessage().lines().findFirst().orElse("");
+            }
+        }
+        this.version = answer;
+        this.unavailable = problem;
+    }
+
+    /** The build of the project whose tests are running, into {@code target/emulator}. */
+    public static EmulatorBuild ofProject() {
+        Path root = Path.of(System.getProperty("basedir", ""));
+        return new EmulatorBuild(root, root.resolve("target/emulator"));
+    }
+
+    /** Builds the stand-in driver. */
+    public static void main(String[] args) throws IOException {
+        if (args.length > 1) {
+            throw new IllegalArgumentException("usage: EmulatorBuild [OUTPUT], got " + List.of(args));
+        }
+        EmulatorBuild build = new EmulatorBuild(Path.of(""), Path.of(args.length == 1 ? args[0] : "target/emulator"));
+        if (build.unavailable().isPresent()) {
+            System.out.println("emulator: skipped: " + build.unavailable().get());
+            return;
+        }
+        try {
+            System.out.println("emulator: " + build.standIn());
+        } catch (IOException e) {
+            System.err.println("emulator: " + e.getMessage());
+            System.exit(1);
+        }
+    }
+
+    /** Why nothing can be built here; empty if it can. */
+    public Optional<String> unavailable() {
+        return Optional.ofNullable(unavailable);
+    }
+
+    /** Builds {@code libcuda.so.1} and {@code images/}. Returns the library. */
+    public Path standIn() throws IOException {
+        Path kernels = root.resolve("src/main/cuda");
+        List<Path> families = new ArrayList<>();
+        for (Path folder : sorted(kernels)) {
+            Path entries = folder.resolve(folder.getFileName() + ".cu");
+            if (Files.isRegularFile(entries)) {
+                families.add(entries);
+            }
+        }
+        List<Path> sources = new ArrayList<>(families);
+        sources.addAll(sources("src/test/cuda/standin"));
+        Path library = link("libcuda.so.1", sources, List.of(), List.of("-shared", "-Wl,-soname,libcuda.so.1", "-Wl,-Bsymbolic",
+                "-Wl,--no-undefined", "-ldl"));
+        writeImages(families);
+        return library;
+    }
+
+    /**
+     * Builds an executable from sources and the emulator.
+     *
+     * @param name of the file in the output folder
+     * @param sources files of the project, or anywhere; {@code ptx.cuh} of the emulator is included before each of them
+     * @param flags more compiler flags for these sources; their include folders come first
+     */
+    public Path program(String name, List<Path> sources, List<String> flags) throws IOException {
+        return link(name, sources, flags, List.of());
+    }
+
+    // ---- compiling and linking ----
+
+    private record Compilation(Path source, List<String> flags, Path object) {
+        Path dependencies() {
+            return object.resolveSibling(object.getFileName() + ".d");
+        }
+
+        Path key() {
+            return object.resolveSibling(object.getFileName() + ".key");
+        }
+    }
+
+    private Path link(String name, List<Path> sources, List<String> flags, List<String> linkFlags) throws IOException {
+        if (unavailable != null) {
+            throw new IOException(unavailable);
+        }
+        Files.createDirectories(output.resolve("objects"));
+        try (FileChannel channel = FileChannel.open(output.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+                var lock = channel.lock()) {
+            List<Compilation> compilations = new ArrayList<>();
+            for (Path source : sources("src/test/cuda/emulator")) {
+                compilations.add(compilation(source, List.of()));
+            }
+            for (Path source : sources) {
+                compilations.add(compilation(root.resolve(source), flags));
+            }
+            compile(compilations);
+
+            List<String> command = new ArrayList<>(List.of(compiler, "-pthread"));
+            compilations.forEach(c -> command.add(c.object().toString()));
+            command.addAll(linkFlags);
+            Path result = output.resolve(name);
+            String key = hash(command, compilations.stream().map(Compilation::object).toList());
+            Path keyFile = output.resolve("objects/" + name + ".key");
+            if (!Files.exists(result) || !Files.exists(keyFile) || !Files.readString(keyFile).equals(key)) {
+                Path fresh = output.resolve(name + ".new");
+                command.addAll(List.of("-o", fresh.toString()));
+                run(command);
+                Files.move(fresh, result, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+                Files.writeString(keyFile, key);
+            }
+            return result;
+        }
+    }
+
+    private Compilation compilation(Path source, List<String> flags) {
+        List<String> all = new ArrayList<>(flags);
+        all.addAll(FLAGS);
+        all.add("-I" + root.resolve("src/test/cuda/emulator"));
+        all.add("-I" + root.resolve("src/main/cuda"));
+        Path folder = source.getParent().getFileName();
+        if (!folder.toString().equals("emulator") && !folder.toString().equals("standin")) {
+            all.addAll(List.of("-include", "ptx.cuh"));
+        }
+        String name = source.getFileName() + "-" + sha256((source + " " + all).getBytes(StandardCharsets.UTF_8)).substring(0, 12) + ".o";
+        return new Compilation(source, all, output.resolve("objects").resolve(name));
+    }
+
+    private void compile(List<Compilation> compilations) throws IOException {
+        ExecutorService workers = Executors.newFixedThreadPool(Runtime.getRuntime().availableProcessors());
+        try {
+            List<Future<?>> pending = new ArrayList<>();
+            for (Compilation compilation : compilations) {
+                if (!upToDate(compilation)) {
+                    pending.add(workers.submit(() -> {
+                        compile(compilation);
+                        return null;
+                    }));
+                }
+            }
+            for (Future<?> one : pending) {
+                one.get();
+            }
+        } catch (ExecutionException e) {
+            throw e.getCause() instanceof IOException io ? io : new IOException(e.getCause());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IOException("interrupted", e);
+        } finally {
+            workers.shutdownNow();
+        }
+    }
+
+    private void compile(Compilation compilation) throws IOException {
+        Files.deleteIfExists(compilation.key());
+        List<String> command = new ArrayList<>(List.of(compiler));
+        command.addAll(compilation.flags());
+        command.addAll(List.of("-MMD", "-MF", compilation.dependencies().toString(), "-x", "c++", "-c", compilation.source().toString(),
+                "-o", compilation.object().toString()));
+        run(command);
+        Files.writeString(compilation.key(), key(compilation));
+    }
+
+    private boolean upToDate(Compilation compilation) throws IOException {
+        return Files.exists(compilation.key()) && Files.exists(compilation.object()) && Files.exists(compilation.dependencies())
+                && Files.readString(compilation.key()).equals(key(compilation));
+    }
+
+    /** What the object was, or would be, made from. */
+    private String key(Compilation compilation) throws IOException {
+        String rule = Files.readString(compilation.dependencies()).replace("\\\n", " ");
+        List<Path> files = Stream.of(rule.substring(rule.indexOf(':') + 1).strip().split("\\s+")).map(Path::of).toList();
+        return hash(compilation.flags(), files);
+    }
+
+    private String hash(List<String> words, List<Path> files) throws IOException {
+        StringBuilder text = new StringBuilder(version).append(words);
+        for (Path file : files) {
+            text.append('\n').append(file).append(' ').append(Files.exists(file) ? sha256(Files.readAllBytes(file)) : "gone");
+        }
+        return sha256(text.toString().getBytes(StandardCharsets.UTF_8));
+    }
+
+    // ---- images ----
+
+    /** What stands for a compiled image: the stand-in's own loader reads the family and the target from it. */
+    private void writeImages(List<Path> families) throws IOException {
+        Path images = output.resolve("images");
+        Files.createDirectories(images);
+        List<String> names = new ArrayList<>();
+        for (Path entries : families) {
+            String family = entries.getParent().getFileName().toString();
+            for (String target : TARGETS) {
+                String name = family + "." + target;
+                names.add(name);
+                write(images.resolve(name), "JMARLIN-EMULATED " + family + " " + target.substring(0, target.lastIndexOf('.')) + "\n");
+            }
+        }
+        write(images.resolve("images.properties"), "nvcc=none (emulated, g++ " + version + ")\nimages=" + String.join(",", names) + "\n");
+    }
+
+    private static void write(Path file, String text) throws IOException {
+        if (!Files.exists(file) || !Files.readString(file).equals(text)) {
+            Files.writeString(file, text);
+        }
+    }
+
+    // ---- small things ----
+
+    private List<Path> sources(String folder) throws IOException {
+        return sorted(root.resolve(folder)).stream().filter(file -> file.toString().endsWith(".cpp")).toList();
+    }
+
+    private static List<Path> sorted(Path folder) throws IOException {
+        try (Stream<Path> children = Files.list(folder)) {
+            return children.sorted().toList();
+        }
+    }
+
+    private static String sha256(byte[] bytes) {
+        try {
+            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** Runs a command to its end. Returns what it printed; an IOException has it too if the command failed. */
+    static String run(List<String> command) throws IOException {
+        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+        try {
+            process.getOutputStream().close();
+            String printed = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            if (!process.waitFor(10, TimeUnit.MINUTES)) {
+                throw new IOException(command.get(0) + " still runs after ten minutes");
+            }
+            if (process.exitValue() != 0) {
+                throw new IOException(String.join(" ", command) + "\nexits " + process.exitValue() + ":\n" + printed);
+            }
+            return printed;
+        } catch (UncheckedIOException e) {
+            throw e.getCause();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IOException("interrupted: " + command.get(0), e);
+        } finally {
+            process.destroy();
+        }
+    }
+}

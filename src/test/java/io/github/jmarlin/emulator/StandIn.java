@@ -1,0 +1,77 @@
+package io.github.jmarlin.emulator;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.nio.charset.StandardCharsets;
+import jcuda.Pointer;
+import jcuda.driver.CUdeviceptr;
+import jcuda.driver.CUmodule;
+import jcuda.driver.JCudaDriver;
+
+/**
+ * Steers the stand-in driver from a test: commands travel as names of globals of a null module (see control.cpp). Settings and
+ * injections belong to the process; {@link #reset()} undoes them.
+ */
+public final class StandIn {
+    private StandIn() {
+    }
+
+    /** Whether the driver that JCuda loaded is the stand-in. */
+    public static boolean isLoaded() {
+        try {
+            return JCudaDriver.cuModuleGetGlobal(new CUdeviceptr(), new long[1], new CUmodule(), "standin.count cuInit") == 0;
+        } catch (RuntimeException | LinkageError e) {
+            return false;
+        }
+    }
+
+    /** No injections, all counts 0, settings as at the start, no context spoilt by a failed kernel. */
+    public static void reset() {
+        command("standin.reset");
+    }
+
+    /**
+     * Makes calls of a driver function fail.
+     *
+     * @param function such as {@code cuMemAlloc}; without {@code _v2}
+     * @param code the CUresult to return
+     * @param after so many calls still succeed
+     * @param times so many calls fail, after which all is well again
+     */
+    public static void inject(String function, int code, int after, int times) {
+        command("standin.inject " + function + " " + code + " " + after + " " + times);
+    }
+
+    /** How often a driver function was called since the last reset; {@code kernels}: how many kernels ran. */
+    public static long count(String function) {
+        return command("standin.count " + function);
+    }
+
+    /**
+     * Changes what the devices look like or how they behave.
+     *
+     * @param key devices, capability (80 for 8.0), multiprocessors, shared (bytes a block can opt in to), l2, memory (bytes), driver
+     *     (12060), fast (1: launches are checked and not run), races (1: kernels run under the race detector)
+     */
+    public static void set(String key, long value) {
+        command("standin.set " + key + " " + value);
+    }
+
+    /** What the emulator found in the last kernel that failed; empty if none did. Needs a current context. */
+    public static String errors() {
+        CUdeviceptr text = new CUdeviceptr();
+        long[] size = new long[1];
+        assertEquals(0, JCudaDriver.cuModuleGetGlobal(text, size, new CUmodule(), "standin.errors"));
+        byte[] bytes = new byte[(int) size[0]];
+        if (bytes.length > 0) {
+            assertEquals(0, JCudaDriver.cuMemcpyDtoH(Pointer.to(bytes), text, bytes.length), "reading the errors");
+        }
+        return new String(bytes, StandardCharsets.UTF_8);
+    }
+
+    private static long command(String words) {
+        long[] size = new long[1];
+        assertEquals(0, JCudaDriver.cuModuleGetGlobal(new CUdeviceptr(), size, new CUmodule(), words), words);
+        return size[0];
+    }
+}
