@@ -1,6 +1,8 @@
 // The one argument of every entry point, by value. The Java side writes it byte by byte, so the order of the
-// fields is part of the contract; an image publishes the offsets (jmarlin_striped_abi) and the host compares them.
+// fields is part of the contract; an image publishes the offsets (jmarlin_<family>_abi) and the host compares them.
 #pragma once
+
+#include <cstddef>
 
 #include "ptx.cuh"
 
@@ -32,7 +34,22 @@ struct GemmArgs {
     s32 n_tiles;
     s32 m_tiles;
     s32 units_per_block; // 64-deep slices of a tile that one block works off, see stripe.cuh
-    s32 stages;          // slots of the shared-memory ring, 2 to 8
+    s32 stages;          // slots of the shared-memory ring
 };
 
 }  // namespace jmarlin
+
+// The words of an image's <family>_abi: version, size of the arguments, offset of every field in order.
+#define JMARLIN_GEMM_ABI                                                                                          \
+    {1, sizeof(::jmarlin::GemmArgs),                                                                              \
+     offsetof(::jmarlin::GemmArgs, a), offsetof(::jmarlin::GemmArgs, codes),                                      \
+     offsetof(::jmarlin::GemmArgs, scales), offsetof(::jmarlin::GemmArgs, zeros),                                 \
+     offsetof(::jmarlin::GemmArgs, factors), offsetof(::jmarlin::GemmArgs, bias),                                 \
+     offsetof(::jmarlin::GemmArgs, c), offsetof(::jmarlin::GemmArgs, partials),                                   \
+     offsetof(::jmarlin::GemmArgs, counters), offsetof(::jmarlin::GemmArgs, prefetch),                            \
+     offsetof(::jmarlin::GemmArgs, prefetch_bytes), offsetof(::jmarlin::GemmArgs, lda),                           \
+     offsetof(::jmarlin::GemmArgs, ldc), offsetof(::jmarlin::GemmArgs, m), offsetof(::jmarlin::GemmArgs, n),      \
+     offsetof(::jmarlin::GemmArgs, k), offsetof(::jmarlin::GemmArgs, k_blocks),                                   \
+     offsetof(::jmarlin::GemmArgs, scale_rows), offsetof(::jmarlin::GemmArgs, group_shift),                       \
+     offsetof(::jmarlin::GemmArgs, n_tiles), offsetof(::jmarlin::GemmArgs, m_tiles),                              \
+     offsetof(::jmarlin::GemmArgs, units_per_block), offsetof(::jmarlin::GemmArgs, stages)}

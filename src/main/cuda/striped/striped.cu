@@ -1,7 +1,5 @@
 // Entry points of the striped kernel, striped_{f16|bf16}_{sym|zp}_{g64|g32}_m{batch tile}_n{n tile}: the types, whether
 // the weights have zero points, the group size (g64: a multiple of 64, or per column; g32: 32), and the tile.
-#include <cstddef>
-
 #include "striped.cuh"
 
 using namespace jmarlin;
@@ -32,30 +30,4 @@ ENTRIES(bf16_zp_g64, Bfloat16, true, false)
 ENTRIES(bf16_zp_g32, Bfloat16, true, true)
 
 // What the host checks before it trusts an image: version, size of the arguments, offset of every field in order.
-extern "C" __device__ const u32 jmarlin_striped_abi[] = {
-    1,
-    sizeof(GemmArgs),
-    offsetof(GemmArgs, a),
-    offsetof(GemmArgs, codes),
-    offsetof(GemmArgs, scales),
-    offsetof(GemmArgs, zeros),
-    offsetof(GemmArgs, factors),
-    offsetof(GemmArgs, bias),
-    offsetof(GemmArgs, c),
-    offsetof(GemmArgs, partials),
-    offsetof(GemmArgs, counters),
-    offsetof(GemmArgs, prefetch),
-    offsetof(GemmArgs, prefetch_bytes),
-    offsetof(GemmArgs, lda),
-    offsetof(GemmArgs, ldc),
-    offsetof(GemmArgs, m),
-    offsetof(GemmArgs, n),
-    offsetof(GemmArgs, k),
-    offsetof(GemmArgs, k_blocks),
-    offsetof(GemmArgs, scale_rows),
-    offsetof(GemmArgs, group_shift),
-    offsetof(GemmArgs, n_tiles),
-    offsetof(GemmArgs, m_tiles),
-    offsetof(GemmArgs, units_per_block),
-    offsetof(GemmArgs, stages),
-};
+extern "C" __device__ const u32 jmarlin_striped_abi[] = JMARLIN_GEMM_ABI;

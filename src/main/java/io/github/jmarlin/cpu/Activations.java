@@ -4,10 +4,9 @@ import io.github.jmarlin.DataType;
 import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.layout.StripedLayout;
 import java.nio.ByteBuffer;
-import java.nio.IntBuffer;
 
 /**
- * Rows of activations as floats, in the order of the rows of the weights, padded with zeros to whole blocks, and their sums over each segment of k.
+ * Rows of activations as floats, padded with zeros to whole blocks, and their sums over each segment of k.
  *
  * <p>A segment is the run of rows of the weights over which a product is summed before it is scaled: a group, or 256 rows where
  * one group spans all, so that no sum in floats gets long.
@@ -17,13 +16,10 @@ final class Activations {
 
     private final int k;
     private final int segmentRows;
-    private final IntBuffer order;
     private final float[][] values;
     private final float[][] sums;
 
-    /** @param order the activation that each row of the weights multiplies, or null: row i, activation i */
-    Activations(StripedLayout layout, IntBuffer order, int rows) {
-        this.order = order;
+    Activations(StripedLayout layout, int rows) {
         k = layout.k();
         segmentRows = segmentRows(layout);
         values = new float[rows][layout.paddedK()];
@@ -38,24 +34,6 @@ final class Activations {
     /** Converts k elements of {@code source}, from {@code element} on, to the given row. */
     void read(DataType type, ByteBuffer source, long element, int row) {
         float[] target = values[row];
-        convert(type, source, element, target);
-        if (order != null) {
-            float[] natural = java.util.Arrays.copyOf(target, k);
-            for (int i = 0; i < k; i++) {
-                target[i] = natural[order.get(i)];
-            }
-        }
-        for (int segment = 0; segment < sums[row].length; segment++) {
-            double sum = 0;
-            int end = Math.min(k, (segment + 1) * segmentRows);
-            for (int i = segment * segmentRows; i < end; i++) {
-                sum += target[i];
-            }
-            sums[row][segment] = (float) sum;
-        }
-    }
-
-    private void convert(DataType type, ByteBuffer source, long element, float[] target) {
         int at = Math.toIntExact(element * type.bytes());
         switch (type) {
             case FP32 -> source.slice(at, k * Float.BYTES).order(source.order()).asFloatBuffer().get(target, 0, k);
@@ -69,6 +47,14 @@ final class Activations {
                     target[i] = HalfFloats.fromBf16(source.getShort(at + i * Short.BYTES));
                 }
             }
+        }
+        for (int segment = 0; segment < sums[row].length; segment++) {
+            double sum = 0;
+            int end = Math.min(k, (segment + 1) * segmentRows);
+            for (int i = segment * segmentRows; i < end; i++) {
+                sum += target[i];
+            }
+            sums[row][segment] = (float) sum;
         }
     }
 

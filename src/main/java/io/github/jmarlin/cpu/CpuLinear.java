@@ -73,7 +73,7 @@ public final class CpuLinear implements LinearLayer {
     }
 
     private void multiplyRows(DataType type, ByteBuffer a, int firstRow, int rows, ByteBuffer c) {
-        Activations activations = new Activations(weights.layout(), weights.inputOrder(), rows);
+        Activations activations = new Activations(weights.layout(), rows);
         device.forEach(rows, row -> activations.read(type, a, (long) (firstRow + row) * k(), row));
         int tiles = scales.tiles();
         int rowTiles = (rows + TileProduct.MAX_ROWS - 1) / TileProduct.MAX_ROWS;

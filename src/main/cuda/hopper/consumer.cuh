@@ -1,0 +1,128 @@
+// A consumer warpgroup: multiplies one or two strips of 64 columns by the batch tile.
+#pragma once
+
+#include "dequant.cuh"
+#include "descriptor.cuh"
+#include "ring.cuh"
+
+namespace jmarlin {
+namespace hopper {
+
+// Two k16 fragments of the weights: half a k-block of one strip, what one commit group multiplies.
+struct Fragments {
+    u32 a[2][4];
+};
+
+// What a lane reads of one strip and k-block: its codes (word j for k = 16j..16j+15) and the scales and zero codes of its
+// two columns, 8r + 2s (low half) and 8r + 2s + 1 (high half), for each half of the block.
+template <class Shape>
+struct Packed {
+    static constexpr int kScales = Shape::kTwoScalesPerBlock ? 2 : 1;
+    Vec16 words;
+    u32 scale[kScales];
+    u32 zero[kScales];
+};
+
+template <class Shape>
+struct Consumer {
+    using T = typename Shape::Element;
+    static constexpr int kStrips = Shape::kStripsPerWarpgroup;
+
+    const GemmArgs& args;
+    const Ring<Shape>& ring;
+    u32 strip;          // first strip of this warpgroup in the tile
+    u32 code_at;        // this lane's place in a block of codes: sub-block s = warp of the warpgroup, lane
+    u32 scale_at;       // and in a row of 64 scales: column 8r + 2s
+    Cursor drain;
+    float sums[kStrips][Shape::kM / 2];
+
+    JMARLIN_DEVICE Consumer(const GemmArgs& args_, const Ring<Shape>& ring_) : args(args_), ring(ring_) {
+        u32 warp = warp_index() % 4;
+        strip = warp_index() / 4 * kStrips;
+        code_at = warp * 512 + lane_index() * 16;
+        scale_at = lane_index() / 4 * 16 + warp * 4;
+    }
+
+    JMARLIN_DEVICE Packed<Shape> load(u32 slot, u32 of_warpgroup, s32 block, s32 scale_row) const {
+        Packed<Shape> p;
+        u32 s = strip + of_warpgroup;
+        p.words = ld_shared_16(ring.codes(slot) + (s * Shape::kDepth + u32(block)) * 2048 + code_at);
+#pragma unroll
+        for (int i = 0; i < Packed<Shape>::kScales; ++i) {
+            u32 offset = (s * Shape::kScaleRows + u32(scale_row + i)) * 128 + scale_at;
+            p.scale[i] = ld_shared_4(ring.scales(slot) + offset);
+            p.zero[i] = Shape::kZeroPoints ? ld_shared_4(ring.zeros(slot) + offset) : kSymmetricZeroCodes;
+        }
+        return p;
+    }
+
+    // The two words of half `half` to weights: w' = fma(nibble, S, S * zero code).
+    template <int kHalf>
+    static JMARLIN_DEVICE void unpack(Fragments& f, const Packed<Shape>& p) {
+        constexpr int row = Shape::kTwoScalesPerBlock ? kHalf : 0;
+        u32 z = mul2<T>(p.scale[row], p.zero[row]);
+        dequantize<T>(f.a[0], kHalf == 0 ? p.words.x : p.words.z, p.scale[row], z);
+        dequantize<T>(f.a[1], kHalf == 0 ? p.words.y : p.words.w, p.scale[row], z);
+        settle(f.a[0]);
+        settle(f.a[1]);
+    }
+
+    // Starts the product of `f` with half `half` of the activation block, and ends the one before it.
+    template <int kHalf>
+    static JMARLIN_DEVICE void multiply(float (&d)[Shape::kM / 2], const Fragments& f, u64 activations) {
+        wgmma_fence();
+        wgmma_m64k16<T>(d, f.a[0], activations + 4 * kHalf);
+        wgmma_m64k16<T>(d, f.a[1], activations + 4 * kHalf + 2);
+        wgmma_commit();
+        wgmma_wait<1>();
+    }
+
+    JMARLIN_DEVICE void release(u32 slot) const {
+        warp_sync();
+        if (lane_index() == 0) mbarrier_arrive(ring.empty(slot));
+    }
+
+    // All stages of one tile. While a group multiplies from one Fragments, the other is being unpacked.
+    JMARLIN_DEVICE void accumulate(s32 first_stage, s32 end_stage) {
+#pragma unroll
+        for (int u = 0; u < kStrips; ++u)
+#pragma unroll
+            for (int i = 0; i < Shape::kM / 2; ++i) sums[u][i] = 0.0f;
+
+        Fragments even, odd;
+        u32 previous = 0;
+#pragma unroll 1
+        for (s32 stage = first_stage; stage < end_stage; ++stage) {
+            u32 slot = drain.slot;
+            s32 blocks = blocks_of_stage<Shape>(args, stage);
+            s32 k_block = stage * Shape::kDepth;
+            s32 scale_origin = Shape::kTwoScalesPerBlock ? 0 : k_block >> args.group_shift;
+            u64 activations = swizzled_descriptor(ring.activations(slot));
+            mbarrier_wait(ring.full(slot), drain.parity);
+            // NOTES: the slot before this one is released at the end of the block, not right after the wait that ends its last
+            // products: a branch between the groups makes ptxas serialize them (C7513).
+#pragma unroll 1
+            for (s32 block = 0; block < blocks; ++block, ++k_block, activations += Shape::kActivationBytes / 16) {
+                s32 scale_row = Shape::kTwoScalesPerBlock ? 2 * block : (k_block >> args.group_shift) - scale_origin;
+#pragma unroll
+                for (int u = 0; u < kStrips; ++u) {
+                    Packed<Shape> p = load(slot, u, block, scale_row);
+                    unpack<0>(even, p);
+                    multiply<0>(sums[u], even, activations);
+                    unpack<1>(odd, p);
+                    multiply<1>(sums[u], odd, activations);
+                }
+                if (block == 0 && stage > first_stage) release(previous);     // its last products are over
+            }
+            previous = slot;
+            drain.advance(ring.slots);
+        }
+        wgmma_wait<0>();
+        if (end_stage > first_stage) release(previous);
+#pragma unroll
+        for (int u = 0; u < kStrips; ++u) settle(sums[u]);
+    }
+};
+
+}  // namespace hopper
+}  // namespace jmarlin

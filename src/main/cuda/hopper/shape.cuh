@@ -1,0 +1,72 @@
+// One instance of the Hopper kernel as compile-time values: the tile, the shared memory it needs, the threads it runs.
+#pragma once
+
+#include "ptx_sm90.cuh"
+
+namespace jmarlin {
+namespace hopper {
+
+constexpr int kConsumerThreads = 256;                     // two warpgroups that multiply
+constexpr int kProducerThreads = 128;                     // one that copies
+constexpr int kThreads = kConsumerThreads + kProducerThreads;
+constexpr int kConsumerRegisters = 216;                   // together the 384 * 168 that the kernel starts with
+constexpr int kProducerRegisters = 72;
+constexpr int kSharedLimit = 227 * 1024;                  // per block on sm_90
+constexpr int kActivationLag = 3;                         // stages whose activations are under way when one is published
+constexpr int kLeastStages = kActivationLag + 2;          // a consumer holds two slots, so fewer would deadlock
+constexpr int kMostStages = 12;
+
+static_assert(kConsumerThreads * kConsumerRegisters + kProducerThreads * kProducerRegisters == kThreads * 168, "register file");
+
+// T: Half or Bfloat16. kTokens: rows of the batch tile, the N of wgmma. kColumns: columns of the tile, two or four strips
+// of 64. kSplit: blocks of a cluster, which share a tile along k.
+template <class T, bool kZeros, bool kGroup32, int kTokens, int kColumns, int kSplit>
+struct Shape {
+    using Element = T;
+    static constexpr bool kZeroPoints = kZeros;
+    static constexpr bool kTwoScalesPerBlock = kGroup32;
+    static constexpr int kM = kTokens;
+    static constexpr int kN = kColumns;
+    static constexpr int kCluster = kSplit;
+
+    static constexpr int kStrips = kN / 64;
+    static constexpr int kStripsPerWarpgroup = kStrips / 2;
+    static constexpr int kDepth = (kM <= 32 ? 512 : 256) / kN;                    // k-blocks of a stage
+    static constexpr int kScaleRows = kDepth * (kTwoScalesPerBlock ? 2 : 1);      // at most, of one strip in a stage
+
+    // A slot of the ring: activations [kDepth][kM][128 bytes], codes [kStrips][kDepth][2048 bytes], scales
+    // [kStrips][kScaleRows][128 bytes], zero codes alike.
+    static constexpr int kActivationBytes = kM * 128;                             // of one k-block
+    static constexpr int kCodes = kDepth * kActivationBytes;
+    static constexpr int kScales = kCodes + kStrips * kDepth * 2048;
+    static constexpr int kZerosAt = kScales + kStrips * kScaleRows * 128;
+    static constexpr int kUsed = kZerosAt + (kZeroPoints ? kStrips * kScaleRows * 128 : 0);
+    static constexpr int kSlotBytes = (kUsed + 1023) / 1024 * 1024;               // the swizzle counts from multiples of 1024
+
+    // Before the ring: the mbarriers, and what aligning the ring may skip.
+    static constexpr int kBarrierBytes = kMostStages * 16;
+    static constexpr int kHeaderBytes = 1024 + 256;
+
+    // The finished tile, over the ring: float[kM][kN + 4].
+    static constexpr int kStagingStride = (kN + 4) * 4;
+    static constexpr int kStagingBytes = kM * kStagingStride;
+
+    static constexpr int kFitting = (kSharedLimit - kHeaderBytes) / kSlotBytes;
+    static constexpr int kStages = kFitting < kMostStages ? kFitting : kMostStages;
+
+    // What a launch with so many slots asks for.
+    static constexpr u32 shared_bytes(u32 slots) {
+        return kHeaderBytes + (slots * kSlotBytes > kStagingBytes ? slots * kSlotBytes : kStagingBytes);
+    }
+
+    static_assert(kN == 128 || kN == 256, "two warpgroups of one or two strips");
+    static_assert(kM == 8 || kM == 16 || kM == 32 || kM == 64 || kM == 128, "batch tiles");
+    static_assert(kCluster == 1 || kCluster == 2 || kCluster == 4, "clusters");
+    static_assert(kStages >= kLeastStages, "too few stages fit");
+    static_assert(kHeaderBytes + kStages * kSlotBytes <= kSharedLimit, "shared memory");
+    static_assert(kStagingBytes <= kStages * kSlotBytes, "the finished tile lies over the ring");
+    static_assert(kBarrierBytes <= 256, "mbarriers");
+};
+
+}  // namespace hopper
+}  // namespace jmarlin
