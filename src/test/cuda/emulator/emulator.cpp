@@ -56,6 +56,8 @@ const char* error_kind_name(ErrorKind kind) {
         case ErrorKind::kDivergence: return "DIVERGENCE";
         case ErrorKind::kDeadlock: return "DEADLOCK";
         case ErrorKind::kAsyncCopy: return "ASYNC COPY";
+        case ErrorKind::kProxy: return "PROXY";
+        case ErrorKind::kWgmma: return "WGMMA";
         case ErrorKind::kStackOverflow: return "STACK OVERFLOW";
         case ErrorKind::kBadArgument: return "BAD ARGUMENT";
     }
@@ -107,6 +109,11 @@ Result launch_raw(void (*entry)(void*, const void*), void* kernel, const void* a
     if (grid == 0 || threads == 0 || threads % kWarpSize != 0 || threads > 1024) {
         result.errors.push_back({ErrorKind::kBadArgument, "grid " + std::to_string(grid) + ", threads " + std::to_string(threads) +
                                  ": need at least one block of 32 to 1024 threads, a multiple of 32"});
+        return result;
+    }
+    if (options.cluster == 0 || grid % options.cluster != 0) {
+        result.errors.push_back({ErrorKind::kBadArgument, "a grid of " + std::to_string(grid) + " blocks in clusters of " +
+                                 std::to_string(options.cluster)});
         return result;
     }
     m.grid = grid;

@@ -20,6 +20,7 @@ enum class Schedule {
 struct Options {
     Schedule schedule = Schedule::kGreedy;
     u64 seed = 1;
+    u32 cluster = 1;        // blocks per cluster, what __cluster_dims__ says on the entry point; divides the grid
     bool races = false;     // report accesses that nothing orders
     bool counters = false;  // count bank conflicts and sectors per line of the kernel
     u32 device = 0;         // whose memory the kernel may touch
@@ -34,7 +35,9 @@ enum class ErrorKind {
     kUninitialised,     // a load of output or workspace that nobody wrote
     kDivergence,        // lanes of a warp in different collectives, or some of them gone
     kDeadlock,
-    kAsyncCopy,         // a copy in flight was overwritten, read or never waited for
+    kAsyncCopy,         // a copy in flight was overwritten, read or never waited for, or counts wrongly on its mbarrier
+    kProxy,             // a plain write that wgmma or the copy engine meets with no fence_proxy_async after it
+    kWgmma,             // registers of a wgmma in flight were touched, or it lacks its fence or its wait
     kStackOverflow,
     kBadArgument
 };

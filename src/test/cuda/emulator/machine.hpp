@@ -20,7 +20,10 @@ struct SharedReaders;
 class AccessLog;
 
 /** Collective operations: what the lanes of a warp do together. */
-enum class Collective : u8 { kNone, kWarpSync, kShuffle, kLdmatrix, kMma, kBlockSync };
+enum class Collective : u8 {
+    kNone, kWarpSync, kShuffle, kLdmatrix, kMma, kBlockSync,
+    kNamedBarrier, kClusterSync, kWgmmaFence, kWgmma, kWgmmaCommit, kWgmmaWait
+};
 
 const char* collective_name(Collective collective);
 
@@ -62,6 +65,8 @@ struct Thread {
     View* view;        // what this thread knows of the others (races.hpp)
     Post post;
     AsyncCopies async;
+    u32 proxy_fence;   // clock of its last fence_proxy_async (races.hpp)
+    Site asleep_at;    // where it sleeps, if it is neither runnable nor in a collective
 };
 
 struct Warp {
@@ -143,6 +148,14 @@ void block(Warp& warp);
 
 /** Makes all lanes of a warp runnable. */
 void release(Warp& warp);
+
+/** The running lane alone cannot go on, until somebody wakes it. */
+void sleep_lane(Site site);
+
+void wake(Thread& thread);
+
+/** A random number below the bound, from the launch's seed. */
+u32 random_below(u32 bound);
 
 /** The warp has arrived at its block's barrier. */
 void enter_block_barrier(Warp& warp);

@@ -10,7 +10,9 @@
 namespace jmarlin::emulator {
 
 /** Clocks of threads of several blocks: [block][thread], empty for a block of which nothing is known. */
-using Clocks = std::vector<std::vector<u32>>;
+struct Clocks : std::vector<std::vector<u32>> {
+    using std::vector<std::vector<u32>>::vector;
+};
 
 struct View {
     u32 references = 0;
@@ -24,6 +26,16 @@ u32 first_clock = 0;   // stamps up to here are from earlier launches
 std::vector<View*> all_views, free_views;
 std::unordered_map<u64, Clocks> atomics;
 std::set<std::tuple<ErrorKind, u16, u16>> reported;
+
+/** The last reader of a word from outside its block, by block and word. */
+struct RemoteReader {
+    u32 reader;   // global index
+    u32 clock;
+    u16 site;
+};
+std::unordered_map<u64, RemoteReader> remote_readers;
+
+u64 remote_key(const Block& block, u32 word) { return u64{block.index} << 32 | word; }
 std::vector<std::vector<SharedWord>> word_pool;
 std::vector<std::vector<SharedReaders>> reader_pool;
 
@@ -127,7 +139,13 @@ void check_shared_write(const Thread& thread, SharedWord& word, SharedReaders* r
             }
         }
     }
+    if (!remote_readers.empty()) {
+        auto remote = remote_readers.find(remote_key(*thread.block, static_cast<u32>(where / 4)));
+        if (remote != remote_readers.end() && !ordered(thread, remote->second.reader, remote->second.clock))
+            report_race(thread, true, site, remote->second.reader, false, remote->second.site, true, where);
+    }
     word.reader_warps = 0;
+    word.asynchronous = 0;
     word.writer = static_cast<u16>(thread.index);
     word.write_site = site_id(site);
 }
@@ -144,6 +162,7 @@ void begin_races() {
     free_views = all_views;
     atomics.clear();
     reported.clear();
+    remote_readers.clear();
     for (Block& block : machine.blocks) {
         auto& block_words = word_pool[block.index];
         auto& readers = reader_pool[block.index];
@@ -173,6 +192,94 @@ void synchronise_warp(Warp& warp) { synchronise(warp.lanes, kWarpSize); }
 void synchronise_block(Block& block) {
     // Threads that have exited take part: what they did before is ordered, and they do nothing more.
     synchronise(block.warps[0].lanes, machine.threads);
+}
+
+void synchronise_warps(const std::vector<Warp*>& warps) {
+    View* sum = new_view();
+    for (Warp* warp : warps) {
+        for (u32 lane = 0; lane < kWarpSize; ++lane) {
+            const View* view = warp->lanes[lane].view;
+            if (lane > 0 && view == warp->lanes[lane - 1].view) continue;
+            join(sum->own, view->own);
+            sum->foreign = join(sum->foreign, view->foreign);
+        }
+    }
+    for (Warp* warp : warps)
+        for (u32 lane = 0; lane < kWarpSize; ++lane) sum->own[warp->lanes[lane].index] = warp->clock;
+    for (Warp* warp : warps) {
+        ++warp->clock;
+        for (u32 lane = 0; lane < kWarpSize; ++lane) set_view(warp->lanes[lane], sum);
+    }
+}
+
+void synchronise_cluster(Block* blocks, u32 count) {
+    auto all = std::make_shared<Clocks>(machine.grid);
+    for (u32 b = 0; b < count; ++b) {
+        synchronise_block(blocks[b]);
+        const View& view = *blocks[b].warps[0].lanes[0].view;
+        join((*all)[blocks[b].index], view.own);
+        if (view.foreign)
+            for (u32 other = 0; other < machine.grid; ++other) join((*all)[other], (*view.foreign)[other]);
+    }
+    for (u32 b = 0; b < count; ++b) {
+        View* view = blocks[b].warps[0].lanes[0].view;   // shared by the block
+        join(view->own, (*all)[blocks[b].index]);
+        view->foreign = all;
+    }
+}
+
+void publish(Knowledge& knowledge) {
+    Thread& self = *current;
+    join(knowledge.own, self.view->own);
+    knowledge.own[self.index] = self.warp->clock++;
+    knowledge.foreign = join(knowledge.foreign, self.view->foreign);
+}
+
+void learn(const Knowledge& knowledge) {
+    View* view = new_view();
+    view->own = current->view->own;
+    join(view->own, knowledge.own);
+    view->foreign = join(current->view->foreign, knowledge.foreign);
+    set_view(*current, view);
+}
+
+void join(Knowledge& into, const Knowledge& from) {
+    join(into.own, from.own);
+    into.foreign = join(into.foreign, from.foreign);
+}
+
+void fence_proxy() { current->proxy_fence = current->warp->clock++; }
+
+void complete_bulk_copy(Thread& issuer, u32 offset, u32 bytes, Knowledge& knowledge) {
+    for (u32 i = offset / 4; i < (offset + bytes) / 4; ++i) {
+        issuer.block->words[i].write_clock = issuer.warp->clock;
+        issuer.block->words[i].asynchronous = 1;
+    }
+    if (knowledge.own.size() < machine.threads) knowledge.own.resize(machine.threads, 0);
+    knowledge.own[issuer.index] = issuer.warp->clock++;
+}
+
+void check_proxy(const Block& block, u32 offset, u32 bytes, const char* operation, Site site) {
+    for (u32 i = offset / 4; i < (offset + bytes) / 4; ++i) {
+        const SharedWord& word = block.words[i];
+        if (word.asynchronous || word.write_clock <= first_clock || word.write_clock == SharedWord::kInFlight) continue;
+        const Thread& writer = block.warps[0].lanes[word.writer];
+        if (writer.proxy_fence < word.write_clock)
+            report_once(ErrorKind::kProxy, word.write_site, site, std::string(operation) + " at " + site_text(site) + " meets " +
+                        place(true, i * 4) + ", written at " + site_text(word.write_site) + " (" + thread_text(writer) +
+                        ") with no fence_proxy_async of that thread since");
+    }
+}
+
+void race_remote_read(Block& owner, u32 offset, u32 bytes, Site site) {
+    const Thread& thread = *current;
+    for (u32 i = offset / 4; i < (offset + bytes) / 4; ++i) {
+        const SharedWord& word = owner.words[i];
+        u32 writer = owner.index * machine.threads + word.writer;
+        if (word.write_clock == SharedWord::kInFlight || !ordered(thread, writer, word.write_clock))
+            report_race(thread, false, site, writer, true, word.write_site, true, i * 4);
+        remote_readers[remote_key(owner, i)] = {thread.global_index, thread.warp->clock, site_id(site)};
+    }
 }
 
 void synchronise_atomic(u64 address) {

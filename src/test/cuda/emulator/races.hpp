@@ -21,7 +21,7 @@ struct SharedWord {
     u16 writer;         // index in the block
     u16 write_site;
     u16 read_site;
-    u16 unused;
+    u16 asynchronous;   // 1 if the copy engine wrote it, 0 if a thread did
 
     static constexpr u32 kInFlight = 0xffffffffu;
 };
@@ -32,6 +32,14 @@ struct SharedReaders {
     u32 lanes;
 };
 
+struct Clocks;
+
+/** What an mbarrier has seen of the threads that arrived at it. */
+struct Knowledge {
+    std::vector<u32> own;                    // [thread] of the barrier's block
+    std::shared_ptr<const Clocks> foreign;
+};
+
 void begin_races();
 void end_races();
 
@@ -40,6 +48,27 @@ void synchronise_warp(Warp& warp);
 
 /** bar.sync: the same for the threads of a block. */
 void synchronise_block(Block& block);
+
+/** The same for warps of one block, and for the blocks of a cluster. */
+void synchronise_warps(const std::vector<Warp*>& warps);
+void synchronise_cluster(Block* blocks, u32 count);
+
+/** What the running thread did and knew goes into the knowledge; what is in it becomes known to the running thread. */
+void publish(Knowledge& knowledge);
+void learn(const Knowledge& knowledge);
+void join(Knowledge& into, const Knowledge& from);
+
+/** fence.proxy.async of the running thread. */
+void fence_proxy();
+
+/** A bulk copy that the thread issued has landed: known through the mbarrier that counts it. */
+void complete_bulk_copy(Thread& issuer, u32 offset, u32 bytes, Knowledge& knowledge);
+
+/** wgmma or the copy engine is about to touch these bytes of the block: plain writes to them must have been fenced. */
+void check_proxy(const Block& block, u32 offset, u32 bytes, const char* operation, Site site);
+
+/** A read of another block's shared memory by the running thread. */
+void race_remote_read(Block& owner, u32 offset, u32 bytes, Site site);
 
 /** An acquire-release atomic of the running thread. */
 void synchronise_atomic(u64 address);

@@ -5,6 +5,7 @@
 
 #include "counters.hpp"
 #include "races.hpp"
+#include "sm90.hpp"
 
 namespace jmarlin::emulator {
 
@@ -100,6 +101,14 @@ std::string lanes_text(u32 mask) {
     return text;
 }
 
+/** The lanes that sleep one by one, outside collectives. */
+u32 asleep(const Warp& warp) {
+    u32 lanes = 0;
+    for (u32 lane = 0; lane < kWarpSize; ++lane)
+        if (warp.lanes[lane].asleep_at.file) lanes |= 1u << lane;
+    return lanes;
+}
+
 [[noreturn]] void fail_deadlock() {
     std::string text = "nothing can run:";
     u32 listed = 0;
@@ -107,7 +116,11 @@ std::string lanes_text(u32 mask) {
         if (warp.exited == kAllLanes || ++listed > 32) continue;
         text += " [block " + std::to_string(warp.block->index) + ", warp " + std::to_string(warp.index) + ": ";
         if (warp.at_barrier) text += "all lanes in block_sync at " + site_text(warp.site);
-        else text += lanes_text(warp.arrived) + " in " + collective_name(warp.collective) + " at " + site_text(warp.site);
+        else if (warp.arrived || !asleep(warp))
+            text += lanes_text(warp.arrived ? warp.arrived : kAllLanes) + " in " + collective_name(warp.collective) + " at " + site_text(warp.site);
+        if (u32 lanes = asleep(warp))
+            text += (warp.arrived ? ", " : "") + lanes_text(lanes) + " waiting at " +
+                    site_text(warp.lanes[__builtin_ctz(lanes)].asleep_at);
         if (warp.exited) text += ", " + lanes_text(warp.exited) + " exited";
         text += "]";
     }
@@ -117,7 +130,10 @@ std::string lanes_text(u32 mask) {
 
 /** Continues where the policy says, after a warp blocked, ended or had its turn. */
 void leave(Warp& warp) {
+    // The copy engine is late, unless the policy is random: then it may be early.
+    if (machine.options.schedule == Schedule::kRandom && random_below(4) == 0) deliver_bulk_copy();
     Warp* next = pick_warp(warp.global_index);
+    while (!next && machine.live_warps != 0 && deliver_bulk_copy()) next = pick_warp(warp.global_index);
     if (!next) {
         if (machine.live_warps == 0) {
             machine.result->completed = true;
@@ -126,6 +142,16 @@ void leave(Warp& warp) {
         fail_deadlock();
     }
     switch_to(pick_lane(*next));
+}
+
+/** Continues with another lane of the warp, or of another if none can run. */
+void give_way(Warp& warp) {
+    if (warp.runnable) {
+        switch_to(pick_lane(warp));
+    } else {
+        set_ready(warp, false);
+        leave(warp);
+    }
 }
 
 void release_barrier_if_complete(Block& block) {
@@ -140,12 +166,17 @@ void release_barrier_if_complete(Block& block) {
     Thread& self = *current;
     Warp& warp = *self.warp;
     check_async_at_exit(self);
+    check_wgmma_at_exit(self);
     if (warp.arrived)
         fail(ErrorKind::kDivergence, "lane " + std::to_string(self.lane) + " exits while " + lanes_text(warp.arrived) + " wait in " +
              collective_name(warp.collective) + " at " + site_text(warp.site));
     warp.exited |= 1u << self.lane;
     warp.runnable &= ~(1u << self.lane);
     if (warp.runnable) switch_to(pick_lane(warp));
+    if (warp.exited != kAllLanes) {
+        set_ready(warp, false);   // the others sleep
+        leave(warp);
+    }
 
     // Only the last lane of a warp comes here: nobody waits in a collective and nobody is runnable.
     if (machine.options.counters) warp.log->flush();
@@ -172,6 +203,12 @@ const char* collective_name(Collective collective) {
         case Collective::kLdmatrix: return "ldmatrix";
         case Collective::kMma: return "mma";
         case Collective::kBlockSync: return "block_sync";
+        case Collective::kNamedBarrier: return "named_barrier_sync";
+        case Collective::kClusterSync: return "cluster_sync";
+        case Collective::kWgmmaFence: return "wgmma_fence";
+        case Collective::kWgmma: return "wgmma";
+        case Collective::kWgmmaCommit: return "wgmma_commit";
+        case Collective::kWgmmaWait: return "wgmma_wait";
     }
     return "?";
 }
@@ -208,6 +245,21 @@ void release(Warp& warp) {
     set_ready(warp, true);
 }
 
+u32 random_below(u32 bound) { return static_cast<u32>(random_number() >> 33) % bound; }
+
+void sleep_lane(Site site) {
+    Warp& warp = *current->warp;
+    current->asleep_at = site;
+    warp.runnable &= ~(1u << current->lane);
+    give_way(warp);
+}
+
+void wake(Thread& thread) {
+    thread.asleep_at = {nullptr, 0};
+    thread.warp->runnable |= 1u << thread.lane;
+    set_ready(*thread.warp, true);
+}
+
 void arrive(Collective collective, Site site, Perform perform) {
     Thread& self = *current;
     Warp& warp = *self.warp;
@@ -226,7 +278,7 @@ void arrive(Collective collective, Site site, Perform perform) {
     warp.arrived |= bit;
     warp.runnable &= ~bit;
     if (warp.arrived != kAllLanes) {
-        switch_to(pick_lane(warp));
+        give_way(warp);
         return;
     }
 
@@ -278,10 +330,13 @@ void run_machine() {
                 thread.lane = lane;
                 thread.global_index = warp.global_index * kWarpSize + lane;
                 thread.async.clear();
+                thread.asleep_at = {nullptr, 0};
+                thread.proxy_fence = 0;
                 fiber_prepare(thread.fiber, m.stacks.stack(thread.global_index), FiberStacks::kBytes, run_thread);
             }
         }
     }
+    begin_sm90();
     if (m.options.races) begin_races();
     if (m.options.counters) begin_counters();
 
@@ -293,6 +348,7 @@ void run_machine() {
         if (m.stacks.overflowed(i))
             report(ErrorKind::kStackOverflow, thread_text(m.thread_pool[i]) + ": the kernel needs more than " +
                    std::to_string(FiberStacks::kBytes) + " bytes of stack");
+    end_sm90();
     if (m.options.races) end_races();
     if (m.options.counters) end_counters();
 }

@@ -1,0 +1,52 @@
+// What sm_90 adds to the machine: mbarriers, the copy engine, named barriers, clusters, warpgroup products.
+#pragma once
+
+#include "machine.hpp"
+
+namespace jmarlin::emulator {
+
+void begin_sm90();
+void end_sm90();
+
+// ---- barriers.cpp ----
+
+void collective_named_barrier(u32 id, u32 threads, Site site);
+void collective_cluster_sync(Site site);
+u32 cluster_rank();
+
+/** An address of another block's shared memory: its rank + 1 above the 24 bits of the address. */
+u32 cluster_address(u32 address, u32 rank, Site site);
+
+/** Checks a read through such an address and returns where its bytes are. */
+const u8* cluster_access(u32 mapped_address, u32 bytes, const char* operation, Site site);
+
+void mbarrier_init(u32 barrier, u32 count, Site site);
+void mbarrier_arrive(u32 barrier, u32 expected_bytes, Site site);
+void mbarrier_wait(u32 barrier, u32 parity, Site site);
+
+/** fence.mbarrier_init and fence.proxy.async: the barriers that the running thread made may be used by the copy engine. */
+void show_mbarriers();
+
+/** The fence orders the running thread's plain writes before the async proxy's work. */
+void proxy_fence();
+
+void bulk_copy(u32 destination, u64 source, u32 bytes, u32 barrier, u64 policy, Site site);
+void bulk_prefetch(u64 source, u32 bytes, Site site);
+
+/** Lets one bulk copy land: the oldest, the youngest or any, by the schedule. False if none is under way. */
+bool deliver_bulk_copy();
+
+// ---- wgmma.cpp ----
+
+void begin_wgmma();
+void check_wgmma_at_exit(Thread& thread);
+
+void collective_wgmma_fence(Site site);
+void collective_wgmma(float* d, u32 count, const u32* a, u64 descriptor, bool half, Site site);
+void collective_wgmma_commit(Site site);
+void collective_wgmma_wait(u32 pending_groups, Site site);
+
+/** Address of the 16-byte chunk that holds k = 8 * chunk .. of row `row` of the described tile. */
+u32 described_address(u64 descriptor, u32 row, u32 chunk);
+
+}  // namespace jmarlin::emulator
