@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 
 /**
@@ -21,7 +22,7 @@ public final class Journal implements AutoCloseable {
     private final BufferedWriter out;
 
     /** One line; exactly one of its parts is there. */
-    private record Entry(RunInfo run, Session session, Measurement measurement) {
+    private record Entry(RunInfo run, Session session, Measurement measurement, String finished) {
     }
 
     private Journal(BufferedWriter out) {
@@ -31,7 +32,7 @@ public final class Journal implements AutoCloseable {
     /** Starts a journal, replacing an earlier one. */
     public static Journal start(Path folder, RunInfo run) throws IOException {
         Journal journal = new Journal(Files.newBufferedWriter(folder.resolve(FILE)));
-        journal.add(new Entry(run, null, null));
+        journal.add(new Entry(run, null, null, null));
         return journal;
     }
 
@@ -60,22 +61,34 @@ public final class Journal implements AutoCloseable {
         if (!Files.exists(file)) {
             return Optional.empty();
         }
-        String text = Files.readString(file);
-        List<String> lines = text.substring(0, text.lastIndexOf('\n') + 1).lines().toList();
         RunInfo run = null;
         List<Session> sessions = new ArrayList<>();
         List<Measurement> measurements = new ArrayList<>();
-        for (int i = 0; i < lines.size(); i++) {
-            Entry entry = parse(file, i, lines.get(i));
+        for (Entry entry : entries(file)) {
             if (entry.run() != null) {
                 run = entry.run();
             } else if (entry.session() != null) {
                 sessions.add(entry.session());
-            } else {
+            } else if (entry.measurement() != null) {
                 measurements.add(entry.measurement());
             }
         }
         return run == null ? Optional.empty() : Optional.of(new Results(run, sessions, measurements));
+    }
+
+    /** Keys of the cases that a folder's journal has all measurements of. */
+    static List<String> finishedCases(Path folder) throws IOException {
+        return entries(folder.resolve(FILE)).stream().map(Entry::finished).filter(Objects::nonNull).toList();
+    }
+
+    private static List<Entry> entries(Path file) throws IOException {
+        String text = Files.readString(file);
+        List<String> lines = text.substring(0, text.lastIndexOf('\n') + 1).lines().toList();
+        List<Entry> entries = new ArrayList<>();
+        for (int i = 0; i < lines.size(); i++) {
+            entries.add(parse(file, i, lines.get(i)));
+        }
+        return entries;
     }
 
     private static Entry parse(Path file, int index, String line) throws IOException {
@@ -88,12 +101,17 @@ public final class Journal implements AutoCloseable {
 
     /** Adds a measurement; it is in the file when this returns. */
     public void add(Measurement measurement) throws IOException {
-        add(new Entry(null, null, measurement));
+        add(new Entry(null, null, measurement, null));
     }
 
     /** Adds the summary of a session. */
     public void add(Session session) throws IOException {
-        add(new Entry(null, session, null));
+        add(new Entry(null, session, null, null));
+    }
+
+    /** Notes that a case has all its measurements. */
+    public void finished(BenchCase benchCase) throws IOException {
+        add(new Entry(null, null, null, benchCase.key()));
     }
 
     private void add(Entry entry) throws IOException {
