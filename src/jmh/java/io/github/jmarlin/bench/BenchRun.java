@@ -48,8 +48,8 @@ public final class BenchRun {
          */
         void begins(BenchCase benchCase, int index, int count, Duration left);
 
-        /** All cases are done or the time is over. */
-        void ends();
+        /** All cases are done or the time is over: the terminal belongs to the report now. */
+        void close();
     }
 
     public BenchRun(Settings settings, PrintStream out) {
@@ -116,7 +116,7 @@ public final class BenchRun {
                 index++;
             }
         } finally {
-            progress.ends();
+            progress.close();
         }
         return todo.size() - index;
     }

@@ -43,6 +43,16 @@ public final class Interleaver {
         return quantiles;
     }
 
+    /** Times the entrants and makes their measurements. */
+    public static List<Measurement> measure(Subject subject, TimingMode mode, List<Entrant> entrants, Duration share) {
+        List<Quantiles> times = time(entrants, share);
+        List<Measurement> measurements = new ArrayList<>();
+        for (int i = 0; i < times.size(); i++) {
+            measurements.add(entrants.get(i).measurement(subject, mode, times.get(i)));
+        }
+        return measurements;
+    }
+
     /** At least one sample each: it pays for what only the first time costs. */
     private static void warmUp(List<Entrant> entrants, TimeBudget budget, long nanos) {
         List<Steadiness> steadiness = entrants.stream().map(e -> new Steadiness(STEADY)).toList();

@@ -19,7 +19,7 @@ import java.util.Properties;
  *   10.0 and newer           striped.compute_80.ptx
  * </pre>
  */
-final class KernelImages {
+public final class KernelImages {
     /** Names a folder to take the images from instead of the jar. */
     static final String FOLDER_PROPERTY = "jmarlin.images";
 
@@ -34,7 +34,7 @@ final class KernelImages {
      * @param origin a path or resource name
      * @param bytes as the driver takes them: PTX ends with a zero byte
      */
-    record Image(String origin, byte[] bytes) {}
+    public record Image(String origin, byte[] bytes) {}
 
     /** The file that holds the kernels of a family for a device. */
     static String fileName(String family, DeviceFacts device) {
@@ -45,8 +45,12 @@ final class KernelImages {
         return capability == 90 ? family + ".sm_90a.cubin" : family + ".compute_80.ptx";
     }
 
-    /** @throws KernelImageException if it is not there */
-    static Image load(String family, DeviceFacts device) {
+    /**
+     * The kernels of a family for a device.
+     *
+     * @throws KernelImageException if there are none
+     */
+    public static Image load(String family, DeviceFacts device) {
         String file = fileName(family, device);
         String folder = System.getProperty(FOLDER_PROPERTY);
         String origin = folder == null ? "resource " + RESOURCES + file : Path.of(folder, file).toString();

@@ -21,7 +21,7 @@ final class Format {
             return NOTHING;
         }
         double size = Math.abs(value);
-        String format = size >= 100 ? "%.0f" : size >= 10 ? "%.1f" : "%.2f";
+        String format = size >= 100 ? "%.0f" : size >= 10 ? "%.1f" : size >= 0.1 || size == 0 ? "%.2f" : "%.4f";
         return String.format(Locale.ROOT, format, value);
     }
 

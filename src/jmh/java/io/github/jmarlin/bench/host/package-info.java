@@ -1,0 +1,2 @@
+/** Contenders on the CPU. */
+package io.github.jmarlin.bench.host;

@@ -1,0 +1,164 @@
+package io.github.jmarlin.cli;
+
+import io.github.jmarlin.ComputeDevice;
+import io.github.jmarlin.DataType;
+import io.github.jmarlin.DeviceChoice;
+import io.github.jmarlin.bench.Arena;
+import io.github.jmarlin.bench.Arenas;
+import io.github.jmarlin.bench.BenchCase;
+import io.github.jmarlin.bench.BenchPlan;
+import io.github.jmarlin.bench.BenchRun;
+import io.github.jmarlin.bench.LayerShape;
+import io.github.jmarlin.bench.TimingMode;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** Measures this machine and writes a report. */
+@Command(name = "bench", mixinStandardHelpOptions = true,
+        description = "Measure JMarlin against cuBLAS on a GPU (or against plain Java on a CPU) and write a report: a table, JSON, CSV, "
+                + "charts and one HTML page.",
+        exitCodeListHeading = "Exit codes:%n",
+        exitCodeList = {"0:all answers are right", "1:an answer is wrong, or the run failed", "2:bad options"})
+final class BenchCommand implements Callable<Integer> {
+    private static final Pattern SHAPE = Pattern.compile("(\\d{1,6})x(\\d{1,6})");
+    private static final int MOST_ROWS = 1 << 16;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Mixin
+    private DeviceOption device;
+
+    @Option(names = "--out", paramLabel = "FOLDER", defaultValue = "bench-results", description = "where results go (${DEFAULT-VALUE})")
+    private Path folder;
+
+    @Option(names = "--quick", description = "the square and two models' blocks only: under 3 minutes on a GPU")
+    private boolean quick;
+
+    @Option(names = "--all", description = "every shape in every variant; with --resume over several sessions")
+    private boolean all;
+
+    @Option(names = "--resume", description = "go on with an unfinished run in the same folder")
+    private boolean resume;
+
+    @Option(names = "--seconds", paramLabel = "N",
+            description = "stop in good time before N seconds; the rest is left for --resume (160 with --quick, else 520)")
+    private Integer seconds;
+
+    @Option(names = "--report", description = "measure nothing: draw the report of what the folder holds again")
+    private boolean reportOnly;
+
+    @ArgGroup(exclusive = false, heading = "One shape instead of the list:%n")
+    private OneShape oneShape;
+
+    /** A question about one shape. */
+    private static final class OneShape {
+        @Option(names = "--shape", paramLabel = "KxN", required = true, description = "in-features x out-features, for instance 4096x14336")
+        private String size;
+
+        @Option(names = "--m", split = ",", paramLabel = "M", defaultValue = "1,16,64", description = "rows (${DEFAULT-VALUE})")
+        private int[] batches;
+
+        @Option(names = "--group", split = ",", paramLabel = "G", defaultValue = "-1,128", description = "group sizes (${DEFAULT-VALUE})")
+        private List<Integer> groupSizes;
+
+        @Option(names = "--type", defaultValue = "fp16", description = "fp16 or bf16 on a GPU; a CPU computes in fp32 (${DEFAULT-VALUE})")
+        private DataType type;
+
+        @Option(names = "--mode", split = ",", defaultValue = "graph,stream,flushed", description = "timing modes on a GPU (${DEFAULT-VALUE})")
+        private List<TimingMode> modes;
+    }
+
+    @Override
+    public Integer call() throws IOException {
+        if (quick && all) {
+            throw new ParameterException(spec.commandLine(), "--quick and --all exclude each other");
+        }
+        if (seconds != null && seconds < 1) {
+            throw new ParameterException(spec.commandLine(), "--seconds " + seconds + ": must be at least 1");
+        }
+        if (reportOnly) {
+            return BenchRun.report(folder, System.out);
+        }
+        BenchRun.checkWritable(folder);
+        DeviceChoice choice = device.choose(spec);
+        PrintWriter out = spec.commandLine().getOut();
+        out.println("Measuring " + choice.device().name() + " (" + choice.reason() + ")");
+        out.flush();
+        Duration budget = Duration.ofSeconds(seconds != null ? seconds : quick ? 160 : 520);
+        String commandLine = "jmarlin " + String.join(" ", spec.commandLine().getParent() == null ? List.of()
+                : spec.commandLine().getParent().getParseResult().originalArgs());
+        try (Arena arena = Arenas.of(choice); Bars bars = new Bars()) {
+            return new BenchRun(new BenchRun.Settings(folder, budget, resume, commandLine), System.out).run(arena, plan(choice.device()), bars);
+        }
+    }
+
+    private BenchPlan plan(ComputeDevice measured) {
+        boolean cpu = measured.kind().equals("cpu");
+        if (oneShape != null) {
+            return BenchPlan.of(shape(), batches(), cpu ? DataType.FP32 : oneShape.type, cpu ? List.of(TimingMode.HOST) : oneShape.modes,
+                    oneShape.groupSizes);
+        }
+        BenchPlan.Extent extent = quick ? BenchPlan.Extent.QUICK : all ? BenchPlan.Extent.ALL : BenchPlan.Extent.FULL;
+        return cpu ? BenchPlan.cpu(extent) : BenchPlan.gpu(extent);
+    }
+
+    private LayerShape shape() {
+        Matcher match = SHAPE.matcher(oneShape.size);
+        if (!match.matches()) {
+            throw new ParameterException(spec.commandLine(), "--shape " + oneShape.size + ": must be KxN, for instance 4096x14336");
+        }
+        try {
+            return new LayerShape("", Integer.parseInt(match.group(1)), Integer.parseInt(match.group(2)));
+        } catch (IllegalArgumentException e) {
+            throw new ParameterException(spec.commandLine(), "--shape " + oneShape.size + ": " + e.getMessage(), e);
+        }
+    }
+
+    private int[] batches() {
+        for (int m : oneShape.batches) {
+            if (m < 1 || m > MOST_ROWS) {
+                throw new ParameterException(spec.commandLine(), "--m " + Arrays.toString(oneShape.batches) + ": must be in 1.." + MOST_ROWS);
+            }
+        }
+        return oneShape.batches;
+    }
+
+    /** The terminal's progress bar. */
+    private static final class Bars implements BenchRun.Progress, AutoCloseable {
+        private Progress progress;
+
+        @Override
+        public void begins(BenchCase benchCase, int index, int count, Duration left) {
+            String text = benchCase.text() + ", at most " + left.toSeconds() + " s left";
+            if (progress == null) {
+                progress = new Progress("bench", count);
+                progress.begin(text);
+            } else {
+                progress.step(text);
+            }
+        }
+
+        @Override
+        public void close() {
+            if (progress != null) {
+                progress.close();
+                progress = null;
+            }
+        }
+    }
+}
