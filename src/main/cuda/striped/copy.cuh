@@ -89,7 +89,7 @@ class StageCopier {
             copy_chunks(slot, [](int) { return 16; });
         } else {
             const s32 k_left = k_end_ - k_block_ * 64 - static_cast<s32>(line_k_);
-            copy_chunks(slot, [=](int k) { return 2 * k < 2 * k_left ? smaller(2 * (k_left - k), 16) : 0; });
+            copy_chunks(slot, [=](int k) { return k < k_left ? smaller(2 * (k_left - k), 16) : 0; });
         }
     }
 
