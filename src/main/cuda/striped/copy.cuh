@@ -83,7 +83,7 @@ class StageCopier {
     }
 
     // Rows that do not exist are not copied: what lies in their place reaches only results that are not stored. Beyond
-    // the end of k there must be zeros: the weights there are 0, and 0 * NaN is not.
+    // the end of k there must be zeros, for no weight of the padding makes NaN times it vanish.
     JMARLIN_DEVICE void copy_activations(u32 slot) {
         if ((k_block_ + Shape::kDepth) * 64 <= k_end_) {
             copy_chunks(slot, [](int) { return 16; });
@@ -114,18 +114,18 @@ class StageCopier {
 
     // The next stage starts at k-block k_block_ of the portion's tile; this warp's strip has blocks up to strip_end_,
     // counted where the stage starts, and activations are read up to k_end_.
-    s32 k_block_;
-    s32 strip_end_;
-    s32 k_end_;
-    u64 codes_;   // this lane's first piece of codes in the next stage
-    u64 scales_;  // this lane's piece of the strip's first scale row, or of its zeros
+    s32 k_block_ = 0;
+    s32 strip_end_ = 0;
+    s32 k_end_ = 0;
+    u64 codes_ = 0;   // this lane's first piece of codes in the next stage
+    u64 scales_ = 0;  // this lane's piece of the strip's first scale row, or of its zeros
 
     // This thread's chunk of activations: row and k within the stage, place in the slot, address, rows left below.
     u32 row_;
     u32 line_k_;
     u32 activation_at_;
-    u64 activations_;
-    s32 rows_left_;
+    u64 activations_ = 0;
+    s32 rows_left_ = 0;
 };
 
 }  // namespace jmarlin

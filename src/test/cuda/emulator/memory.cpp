@@ -49,24 +49,27 @@ std::string describe(const char* operation, u64 address, u32 bytes, Site site) {
     return std::string(operation) + " of " + std::to_string(bytes) + " bytes at " + hex(address) + " (" + site_text(site) + ")";
 }
 
-[[noreturn]] void fail_unknown(u64 address, u32 bytes, const char* operation, Site site) {
+/** What there is around an address that no buffer of this launch holds. */
+std::string surroundings(u64 address, u32 bytes) {
     std::lock_guard<std::mutex> hold(allocations_lock);
-    std::string text = describe(operation, address, bytes, site);
     auto after = allocations.upper_bound(address);
     auto gone = freed.upper_bound(address);
     if (after != allocations.begin() && address < std::prev(after)->second.end && std::prev(after)->second.device != machine.options.device) {
-        text += " is memory of device " + std::to_string(std::prev(after)->second.device) + ", the kernel runs on device " +
+        return " is memory of device " + std::to_string(std::prev(after)->second.device) + ", the kernel runs on device " +
                 std::to_string(machine.options.device);
     } else if (gone != freed.begin() && address < std::prev(gone)->second) {
-        text += " is in freed memory [" + hex(std::prev(gone)->first) + ", " + hex(std::prev(gone)->second) + ")";
+        return " is in freed memory [" + hex(std::prev(gone)->first) + ", " + hex(std::prev(gone)->second) + ")";
     } else if (after != allocations.begin() && address < std::prev(after)->second.end + (u64{1} << 30)) {
         const Allocation& near = std::prev(after)->second;
-        text += " is outside the nearest buffer below, [" + hex(near.begin) + ", " + hex(near.end) + "): " +
+        return " is outside the nearest buffer below, [" + hex(near.begin) + ", " + hex(near.end) + "): " +
                 std::to_string(static_cast<s64>(address + bytes - near.end)) + " bytes past its end";
-    } else {
-        text += " is in no buffer";
     }
-    fail(ErrorKind::kOutOfBounds, text);
+    return " is in no buffer";
+}
+
+// fail() never returns, nor does it unwind: no lock may be held here.
+[[noreturn]] void fail_unknown(u64 address, u32 bytes, const char* operation, Site site) {
+    fail(ErrorKind::kOutOfBounds, describe(operation, address, bytes, site) + surroundings(address, bytes));
 }
 
 [[noreturn]] void fail_misaligned(const Thread& thread, u64 address, const Access& access) {

@@ -56,17 +56,17 @@ constexpr int kRows[] = {1, 2, 7, 8, 9, 16, 17, 33, 64, 65, 130};
 // Every instance with every number of rows; the rest goes round. Greedy, reversed, round-robin and random schedules, with races.
 void exact() {
     constexpr int kColumns[] = {64, 100, 320, 129, 200, 256, 72};
-    constexpr int kDepths[] = {200, 64, 328, 100, 448};
+    constexpr int kDepths[] = {200, 64, 1096, 100, 2120};
     constexpr int kGroups[] = {128, -1, 64, 256};
     constexpr int kGrids[] = {1, 2, 3, 4, 5, 6, 7, 8, 13};
     constexpr int kStages[] = {4, 2, 8, 3, 6, 5, 7};
-    constexpr int kRowPaddings[] = {0, 8, 3};
     constexpr Schedule kSchedules[] = {Schedule::kGreedy, Schedule::kReversed, Schedule::kRoundRobin, Schedule::kRandom, Schedule::kRandom};
     int i = 0;
     for (const Instance& instance : instances()) {
         for (int m : kRows) {
             const Size size{m, pick(kColumns, i), pick(kDepths, i), instance.group32 ? 32 : pick(kGroups, i + i / 44)};
-            const Launch launch{pick(kGrids, i), pick(kStages, i / 3), pick(kRowPaddings, i), i % 4 == 3};
+            const int row_paddings[] = {0, 8 + (8 - size.n % 8) % 8, 3};  // rows of C: as they come, aligned, unaligned
+            const Launch launch{pick(kGrids, i), pick(kStages, i / 3), pick(row_paddings, i), i % 4 == 3};
             Options options;
             options.schedule = pick(kSchedules, i / 2);
             options.seed = i;
