@@ -11,6 +11,7 @@ import io.github.jmarlin.testing.Errors;
 import io.github.jmarlin.testing.TestMatrices;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.IntBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -125,6 +126,31 @@ public abstract class MultiplyContractTest {
             assertEquals(POISON, guarded.get(GUARD + bytes + i), "byte " + i + " after the output");
         }
         return decode(type, guarded.slice(GUARD, bytes));
+    }
+
+    @Test
+    void inputOrderGathersTheActivations() {
+        int k = 130;
+        int m = 3;
+        int[] order = new int[k];
+        for (int i = 0; i < k; i++) {
+            order[i] = (i * 7 + 5) % k;
+        }
+        try (QuantizedMatrix matrix = TestMatrices.layer(k, 70, 64, DataType.FP16, true, true, 5);
+                PackedWeights weights = PackedWeights.pack(matrix, DataType.FP16);
+                LinearLayer plain = device().place(weights);
+                LinearLayer ordered = device().place(weights.withInputOrder(IntBuffer.wrap(order)))) {
+            for (DataType type : DataType.values()) {
+                if (ordered.supports(type)) {
+                    float[] a = round(type, TestMatrices.gaussian(m * k, 6));
+                    float[] gathered = new float[m * k];
+                    for (int i = 0; i < m * k; i++) {
+                        gathered[i] = a[i / k * k + order[i % k]];
+                    }
+                    Errors.assertSameBits(multiply(plain, type, gathered, m), multiply(ordered, type, a, m), 70, "order, " + type);
+                }
+            }
+        }
     }
 
     @Test

@@ -1,39 +1,65 @@
 package io.github.jmarlin.cpu;
 
 import io.github.jmarlin.DataType;
+import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.layout.StripedLayout;
 import java.nio.ByteBuffer;
+import java.nio.IntBuffer;
 
 /**
- * Rows of activations as floats, padded with zeros to whole blocks, and their sums over each segment of k.
+ * Rows of activations as floats, in the order in which the rows of the weights multiply them, padded with zeros to whole blocks,
+ * and their sums over each segment of k.
  *
- * <p>A segment is the run of rows of the weights over which a product is summed before it is scaled: a group, or 256 rows where
- * one group spans all, so that no sum in floats gets long.
+ * <p>A segment is the run of rows of the weights over which a product is summed before it is scaled: a group, or part of one where
+ * groups are longer than 128, so that no sum gets long.
  */
 final class Activations {
-    private static final int LONGEST_SEGMENT = 256;
+    /** Products of at most so many rows take activations as integers, see {@link FixedPointRow}. */
+    static final int FEW_ROWS = 3;
+
+    private static final int LONGEST_SEGMENT = 128;
 
     private final int k;
+    private final IntBuffer inputOrder;
     private final int segmentRows;
     private final float[][] values;
     private final float[][] sums;
+    private final FixedPointRow[] fixed;
 
-    Activations(StripedLayout layout, int rows) {
-        k = layout.k();
-        segmentRows = segmentRows(layout);
-        values = new float[rows][layout.paddedK()];
-        sums = new float[rows][(layout.paddedK() - 1) / segmentRows + 1];
+    Activations(PackedWeights weights, int rows) {
+        k = weights.k();
+        inputOrder = weights.inputOrder();
+        segmentRows = segmentRows(weights.layout());
+        values = new float[rows][weights.paddedK()];
+        sums = new float[rows][(weights.paddedK() - 1) / segmentRows + 1];
+        fixed = new FixedPointRow[rows];
     }
 
     /** Rows of the weights in a segment, a divisor or a multiple of 64. */
     static int segmentRows(StripedLayout layout) {
-        return layout.isOneGroup() ? LONGEST_SEGMENT : layout.groupSize();
+        return layout.isOneGroup() ? LONGEST_SEGMENT : Math.min(layout.groupSize(), LONGEST_SEGMENT);
     }
 
     /** Converts k elements of {@code source}, from {@code element} on, to the given row. */
     void read(DataType type, ByteBuffer source, long element, int row) {
         float[] target = values[row];
+        convert(type, source, element, target);
+        if (inputOrder != null) {
+            reorder(target);
+        }
+        for (int segment = 0; segment < sums[row].length; segment++) {
+            double sum = 0;
+            int end = Math.min(k, (segment + 1) * segmentRows);
+            for (int i = segment * segmentRows; i < end; i++) {
+                sum += target[i];
+            }
+            sums[row][segment] = (float) sum;
+        }
+        fixed[row] = values.length <= FEW_ROWS ? FixedPointRow.of(target, segmentRows) : null;
+    }
+
+    private void convert(DataType type, ByteBuffer source, long element, float[] target) {
         int at = Math.toIntExact(element * type.bytes());
         switch (type) {
             case FP32 -> source.slice(at, k * Float.BYTES).order(source.order()).asFloatBuffer().get(target, 0, k);
@@ -48,13 +74,12 @@ final class Activations {
                 }
             }
         }
-        for (int segment = 0; segment < sums[row].length; segment++) {
-            double sum = 0;
-            int end = Math.min(k, (segment + 1) * segmentRows);
-            for (int i = segment * segmentRows; i < end; i++) {
-                sum += target[i];
-            }
-            sums[row][segment] = (float) sum;
+    }
+
+    private void reorder(float[] target) {
+        float[] given = target.clone();
+        for (int i = 0; i < k; i++) {
+            target[i] = given[inputOrder.get(i)];
         }
     }
 
@@ -66,5 +91,10 @@ final class Activations {
     /** The sum of a row's activations over a segment. */
     float sum(int row, int segment) {
         return sums[row][segment];
+    }
+
+    /** The row as integers; null if there are too many rows for that to pay or the row does not allow it. */
+    FixedPointRow fixed(int row) {
+        return fixed[row];
     }
 }

@@ -9,7 +9,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
 /**
- * A linear layer on the processor, for activations of every type, accumulating in floats.
+ * A linear layer on the processor, for activations of every type, accumulating in floats (or, for few rows, in integers).
  *
  * <p>The output is cut into tiles of 512 columns and up to 16 rows; each is one task, computed in one order, so that the bits
  * depend neither on the number of threads nor on which of them did what.
@@ -73,7 +73,7 @@ public final class CpuLinear implements LinearLayer {
     }
 
     private void multiplyRows(DataType type, ByteBuffer a, int firstRow, int rows, ByteBuffer c) {
-        Activations activations = new Activations(weights.layout(), rows);
+        Activations activations = new Activations(weights, rows);
         device.forEach(rows, row -> activations.read(type, a, (long) (firstRow + row) * k(), row));
         int tiles = scales.tiles();
         int rowTiles = (rows + TileProduct.MAX_ROWS - 1) / TileProduct.MAX_ROWS;

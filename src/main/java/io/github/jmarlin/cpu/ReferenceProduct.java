@@ -1,6 +1,7 @@
 package io.github.jmarlin.cpu;
 
 import io.github.jmarlin.QuantizedMatrix;
+import java.nio.IntBuffer;
 import java.util.stream.IntStream;
 
 /** The product by its definition, in double precision, from the logical weights: what every other path is compared with. */
@@ -11,7 +12,8 @@ public final class ReferenceProduct {
     }
 
     /**
-     * {@code c[i][j] = sum over l of a[i][l] * weight(l, j), + bias(j)}, on all processors.
+     * {@code c[i][j] = sum over l of a[i][l] * weight(l, j), + bias(j)}, on all processors; with an input order, of
+     * {@code a[i][inputOrder[l]] * weight(l, j)}.
      *
      * @param a activations {@code [m][k]}
      * @return {@code [m][n]}
@@ -22,6 +24,7 @@ public final class ReferenceProduct {
         if (m < 0 || (long) m * k != a.length) {
             throw new IllegalArgumentException("a has " + a.length + " elements, which is not [m " + m + "][k " + k + "]");
         }
+        IntBuffer order = weights.inputOrder();
         double[] c = new double[Math.multiplyExact(m, n)];
         IntStream.range(0, (n - 1) / COLUMNS_AT_ONCE + 1).parallel().forEach(part -> {
             int begin = part * COLUMNS_AT_ONCE;
@@ -32,7 +35,7 @@ public final class ReferenceProduct {
                     row[j - begin] = weights.weight(l, j);
                 }
                 for (int i = 0; i < m; i++) {
-                    double activation = a[i * k + l];
+                    double activation = a[i * k + (order == null ? l : order.get(l))];
                     for (int j = begin; j < end; j++) {
                         c[i * n + j] += activation * row[j - begin];
                     }

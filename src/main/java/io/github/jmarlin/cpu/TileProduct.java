@@ -11,43 +11,38 @@ import java.nio.IntBuffer;
 
 /**
  * The product of up to 16 rows of activations with one tile of weights, 512 columns wide. Its loops are written so that the JIT
- * compiler turns them into vector instructions, with these habits of it in mind (NOTES):
+ * compiler turns them into vector instructions. NOTES on what it takes, seen with the C2 of JDK 17:
  * <ul>
  *   <li>a loop over arrays of their own, all indexed by the plain loop variable, becomes vectors; over parts of one array at
- *       variable offsets it may not;
+ *       variable offsets it does not;
  *   <li>short loops do not pay, hence tiles of 256 pairs of columns;
  *   <li>conversion from int to float stays scalar, hence {@link #decode}: a code's bits under the exponent of 2^23 are the float
- *       2^23 + q, and a bulk copy through a byte buffer turns an int's bits into a float.
+ *       2^23 + q, and a bulk copy through a byte buffer turns an int's bits into a float. Where few rows share the decoded codes,
+ *       the activations are integers instead, see {@link FixedPointRow};
+ *   <li>of two shifts in a row, as would sign-extend a nibble, nothing becomes vectors; masks do.
  * </ul>
  *
  * <p>Columns are kept as pairs: x is column 2 x + h of the tile, with h = 0 and 1 in arrays apart, because the nibbles of a byte
  * are such a pair.
  */
 final class TileProduct {
-    /** Strips side by side in a tile. */
-    static final int STRIPS = 8;
-    /** Pairs of columns of a tile: the length of every inner loop. */
-    static final int PAIRS = STRIPS * StripedLayout.BLOCK / 2;
     /** The most rows of a tile: their sums and the decoded codes share the first-level cache. */
     static final int MAX_ROWS = 16;
 
-    private static final int BLOCK_WORDS = StripedLayout.BLOCK_BYTES / Integer.BYTES;
-    private static final int STRIP_PAIRS = StripedLayout.BLOCK / 2;
-    /** Words of a lane times threads of a quad: the (j, t) of the layout, each with codes of four rows. */
-    private static final int WORD_ROWS = 16;
+    private static final int PAIRS = TileWords.PAIRS;
     /** Codes of a word: two columns of four rows. */
     private static final int WORD_CODES = 8;
+    /** The zero point of symmetric codes; the others are a term of their own, see {@link TileScales}. */
+    private static final int MIDDLE = 8;
     /** The bits of the float 2^23, whose mantissa counts ones. */
     private static final int EXPONENT = 0x4b000000;
-    /** What a decoded code has too much: 2^23, and the 8 that symmetric codes are centred on. */
-    private static final float DECODED_ZERO = 0x1p23f + 8;
+    /** What a decoded code has too much. */
+    private static final float DECODED_ZERO = 0x1p23f + MIDDLE;
 
     private final PackedWeights weights;
     private final TileScales scales;
     private final int tile;
-    private final IntBuffer[] strips;
-    private final int[] blockWords = new int[BLOCK_WORDS];
-    private final int[][] words = new int[WORD_ROWS][PAIRS];
+    private final TileWords words;
     private final int[] bits = new int[WORD_CODES * PAIRS];
     private final IntBuffer bitsOut;
     private final FloatBuffer floatsIn;
@@ -55,6 +50,8 @@ final class TileProduct {
     private final float[][] codes = new float[WORD_CODES][PAIRS];
     /** Sums of a segment, {@code [2 row + h][pair]}. */
     private final float[][] segment = new float[2 * MAX_ROWS][PAIRS];
+    /** Those of rows in fixed point, in units, with codes taken as 0..15. */
+    private final int[][] fixedSegment = new int[2 * Activations.FEW_ROWS][PAIRS];
     /** Scaled sums of all segments so far, {@code [2 row + h][pair]}. */
     private final float[][] total = new float[2 * MAX_ROWS][PAIRS];
 
@@ -62,12 +59,7 @@ final class TileProduct {
         this.weights = weights;
         this.scales = scales;
         this.tile = tile;
-        strips = new IntBuffer[Math.min(STRIPS, weights.strips() - tile * STRIPS)];
-        StripedLayout layout = weights.layout();
-        for (int i = 0; i < strips.length; i++) {
-            long offset = layout.blockOffset(tile * STRIPS + i, 0);
-            strips[i] = weights.codes().slice(offset, (int) layout.stripCodeBytes()).asIntBuffer();
-        }
+        words = new TileWords(weights, tile);
         ByteBuffer pun = ByteBuffer.allocate(bits.length * Integer.BYTES).order(ByteOrder.nativeOrder());
         bitsOut = pun.asIntBuffer();
         floatsIn = pun.asFloatBuffer();
@@ -76,40 +68,55 @@ final class TileProduct {
     /** Computes rows {@code begin} to {@code end - 1} of the product. */
     void multiply(Activations activations, int begin, int end) {
         int segmentRows = Activations.segmentRows(weights.layout());
-        int kBlocks = weights.kBlocks();
-        for (int block = 0; block < kBlocks; block++) {
-            readWords(block);
-            for (int wordRow = 0; wordRow < WORD_ROWS; wordRow++) {
-                decode(words[wordRow]);
-                int k = block * StripedLayout.BLOCK + wordRow / 4 * 16 + wordRow % 4 * 2;
-                accumulate(activations, begin, end, k);
-                int rowsDone = block * StripedLayout.BLOCK + (wordRow + 1) * (StripedLayout.BLOCK / WORD_ROWS);
-                boolean isLast = rowsDone == kBlocks * StripedLayout.BLOCK;
-                if (isLast || wordRow % 8 == 7 && rowsDone % segmentRows == 0) {
+        for (int block = 0; block < weights.kBlocks(); block++) {
+            words.read(block);
+            for (int wordRow = 0; wordRow < TileWords.WORD_ROWS; wordRow++) {
+                accumulate(activations, begin, end, words.row(wordRow), block * StripedLayout.BLOCK + TileWords.firstRow(wordRow));
+                // Words of the same j cover 16 rows; two j are the shortest segment.
+                int rowsDone = block * StripedLayout.BLOCK + (wordRow + 1) * (StripedLayout.BLOCK / TileWords.WORD_ROWS);
+                if (rowsDone % segmentRows == 0 || rowsDone == weights.paddedK()) {
                     endSegment(activations, begin, end, (rowsDone - 1) / segmentRows);
                 }
             }
         }
     }
 
-    /** Reads the codes of one block of all strips, transposed: {@code words[4 j + t][pair]}. */
-    private void readWords(int block) {
-        for (int strip = 0; strip < strips.length; strip++) {
-            strips[strip].get(block * BLOCK_WORDS, blockWords);
-            transpose(blockWords, words, strip * STRIP_PAIRS);
+    /** Adds the products of rows k, k + 8, k + 1 and k + 9 of the weights, which the words hold, to the sums of the segment. */
+    private void accumulate(Activations activations, int begin, int end, int[] words, int k) {
+        boolean decoded = false;
+        for (int row = begin; row < end; row++) {
+            int at = 2 * (row - begin);
+            FixedPointRow fixed = activations.fixed(row);
+            if (fixed != null) {
+                addFixed(words, fixed.value(k), fixed.value(k + 8), fixed.value(k + 1), fixed.value(k + 9),
+                        fixedSegment[at], fixedSegment[at + 1]);
+                continue;
+            }
+            if (!decoded) {
+                decode(words);
+                decoded = true;
+            }
+            boolean four = row + 4 <= end;
+            for (int h = 0; h < 2; h++) {
+                if (four) {
+                    addFour(codes[4 * h], codes[4 * h + 1], codes[4 * h + 2], codes[4 * h + 3], k,
+                            activations.row(row), activations.row(row + 1), activations.row(row + 2), activations.row(row + 3),
+                            segment[at + h], segment[at + 2 + h], segment[at + 4 + h], segment[at + 6 + h]);
+                } else {
+                    addOne(codes[4 * h], codes[4 * h + 1], codes[4 * h + 2], codes[4 * h + 3], k, activations.row(row),
+                            segment[at + h]);
+                }
+            }
+            row += four ? 3 : 0;
         }
     }
 
-    private static void transpose(int[] blockWords, int[][] words, int firstPair) {
-        for (int j = 0; j < 4; j++) {
-            for (int t = 0; t < 4; t++) {
-                int[] target = words[4 * j + t];
-                for (int r = 0; r < 8; r++) {
-                    for (int s = 0; s < 4; s++) {
-                        target[firstPair + 4 * r + s] = blockWords[s * 128 + r * 16 + t * 4 + j];
-                    }
-                }
-            }
+    /** Sums may wrap: after {@link #addScaledFixed} takes the middle of the codes away they fit again. */
+    private static void addFixed(int[] words, int a0, int a8, int a1, int a9, int[] even, int[] odd) {
+        for (int x = 0; x < PAIRS; x++) {
+            int word = words[x];
+            even[x] += (word & 15) * a0 + (word >>> 8 & 15) * a8 + (word >>> 16 & 15) * a1 + (word >>> 24 & 15) * a9;
+            odd[x] += (word >>> 4 & 15) * a0 + (word >>> 12 & 15) * a8 + (word >>> 20 & 15) * a1 + (word >>> 28) * a9;
         }
     }
 
@@ -134,25 +141,6 @@ final class TileProduct {
             bits[x + 5 * PAIRS] = word >>> 12 & 15 | EXPONENT;
             bits[x + 6 * PAIRS] = word >>> 20 & 15 | EXPONENT;
             bits[x + 7 * PAIRS] = word >>> 28 & 15 | EXPONENT;
-        }
-    }
-
-    /** Adds the products of rows k, k + 8, k + 1 and k + 9 of the weights, the decoded ones, to the sums of the segment. */
-    private void accumulate(Activations activations, int begin, int end, int k) {
-        int row = begin;
-        for (; row + 4 <= end; row += 4) {
-            for (int h = 0; h < 2; h++) {
-                int at = 2 * (row - begin) + h;
-                addFour(codes[4 * h], codes[4 * h + 1], codes[4 * h + 2], codes[4 * h + 3], k,
-                        activations.row(row), activations.row(row + 1), activations.row(row + 2), activations.row(row + 3),
-                        segment[at], segment[at + 2], segment[at + 4], segment[at + 6]);
-            }
-        }
-        for (; row < end; row++) {
-            for (int h = 0; h < 2; h++) {
-                addOne(codes[4 * h], codes[4 * h + 1], codes[4 * h + 2], codes[4 * h + 3], k, activations.row(row),
-                        segment[2 * (row - begin) + h]);
-            }
         }
     }
 
@@ -199,18 +187,30 @@ final class TileProduct {
     }
 
     /** Scales the sums of a segment, adds them to the total and clears them. */
-    private void endSegment(Activations activations, int begin, int end, int segmentIndex) {
-        int scaleRow = weights.layout().isOneGroup() ? 0 : segmentIndex;
+    private void endSegment(Activations activations, int begin, int end, int index) {
+        int firstRow = index * Activations.segmentRows(weights.layout());
+        int scaleRow = weights.layout().isOneGroup() ? 0 : firstRow / weights.groupSize();
         for (int row = begin; row < end; row++) {
-            float activationSum = activations.sum(row, segmentIndex);
+            FixedPointRow fixed = activations.fixed(row);
             for (int h = 0; h < 2; h++) {
                 int at = 2 * (row - begin) + h;
-                float[] zeroTerms = scales.zeroTerms(tile, scaleRow, h);
-                if (zeroTerms != null) {
-                    addZeroTerms(zeroTerms, activationSum, total[at]);
+                float[] columnScales = scales.scales(tile, scaleRow, h);
+                if (weights.hasZeroPoints()) {
+                    addZeroTerms(scales.zeroTerms(tile, scaleRow, h), activations.sum(row, index), total[at]);
                 }
-                addScaled(segment[at], scales.scales(tile, scaleRow, h), total[at]);
+                if (fixed != null) {
+                    addScaledFixed(fixedSegment[at], MIDDLE * fixed.sum(index), fixed.unit(index), columnScales, total[at]);
+                } else {
+                    addScaled(segment[at], columnScales, total[at]);
+                }
             }
+        }
+    }
+
+    private static void addScaledFixed(int[] segment, int middle, float unit, float[] scales, float[] total) {
+        for (int x = 0; x < PAIRS; x++) {
+            total[x] = Math.fma((segment[x] - middle) * unit, scales[x], total[x]);
+            segment[x] = 0;
         }
     }
 
@@ -229,7 +229,7 @@ final class TileProduct {
 
     /** Writes a computed row with its bias, from {@code element} of {@code c}, where the row's first column lies, on. */
     void write(int row, DataType type, ByteBuffer c, long element) {
-        int firstColumn = tile * STRIPS * StripedLayout.BLOCK;
+        int firstColumn = tile * TileWords.STRIPS * StripedLayout.BLOCK;
         int columns = Math.min(2 * PAIRS, weights.n() - firstColumn);
         int at = Math.toIntExact((element + firstColumn) * type.bytes());
         for (int column = 0; column < columns; column++) {

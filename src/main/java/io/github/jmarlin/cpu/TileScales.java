@@ -7,7 +7,7 @@ import io.github.jmarlin.layout.StripedLayout;
 import java.nio.ByteBuffer;
 
 /**
- * The scales as floats, unshifted, in the column order of {@link TileProduct}: even and odd columns of a tile apart. Zero points
+ * The scales as floats, unshifted, in the column order of {@link TileWords}: even and odd columns of a tile apart. Zero points
  * become the term {@code (8 - z) * s}, which the sum of the activations is multiplied with, because the codes are taken as q - 8.
  */
 final class TileScales {
@@ -20,9 +20,9 @@ final class TileScales {
 
     TileScales(PackedWeights weights) {
         scaleRows = weights.scaleRows();
-        tiles = (weights.strips() - 1) / TileProduct.STRIPS + 1;
-        scales = new float[tiles][2 * scaleRows][TileProduct.PAIRS];
-        zeroTerms = weights.hasZeroPoints() ? new float[tiles][2 * scaleRows][TileProduct.PAIRS] : null;
+        tiles = (weights.strips() - 1) / TileWords.STRIPS + 1;
+        scales = new float[tiles][2 * scaleRows][TileWords.PAIRS];
+        zeroTerms = weights.hasZeroPoints() ? new float[tiles][2 * scaleRows][TileWords.PAIRS] : null;
         for (int strip = 0; strip < weights.strips(); strip++) {
             readStrip(weights, strip);
         }
@@ -42,11 +42,11 @@ final class TileScales {
                 int at = (scaleRow * StripedLayout.BLOCK + column) * Short.BYTES;
                 float scale = (float) (HalfFloats.decode(weights.computeType(), shifted.getShort(at)) * unshift[column]);
                 int row = 2 * scaleRow + column % 2;
-                int pair = (strip % TileProduct.STRIPS * StripedLayout.BLOCK + column) / 2;
-                scales[strip / TileProduct.STRIPS][row][pair] = scale;
+                int pair = (strip % TileWords.STRIPS * StripedLayout.BLOCK + column) / 2;
+                scales[strip / TileWords.STRIPS][row][pair] = scale;
                 if (zeros != null) {
                     int zeroPoint = ShiftedScales.zeroPoint(zeros.getShort(at), column);
-                    zeroTerms[strip / TileProduct.STRIPS][row][pair] = (8 - zeroPoint) * scale;
+                    zeroTerms[strip / TileWords.STRIPS][row][pair] = (8 - zeroPoint) * scale;
                 }
             }
         }

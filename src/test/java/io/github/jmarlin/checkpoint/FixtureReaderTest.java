@@ -3,7 +3,13 @@ package io.github.jmarlin.checkpoint;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.jmarlin.DataType;
+import io.github.jmarlin.LinearLayer;
+import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.cpu.CpuDevice;
+import io.github.jmarlin.layout.HalfFloats;
+import io.github.jmarlin.testing.Errors;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.List;
@@ -69,6 +75,38 @@ final class FixtureReaderTest {
                 int bits = Float.floatToRawIntBits(matrix.weight(row, column));
                 assertTrue(expectedBits == bits || (expectedBits | bits) == 0x80000000, () -> "weight of input " + input
                         + ": expected " + Float.intBitsToFloat(expectedBits) + ", found " + Float.intBitsToFloat(bits));
+            }
+        }
+    }
+
+    /** The product over the CPU path, from packed weights, against the tools' own output in double precision. */
+    @ParameterizedTest
+    @MethodSource("fixtures")
+    void productsAgree(String fixture) throws IOException {
+        Checkpoint checkpoint = Checkpoint.open(Fixtures.folder(fixture));
+        SafetensorsFile expected = SafetensorsFile.open(Fixtures.folder(fixture).resolve("expected.safetensors"));
+        for (String name : checkpoint.layerNames()) {
+            String prefix = expected.find("input").isPresent() ? "" : name + ".";
+            LayerSource source = checkpoint.layer(name);
+            Tensor input = expected.tensor(prefix + "input");
+            Tensor output = expected.tensor(prefix + (source.hasBias() ? "output_with_bias" : "output"));
+            float[] a = Floats.read(input, 0, input.bytes() / 2);
+            float[] floats = Floats.read(output, 0, output.bytes() / 4);
+            double[] c = new double[floats.length];
+            for (int i = 0; i < c.length; i++) {
+                c[i] = floats[i];
+            }
+            try (QuantizedMatrix matrix = source.read();
+                    PackedWeights packed = PackedWeights.pack(matrix, matrix.scaleType());
+                    LinearLayer layer = new CpuDevice().place(packed)) {
+                Errors.assertWithin(1e-6, c, layer.multiply(a, 3), matrix.n(), fixture + " in fp32");
+                ByteBuffer outputs = ByteBuffer.allocate(c.length * 2).order(java.nio.ByteOrder.LITTLE_ENDIAN);
+                layer.multiply(DataType.FP16, input.slice(0, (int) input.bytes()), 3, outputs);
+                float[] halves = new float[c.length];
+                for (int i = 0; i < halves.length; i++) {
+                    halves[i] = HalfFloats.fromFp16(outputs.getShort(i * 2));
+                }
+                Errors.assertWithin(3e-4, c, halves, matrix.n(), fixture + " in fp16");
             }
         }
     }
