@@ -176,6 +176,7 @@ public final class ModelPacker {
             json.writeObjectFieldStart("metadata");
             json.writeStringField(PackedModel.VERSION_KEY, Integer.toString(PackedModel.LAYOUT_VERSION));
             json.writeStringField(PackedModel.FINGERPRINT_KEY, plan.fingerprint());
+            json.writeStringField(PackedModel.SOURCE_KEY, source.folder().toAbsolutePath().normalize().toString());
             json.writeEndObject();
             json.writeObjectFieldStart("weight_map");
             for (int i = 0; i < plan.shards().size(); i++) {

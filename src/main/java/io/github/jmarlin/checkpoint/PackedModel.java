@@ -8,8 +8,9 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
-import java.util.LinkedHashMap;
+import java.util.HashMap;
 import java.util.Map;
+import java.util.TreeMap;
 
 /**
  * A model packed by {@link ModelPacker}: ordinary safetensors files whose layers are in the striped form already. Opening maps the
@@ -24,15 +25,18 @@ public final class PackedModel {
 
     static final String VERSION_KEY = "jmarlin.layout_version";
     static final String FINGERPRINT_KEY = "jmarlin.source_fingerprint";
+    static final String SOURCE_KEY = "jmarlin.source_folder";
     static final String LAYER_KEY = "jmarlin.layer.";
     static final String INDEX = "model.safetensors.index.json";
 
     private final TensorStore store;
-    private final Map<String, PackedLayer> layers = new LinkedHashMap<>();
-    private final Map<String, PackedWeights> weights = new LinkedHashMap<>();
+    private final Path source;
+    private final Map<String, PackedLayer> layers = new TreeMap<>(PackPlan.NATURAL);
+    private final Map<String, PackedWeights> weights = new HashMap<>();
 
-    private PackedModel(TensorStore store) throws IOException {
+    private PackedModel(TensorStore store, Path source) throws IOException {
         this.store = store;
+        this.source = source;
         for (SafetensorsFile file : store.files()) {
             checkVersion(file);
             for (Map.Entry<String, String> entry : file.metadata().entrySet()) {
@@ -68,7 +72,9 @@ public final class PackedModel {
             throw new MalformedCheckpointException(folder, INDEX, "nothing",
                     "a packed model has this file; if packing was interrupted, run it again to finish");
         }
-        return new PackedModel(TensorStore.open(folder));
+        ConfigNode metadata = Json.read(folder.resolve(INDEX)).get("metadata");
+        String source = metadata.isObject() ? metadata.get(SOURCE_KEY).string("") : "";
+        return new PackedModel(TensorStore.open(folder), source.isEmpty() ? null : Path.of(source));
     }
 
     private static void checkVersion(SafetensorsFile file) {
@@ -114,6 +120,16 @@ public final class PackedModel {
     /** Where it lies. */
     public Path folder() {
         return store.folder();
+    }
+
+    /** Where the source lay when it was packed; null if unknown. It may be gone since. */
+    public Path source() {
+        return source;
+    }
+
+    /** Whether the tensors that a layer was packed from are still, byte for byte, what they were then. */
+    public boolean isFrom(Checkpoint checkpoint, String layer) {
+        return layers.get(layer).sourceHash().equals(SourceHash.of(checkpoint.layer(layer).tensors()));
     }
 
     /** The packed layers by name. */

@@ -9,7 +9,7 @@ import picocli.CommandLine.Command;
 /** {@code jmarlin <command>}; exit codes 0, 1 (failed, or an error bound is broken) and 2 (bad options). */
 @Command(name = "jmarlin", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
         description = "4-bit weight matrix multiplication on the GPU or the CPU.",
-        subcommands = {InfoCommand.class, BenchCommand.class},
+        subcommands = {InfoCommand.class, BenchCommand.class, PackCommand.class, InspectCommand.class, VerifyCommand.class},
         exitCodeListHeading = "Exit codes:%n",
         exitCodeList = {"0:done", "1:failed, or an error bound is broken", "2:bad options"})
 public final class Main {

@@ -1,0 +1,41 @@
+package io.github.jmarlin.cli;
+
+import io.github.jmarlin.checkpoint.DenseQuantization;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+
+/** The options of commands that may meet layers in full precision. */
+final class DenseOptions {
+    @Option(names = "--quantize", description = "also quantize layers that are in full precision (round to nearest)")
+    private boolean quantize;
+
+    @Option(names = "--group", paramLabel = "SIZE", defaultValue = "128",
+            description = "group size for --quantize: -1, 32, 64, 128 or 256 (default ${DEFAULT-VALUE})")
+    private int group;
+
+    @Option(names = "--asymmetric", description = "zero points for --quantize")
+    private boolean asymmetric;
+
+    @Option(names = "--exclude", paramLabel = "REGEX",
+            description = "layers that --quantize leaves alone (default: embeddings, heads, norms, routers)")
+    private String exclude;
+
+    boolean quantize() {
+        return quantize;
+    }
+
+    DenseQuantization quantization(CommandSpec spec) {
+        try {
+            Pattern excluded = exclude == null ? DenseQuantization.USUALLY_EXCLUDED : Pattern.compile(exclude);
+            return new DenseQuantization(group, !asymmetric, true, excluded);
+        } catch (PatternSyntaxException e) {
+            throw new ParameterException(spec.commandLine(), "--exclude " + exclude + ": must be a regular expression: "
+                    + e.getDescription());
+        } catch (IllegalArgumentException e) {
+            throw new ParameterException(spec.commandLine(), "--group " + group + ": " + e.getMessage());
+        }
+    }
+}

@@ -1,0 +1,66 @@
+package io.github.jmarlin.cli;
+
+import io.github.jmarlin.DataType;
+import io.github.jmarlin.checkpoint.Checkpoint;
+import io.github.jmarlin.checkpoint.ModelPacker;
+import io.github.jmarlin.checkpoint.PackOptions;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** Writes a model in the form that devices multiply with. */
+@Command(name = "pack", mixinStandardHelpOptions = true,
+        description = "Pack a 4-bit model (GPTQ, AWQ, compressed-tensors, Marlin) or quantize one in full precision, so that it opens "
+                + "in an instant. May be interrupted and run again: what is finished is kept.")
+final class PackCommand implements Callable<Integer> {
+    @Spec
+    private CommandSpec spec;
+
+    @Parameters(index = "0", paramLabel = "MODEL_DIR", description = "folder with safetensors files and configuration; only read")
+    private Path source;
+
+    @Parameters(index = "1", paramLabel = "OUT_DIR", description = "folder for the packed model")
+    private Path target;
+
+    @Option(names = "--dtype", paramLabel = "TYPE", description = "fp16 or bf16: what to compute with (default: each layer's scales)")
+    private DataType computeType;
+
+    @Option(names = "--threads", paramLabel = "COUNT", description = "default: all processors")
+    private int threads = Runtime.getRuntime().availableProcessors();
+
+    @Mixin
+    private DenseOptions dense;
+
+    @Override
+    public Integer call() throws IOException {
+        if (threads < 1 || computeType == DataType.FP32) {
+            throw new ParameterException(spec.commandLine(), threads < 1 ? "--threads " + threads + ": must be at least 1"
+                    : "--dtype fp32: must be fp16 or bf16");
+        }
+        Checkpoint checkpoint = Checkpoint.open(source, dense.quantization(spec));
+        ByteProgress[] shown = new ByteProgress[1];
+        PackOptions options = new PackOptions(computeType, dense.quantization(spec), dense.quantize(), threads,
+                bytes -> shown[0].advanced(bytes));
+        ModelPacker packer = new ModelPacker(checkpoint, target, options);
+        ModelPacker.Result result;
+        try (ByteProgress progress = new ByteProgress("pack", packer.sourceBytes())) {
+            shown[0] = progress;
+            result = packer.run();
+        }
+        PrintWriter out = spec.commandLine().getOut();
+        out.println(Figures.format("%d layers (%s) in %d files%s: read %s, wrote %s in %s, %.2f GB/s", result.layers(),
+                checkpoint.scheme(), result.files(), result.keptFiles() == 0 ? "" : ", " + result.keptFiles() + " kept from before",
+                Figures.bytes(result.sourceBytes()), Figures.bytes(result.writtenBytes()), Figures.seconds(result.seconds()),
+                result.sourceBytes() / result.seconds() * 1e-9));
+        out.flush();
+        return 0;
+    }
+}
