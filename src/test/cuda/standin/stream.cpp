@@ -77,8 +77,7 @@ using namespace standin;
 
 // ---- Streams ----
 
-JMARLIN_EXPORT CUresult cuStreamCreateWithPriority(CUstream* stream, unsigned flags, int priority) {
-    DRIVER_CALL(true);
+static CUresult create_stream(CUstream* stream, unsigned flags, int priority) {
     DRIVER_REQUIRE(stream && flags <= 1, CUDA_ERROR_INVALID_VALUE);
     auto fresh = std::make_unique<Stream>();
     fresh->context = current_context();
@@ -88,7 +87,15 @@ JMARLIN_EXPORT CUresult cuStreamCreateWithPriority(CUstream* stream, unsigned fl
     return CUDA_SUCCESS;
 }
 
-JMARLIN_EXPORT CUresult cuStreamCreate(CUstream* stream, unsigned flags) { return cuStreamCreateWithPriority(stream, flags, 0); }
+JMARLIN_EXPORT CUresult cuStreamCreateWithPriority(CUstream* stream, unsigned flags, int priority) {
+    DRIVER_CALL(true);
+    return create_stream(stream, flags, priority);
+}
+
+JMARLIN_EXPORT CUresult cuStreamCreate(CUstream* stream, unsigned flags) {
+    DRIVER_CALL(true);
+    return create_stream(stream, flags, 0);
+}
 
 JMARLIN_EXPORT CUresult cuStreamDestroy_v2(CUstream stream) {
     DRIVER_CALL(true);

@@ -12,6 +12,12 @@ final class Cuda {
         int run();
     }
 
+    /** Something of the driver's, and how to give it back. The context must be current. */
+    interface Resource extends AutoCloseable {
+        @Override
+        void close();
+    }
+
     private Cuda() {
     }
 

@@ -7,6 +7,7 @@ import static jcuda.driver.JCudaDriver.cuCtxPushCurrent;
 import static jcuda.driver.JCudaDriver.cuDevicePrimaryCtxRelease;
 import static jcuda.driver.JCudaDriver.cuDevicePrimaryCtxRetain;
 
+import io.github.jmarlin.CudaCallException;
 import io.github.jmarlin.DeviceOutOfMemoryException;
 import io.github.jmarlin.DeviceUnavailableException;
 import io.github.jmarlin.KernelImageException;
@@ -122,7 +123,7 @@ public final class CudaEngine implements AutoCloseable {
         return new DeviceBuffer(this, bytes, purpose);
     }
 
-    /** Runs with the engine's context current, and leaves the thread's context as it was. */
+    /** Runs with the engine's context current, and leaves the thread's context as it was. If it cannot, a resource made is closed. */
     <T> T inContext(Supplier<T> action) {
         Cuda.call("cuCtxPushCurrent", () -> cuCtxPushCurrent(context));
         T result;
@@ -132,7 +133,14 @@ public final class CudaEngine implements AutoCloseable {
             Cuda.closeAfter(e, CudaEngine::pop);
             throw e;
         }
-        pop();
+        try {
+            pop();
+        } catch (CudaCallException e) {
+            if (result instanceof AutoCloseable resource) {
+                Cuda.closeAfter(e, resource);
+            }
+            throw e;
+        }
         return result;
     }
 

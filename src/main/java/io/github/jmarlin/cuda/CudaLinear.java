@@ -36,7 +36,8 @@ public final class CudaLinear implements LinearLayer {
     private final CudaEngine engine;
     private final DeviceWeights weights;
     private final CudaGemm gemm;
-    private final CUstream stream;
+    private final CUstream stream = new CUstream();
+    private final Cuda.Resource madeStream;
     private final int[] inputOrder;
     private final Holders users;
     private Operands operands;
@@ -49,10 +50,9 @@ public final class CudaLinear implements LinearLayer {
             gemm = new CudaGemm(weights, options);
             inputOrder = copyOf(packed.inputOrder());
             users = new Holders("layer " + weights);
-            stream = engine.inContext(() -> {
-                CUstream made = new CUstream();
-                Cuda.call("cuStreamCreate", () -> cuStreamCreate(made, CUstream_flags.CU_STREAM_NON_BLOCKING));
-                return made;
+            madeStream = engine.inContext(() -> {
+                Cuda.call("cuStreamCreate", () -> cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING));
+                return () -> Cuda.call("cuStreamDestroy", () -> cuStreamDestroy(stream));
             });
         } catch (Throwable e) {
             Cuda.closeAfter(e, weights);
@@ -207,7 +207,7 @@ public final class CudaLinear implements LinearLayer {
     public void close() {
         if (users.close()) {
             try {
-                Cuda.closeAll(operands, () -> engine.runInContext(() -> Cuda.call("cuStreamDestroy", () -> cuStreamDestroy(stream))), weights);
+                Cuda.closeAll(operands, () -> engine.runInContext(madeStream::close), weights);
             } finally {
                 device.leave();
             }

@@ -24,6 +24,7 @@ public final class DeviceBuffer implements AutoCloseable {
     private final long bytes;
     private final String purpose;
     private final CUdeviceptr pointer = new CUdeviceptr();
+    private final Cuda.Resource allocation;
     private final long address;
     private final Holders holders;
 
@@ -37,7 +38,7 @@ public final class DeviceBuffer implements AutoCloseable {
         holders = new Holders("device memory of " + bytes + " bytes for " + purpose);
         engine.holders().acquire();
         try {
-            engine.runInContext(this::allocate);
+            allocation = engine.inContext(this::allocate);
         } catch (Throwable e) {
             engine.holders().release();
             throw e;
@@ -45,7 +46,7 @@ public final class DeviceBuffer implements AutoCloseable {
         address = Address.of(pointer);
     }
 
-    private void allocate() {
+    private Cuda.Resource allocate() {
         int code = Cuda.code(() -> cuMemAlloc(pointer, bytes));
         if (code == CUresult.CUDA_ERROR_OUT_OF_MEMORY) {
             long[] free = new long[1];
@@ -55,6 +56,7 @@ public final class DeviceBuffer implements AutoCloseable {
         if (code != CUresult.CUDA_SUCCESS) {
             throw Cuda.failure("cuMemAlloc", code, bytes + " bytes for " + purpose);
         }
+        return () -> Cuda.call("cuMemFree", () -> cuMemFree(pointer));
     }
 
     /** Size in bytes. */
@@ -123,7 +125,7 @@ public final class DeviceBuffer implements AutoCloseable {
     public void close() {
         if (holders.close()) {
             try {
-                engine.runInContext(() -> Cuda.call("cuMemFree", () -> cuMemFree(pointer)));
+                engine.runInContext(allocation::close);
             } finally {
                 engine.holders().release();
             }

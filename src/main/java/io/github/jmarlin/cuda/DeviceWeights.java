@@ -4,6 +4,7 @@ import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.memory.NativeMemory;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.WeightShape;
+import java.util.Objects;
 
 /**
  * Packed weights on a device, immutable and shared by any number of {@link CudaGemm}s, streams and threads.
@@ -29,6 +30,7 @@ public final class DeviceWeights implements AutoCloseable {
 
     DeviceWeights(CudaEngine engine, PackedWeights packed) {
         this.engine = engine;
+        Objects.requireNonNull(packed, "packed weights");
         packed.acquire();
         DeviceBuffer[] regions = new DeviceBuffer[5];
         try {

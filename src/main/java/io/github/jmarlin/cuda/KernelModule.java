@@ -72,8 +72,12 @@ final class KernelModule implements AutoCloseable {
         }
         int[] found = new int[Math.toIntExact(size[0] / Integer.BYTES)];
         Cuda.call("cuMemcpyDtoH", () -> cuMemcpyDtoH(Pointer.to(found), address, size[0]));
+        checkAbi(image.origin(), found);
+    }
+
+    static void checkAbi(String origin, int[] found) {
         if (!Arrays.equals(found, GemmArgs.abi())) {
-            throw new KernelImageException("kernel image " + image.origin() + " is of another version of this library: its " + ABI + " is "
+            throw new KernelImageException("kernel image " + origin + " is of another version of this library: its " + ABI + " is "
                     + Arrays.toString(found) + ", expected " + Arrays.toString(GemmArgs.abi()) + " (version, size and field offsets of GemmArgs)");
         }
     }

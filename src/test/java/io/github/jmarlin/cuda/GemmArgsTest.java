@@ -2,12 +2,15 @@ package io.github.jmarlin.cuda;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.jmarlin.KernelImageException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -43,13 +46,25 @@ class GemmArgsTest {
         assertArrayEquals(expectedAbi(fields), GemmArgs.abi());
     }
 
+    @Test
+    void anImageWithOtherOffsetsIsRefused() {
+        KernelModule.checkAbi("good", GemmArgs.abi());
+        int[] other = GemmArgs.abi();
+        other[7] += 8;
+        for (int[] found : new int[][] {other, {}, {2}}) {
+            String message = assertThrows(KernelImageException.class, () -> KernelModule.checkAbi("folder/x.cubin", found)).getMessage();
+            assertTrue(message.contains("folder/x.cubin") && message.contains(Arrays.toString(found))
+                    && message.contains(Arrays.toString(GemmArgs.abi())), message);
+        }
+    }
+
     /** In the order in which the image lists them. */
     private static int[] expectedAbi(List<Field> fields) throws IOException {
-        String source = Files.readString(CUDA.resolve("striped").resolve("striped.cu"));
-        Matcher list = Pattern.compile("jmarlin_striped_abi\\[\\] = \\{\\s*(\\d+),\\s*sizeof\\(GemmArgs\\),(.*?)\\}", Pattern.DOTALL).matcher(source);
-        assertTrue(list.find(), "jmarlin_striped_abi");
+        String source = Files.readString(CUDA.resolve("gemm_args.cuh"));
+        Matcher list = Pattern.compile("#define JMARLIN_GEMM_ABI[\\s\\\\]*\\{(\\d+), sizeof\\(::jmarlin::GemmArgs\\),(.*?)\\}", Pattern.DOTALL).matcher(source);
+        assertTrue(list.find(), "JMARLIN_GEMM_ABI");
         List<Integer> abi = new ArrayList<>(List.of(Integer.parseInt(list.group(1)), GemmArgs.SIZE));
-        for (Matcher entry = Pattern.compile("offsetof\\(GemmArgs, (\\w+)\\)").matcher(list.group(2)); entry.find();) {
+        for (Matcher entry = Pattern.compile("offsetof\\(::jmarlin::GemmArgs, (\\w+)\\)").matcher(list.group(2)); entry.find();) {
             String name = entry.group(1);
             abi.add(fields.stream().filter(field -> field.name.equals(name)).findFirst().orElseThrow().offset);
         }

@@ -42,7 +42,7 @@ class KernelImagesTest {
         assertTrue(message.contains(folder.resolve("striped.sm_90a.cubin").toString()) && message.contains("9.0"), message);
     }
 
-    private static <T> T withFolder(Path path, java.util.function.Supplier<T> action) {
+    static <T> T withFolder(Path path, java.util.function.Supplier<T> action) {
         String before = System.setProperty(KernelImages.FOLDER_PROPERTY, path.toString());
         try {
             return action.get();
