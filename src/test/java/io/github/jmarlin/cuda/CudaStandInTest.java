@@ -140,14 +140,21 @@ class CudaStandInTest extends GpuTest {
         assertEquals("CUDA_ERROR_UNKNOWN", failure.codeName(), what);
     }
 
-    /** Whatever was acquired was given back, or at least tried to. */
+    /**
+     * Whatever was acquired was given back, or at least tried to. One thing may be lost if the driver does not let us into the context
+     * to give it back.
+     */
     private static void assertBalanced(String failed, String what) {
-        FUNCTIONS.forEach((acquire, release) -> {
-            if (!release.isEmpty()) {
-                long acquired = StandIn.count(acquire) - (acquire.equals(failed) ? 1 : 0);
-                assertEquals(acquired, StandIn.count(release), () -> release + " against " + acquire + ": " + what + " " + counts());
+        long lost = 0;
+        for (Map.Entry<String, String> pair : FUNCTIONS.entrySet()) {
+            if (!pair.getValue().isEmpty()) {
+                long acquired = StandIn.count(pair.getKey()) - (pair.getKey().equals(failed) ? 1 : 0);
+                long released = StandIn.count(pair.getValue());
+                assertTrue(released <= acquired, () -> pair + ": given back too often: " + what + " " + counts());
+                lost += acquired - released;
             }
-        });
+        }
+        assertTrue(lost <= (failed.equals("cuCtxPushCurrent") ? 1 : 0), () -> "lost: " + what + " " + counts());
     }
 
     private static Map<String, Long> counts() {
