@@ -1,0 +1,31 @@
+package io.github.jmarlin.quantize;
+
+import io.github.jmarlin.DataType;
+import io.github.jmarlin.layout.StripedLayout;
+
+/**
+ * How {@link GptqQuantizer} works.
+ *
+ * @param groupSize -1, 32, 64, 128 or 256
+ * @param scaleType FP16 or BF16
+ * @param symmetric zero point 8 everywhere, or one per group
+ * @param actOrder quantize the inputs that matter most first; the matrix then has an input order
+ * @param damping added to the Hessian's diagonal, as a part of its mean; 0.01 is usual
+ * @param clippingSearch look for the range of each group with the least error, instead of the one that spans it
+ */
+public record GptqOptions(int groupSize, DataType scaleType, boolean symmetric, boolean actOrder, double damping,
+        boolean clippingSearch) {
+    /** Symmetric groups of 128 with fp16 scales, act order, damping 0.01, clipping search. */
+    public static final GptqOptions DEFAULT = new GptqOptions(128, DataType.FP16, true, true, 0.01, true);
+
+    /** Checks the values. */
+    public GptqOptions {
+        new StripedLayout(1, 1, groupSize);
+        if (scaleType == null || !scaleType.is16Bit()) {
+            throw new IllegalArgumentException("scale type " + scaleType + " is not supported: FP16 or BF16 expected");
+        }
+        if (!(damping > 0 && damping <= 1)) {
+            throw new IllegalArgumentException("damping " + damping + " is outside 0 (excluded)..1");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+package io.github.jmarlin.quantize;
+
+import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.layout.StripedLayout;
+import java.nio.IntBuffer;
+import java.util.Comparator;
+import java.util.stream.IntStream;
+
+/**
+ * GPTQ (Frantar et al., arXiv 2210.17323): quantizes one input after the other and lets the inputs still to come make up for the
+ * error, as far as calibration says that they move together.
+ *
+ * <pre>
+ *              done     block          later                for each input i of the block:
+ *        +-------------+--------+-----------------+           q  = nearest grid value of w[i]
+ *   row  |  quantized  | i ...  |                 |           e  = (w[i] - q) / U[i][i]
+ *        +-------------+--------+-----------------+           w[j] -= e * U[i][j]  for j > i in the block; for later j at its end
+ * </pre>
+ * Outputs do not depend on each other, so they run on all processors, some at a time so that U is read once for all of them.
+ */
+public final class GptqQuantizer {
+    /** Inputs whose updates to later inputs are applied together. */
+    private static final int BLOCK = 128;
+    /** Outputs that share a pass over U. */
+    private static final int OUTPUTS_AT_ONCE = 32;
+
+    private final float[] weights;
+    private final int k;
+    private final int n;
+    private final GptqOptions options;
+    private final StripedLayout layout;
+    private final int[] order;
+    private final double[] importance;
+    private final float[][] factor;
+
+    private GptqQuantizer(float[] weights, int n, Hessian hessian, GptqOptions options) {
+        this.weights = weights;
+        this.k = hessian.k();
+        this.n = n;
+        this.options = options;
+        this.layout = new StripedLayout(k, n, options.groupSize());
+        this.order = options.actOrder() ? byImportance(hessian) : IntStream.range(0, k).toArray();
+        this.importance = IntStream.of(order).mapToDouble(i -> hessian.get(i, i)).toArray();
+        this.factor = hessian.inverseFactor(order, options.damping());
+    }
+
+    /**
+     * Quantizes a layer.
+     *
+     * @param weights {@code [n][k]}, as checkpoints store them; not changed
+     * @param hessian of the layer's calibration activations
+     * @throws IllegalArgumentException if a weight is not finite, or the sizes do not agree
+     */
+    public static QuantizedMatrix quantize(float[] weights, int n, Hessian hessian, GptqOptions options) {
+        checkWeights(weights, n, hessian);
+        return new GptqQuantizer(weights, n, hessian, options).run();
+    }
+
+    private static void checkWeights(float[] weights, int n, Hessian hessian) {
+        if (n < 1 || (long) n * hessian.k() != weights.length) {
+            throw new IllegalArgumentException("weights have " + weights.length + " elements, which is not [n " + n + "][k "
+                    + hessian.k() + "]");
+        }
+        for (int i = 0; i < weights.length; i++) {
+            if (!Float.isFinite(weights[i])) {
+                throw new IllegalArgumentException("weight " + weights[i] + " at output " + i / hessian.k() + ", input "
+                        + i % hessian.k() + " is not finite");
+            }
+        }
+    }
+
+    /**
+     * The error of a quantized layer's outputs on the calibration activations, relative to the outputs, in the Frobenius norm:
+     * {@code sqrt(trace(D^T H D) / trace(W^T H W))} with D the difference to the weights {@code [n][k]}.
+     */
+    public static double outputError(float[] weights, QuantizedMatrix quantized, Hessian hessian) {
+        checkWeights(weights, quantized.n(), hessian);
+        int k = hessian.k();
+        IntBuffer order = quantized.inputOrder();
+        double[] sums = IntStream.range(0, quantized.n()).parallel().mapToObj(output -> {
+            float[] difference = new float[k];
+            float[] row = java.util.Arrays.copyOfRange(weights, output * k, (output + 1) * k);
+            for (int i = 0; i < k; i++) {
+                int input = order == null ? i : order.get(i);
+                difference[input] = row[input] - quantized.weight(i, output);
+            }
+            return new double[] {quadratic(hessian, difference), quadratic(hessian, row)};
+        }).reduce(new double[2], (a, b) -> new double[] {a[0] + b[0], a[1] + b[1]});
+        return Math.sqrt(sums[0] / sums[1]);
+    }
+
+    private static double quadratic(Hessian hessian, float[] x) {
+        double sum = 0;
+        for (int i = 0; i < x.length; i++) {
+            double row = hessian.get(i, i) * x[i];
+            for (int j = 0; j < i; j++) {
+                row += 2 * hessian.get(i, j) * x[j];
+            }
+            sum += row * x[i];
+        }
+        return sum;
+    }
+
+    private static int[] byImportance(Hessian hessian) {
+        return IntStream.range(0, hessian.k()).boxed()
+                .sorted(Comparator.comparingDouble((Integer i) -> -hessian.get(i, i)).thenComparing(Comparator.naturalOrder()))
+                .mapToInt(Integer::intValue).toArray();
+    }
+
+    private QuantizedMatrix run() {
+        QuantizedMatrix.Builder matrix = QuantizedMatrix.builder(k, n, options.groupSize(), options.scaleType());
+        if (!options.symmetric()) {
+            matrix.withZeroPoints();
+        }
+        if (options.actOrder()) {
+            matrix.withInputOrder(IntBuffer.wrap(order));
+        }
+        // Two outputs share a byte of codes: a task takes an even number of them.
+        IntStream.range(0, (n - 1) / OUTPUTS_AT_ONCE + 1).parallel()
+                .forEach(part -> quantize(part * OUTPUTS_AT_ONCE, Math.min(n, (part + 1) * OUTPUTS_AT_ONCE), matrix));
+        return matrix.build();
+    }
+
+    private void quantize(int from, int to, QuantizedMatrix.Builder matrix) {
+        float[][] rows = new float[to - from][k];
+        for (int output = from; output < to; output++) {
+            for (int i = 0; i < k; i++) {
+                rows[output - from][i] = weights[output * k + order[i]];
+            }
+        }
+        GroupGrid[] grids = new GroupGrid[to - from];
+        float[][] errors = new float[to - from][BLOCK];
+        for (int begin = 0; begin < k; begin += BLOCK) {
+            int end = Math.min(k, begin + BLOCK);
+            for (int row = 0; row < rows.length; row++) {
+                grids[row] = quantizeBlock(rows[row], begin, end, grids[row], errors[row], from + row, matrix);
+            }
+            for (int i = begin; i < end; i++) {
+                for (int row = 0; row < rows.length; row++) {
+                    subtract(rows[row], errors[row][i - begin], factor[i], end, k);
+                }
+            }
+        }
+    }
+
+    /** Quantizes inputs {@code [begin, end)} of one output; returns the grid in use at the end. */
+    private GroupGrid quantizeBlock(float[] row, int begin, int end, GroupGrid current, float[] errors, int output,
+            QuantizedMatrix.Builder matrix) {
+        GroupGrid grid = current;
+        for (int i = begin; i < end; i++) {
+            if (i % layout.rowsPerGroup() == 0) {
+                grid = GroupGrid.of(row, i, Math.min(k, i + layout.rowsPerGroup()), importance, options);
+                matrix.setScale(i / layout.rowsPerGroup(), output, grid.scale());
+                if (!options.symmetric()) {
+                    matrix.setZeroPoint(i / layout.rowsPerGroup(), output, grid.zeroPoint());
+                }
+            }
+            int code = grid.code(row[i]);
+            matrix.setCode(i, output, code);
+            errors[i - begin] = (row[i] - grid.value(code)) / factor[i][i];
+            subtract(row, errors[i - begin], factor[i], i + 1, end);
+        }
+        return grid;
+    }
+
+    /** {@code row[j] -= error * factors[j]} for j in {@code [from, to)}. */
+    private static void subtract(float[] row, float error, float[] factors, int from, int to) {
+        for (int j = from; j < to; j++) {
+            row[j] -= error * factors[j];
+        }
+    }
+}
