@@ -9,7 +9,8 @@ import picocli.CommandLine.Command;
 /** {@code jmarlin <command>}; exit codes 0, 1 (failed, or an error bound is broken) and 2 (bad options). */
 @Command(name = "jmarlin", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
         description = "4-bit weight matrix multiplication on the GPU or the CPU.",
-        subcommands = {InfoCommand.class, BenchCommand.class, PackCommand.class, InspectCommand.class, VerifyCommand.class},
+        subcommands = {DemoCommand.class, InfoCommand.class, PackCommand.class, InspectCommand.class, VerifyCommand.class,
+            BenchCommand.class},
         exitCodeListHeading = "Exit codes:%n",
         exitCodeList = {"0:done", "1:failed, or an error bound is broken", "2:bad options"})
 public final class Main {

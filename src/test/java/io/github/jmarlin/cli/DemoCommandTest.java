@@ -1,0 +1,101 @@
+package io.github.jmarlin.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.github.jmarlin.cuda.CudaDriver;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class DemoCommandTest {
+    /** A line of the grid: m, error, allowed. */
+    private static final Pattern ROW = Pattern.compile("(?m)^\\| +(\\d+) +(\\S+e-\\d+) +(\\S+e-\\d+) ");
+
+    @ParameterizedTest
+    @CsvSource({"fp16, 128, 3.00e-04", "FP16, -1, 3.00e-04", "bf16, 32, 3.50e-03"})
+    void everyBatchSizeIsWithinItsBound(String type, String group, String allowed) {
+        Cli run = Cli.run("demo", "--device", "cpu", "--k", "320", "--n", "200", "--m", "1,5,17", "--group", group, "--dtype", type);
+        assertEquals("", run.err());
+        assertEquals(0, run.status());
+        List<String> rows = ROW.matcher(run.out()).results().map(row -> row.group(1) + " " + row.group(3)).toList();
+        assertEquals(List.of("1 " + allowed, "5 " + allowed, "17 " + allowed), rows, run.out());
+        assertTrue(run.out().contains("asked for with --device cpu"), run.out());
+        assertTrue(run.out().matches("(?s).*\\| pack +[0-9.]+ [mu]?s, [0-9.]+ GB/s read and written; .*"), run.out());
+    }
+
+    @Test
+    void theSameSeedGivesTheSameErrors() {
+        String[] args = {"demo", "--device", "cpu", "--k", "128", "--n", "64", "--m", "2", "--seed", "7"};
+        List<String> first = ROW.matcher(Cli.run(args).out()).results().map(row -> row.group(2)).toList();
+        assertEquals(1, first.size());
+        assertEquals(first, ROW.matcher(Cli.run(args).out()).results().map(row -> row.group(2)).toList());
+        args[args.length - 1] = "8";
+        assertFalse(first.equals(ROW.matcher(Cli.run(args).out()).results().map(row -> row.group(2)).toList()));
+    }
+
+    /** A single fp16 result is off by up to 4.9e-4, so among a few seeds there are errors on both sides of the bound, 3e-4. */
+    @Test
+    void exitCodeSaysWhetherTheBoundHolds() {
+        Set<Integer> seen = new TreeSet<>();
+        for (int seed = 0; seed < 60 && seen.size() < 2; seed++) {
+            Cli run = Cli.run("demo", "--device", "cpu", "--k", "1", "--n", "1", "--m", "1", "--seed", Integer.toString(seed));
+            Matcher row = ROW.matcher(run.out());
+            assertTrue(row.find(), run.out());
+            boolean broken = Double.parseDouble(row.group(2)) > 3e-4;
+            assertEquals(broken ? 1 : 0, run.status(), run.out());
+            assertEquals(broken, run.out().contains("WRONG"), run.out());
+            seen.add(run.status());
+        }
+        assertEquals(Set.of(0, 1), seen);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "--k 0 | --k 0 --n 14336: both must be positive",
+        "--n -4 | --k 4096 --n -4: both must be positive",
+        "--m 1,0 | --m [1, 0]: one or more positive batch sizes",
+        "--m , | --m []: one or more positive batch sizes",
+        "--group 48 | --group 48: must be -1, 32, 64, 128 or 256",
+        "--dtype fp32 | --dtype FP32: must be fp16 or bf16",
+        "--dtype int8 | Invalid value for option '--dtype': expected one of [FP16, BF16, FP32] (case-insensitive) but was 'int8'",
+        "--k 100000 --n 100000 | --k 100000 --n 100000 --m [1, 16, 64]: a matrix of 10000000000 elements, a Java array holds 2^31 - 9",
+        "--device gpu | --device gpu: must be auto, cpu, cuda or cuda:<index>",
+        "--device cuda:4711 | --device cuda:4711: there are ",
+        "--nosuch | Unknown option: '--nosuch'",
+    })
+    void badOptionsExitWith2AndTheRule(String options, String message) {
+        Cli run = Cli.run(("demo " + options).split(" "));
+        assertEquals(2, run.status(), run.err());
+        assertTrue(run.err().startsWith(message), run.err());
+        assertTrue(run.err().contains("Usage: jmarlin demo"), run.err());
+        assertEquals("", run.out());
+    }
+
+    @Test
+    void withoutACudaDeviceTheReasonIsGiven() {
+        assumeTrue(!CudaDriver.isAvailable(), "this machine has a CUDA device");
+        Cli run = Cli.run("demo", "--device", "cuda");
+        assertEquals(2, run.status());
+        assertTrue(run.err().startsWith("--device cuda: there are 0 usable cuda devices; " + CudaDriver.unavailableReason()), run.err());
+    }
+
+    @Test
+    @Tag("gpu")
+    void multipliesOnACudaDevice() {
+        assumeTrue(CudaDriver.isAvailable(), CudaDriver::unavailableReason);
+        Cli run = Cli.run("demo", "--device", "cuda", "--k", "192", "--n", "72", "--m", "1,9");
+        assertEquals("", run.err());
+        assertEquals(0, run.status(), run.out());
+        assertEquals(2, ROW.matcher(run.out()).results().count(), run.out());
+        assertTrue(run.out().contains(CudaDriver.devices().get(0).name()), run.out());
+    }
+}
