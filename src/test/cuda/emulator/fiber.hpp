@@ -36,13 +36,15 @@ public:
     /** Makes at least this many stacks available and writes their canaries. */
     void reserve(std::size_t stacks);
 
-    char* stack(std::size_t index) const { return base_ + index * kStride; }
+    char* stack(std::size_t index) const { return base_ + index * kStride + kGap; }
 
     bool overflowed(std::size_t index) const;
 
 private:
+    // Unused bytes below each stack: a small overflow hits them and not the neighbour.
     // NOTES: an odd number of cache lines, so that the tops of a warp's stacks fall into different cache sets.
-    static constexpr std::size_t kStride = kBytes + 17 * 64;
+    static constexpr std::size_t kGap = 17 * 64;
+    static constexpr std::size_t kStride = kBytes + kGap;
 
     char* base_ = nullptr;
     std::size_t stacks_ = 0;

@@ -111,6 +111,7 @@ struct Machine {
     std::vector<Block> blocks;
     std::vector<u64> ready;   // a bit per warp that has a runnable lane
     u32 live_warps;
+    u64 polls;                // by all threads since one of them got anywhere
     u64 random_state;
     FiberStacks stacks;
 
@@ -142,6 +143,9 @@ using Perform = void (*)(Warp& warp);
 
 /** The running thread has filled its post and waits until all lanes of its warp are here. */
 void arrive(Collective collective, Site site, Perform perform);
+
+/** The running thread looks at something that another may change: in a loop, the others must get their turn. */
+void poll(Site site);
 
 /** Blocks a warp as a whole, until somebody releases it. */
 void block(Warp& warp);

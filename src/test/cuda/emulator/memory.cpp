@@ -182,6 +182,7 @@ namespace {
 
 template <class Next>
 u32 atomic_update(u64 address, const char* operation, Site site, Next next) {
+    poll(site);
     Allocation& allocation = checked(address, {operation, 4, true, site});
     if (machine.options.races && allocation.words) {
         race_global_write(allocation, address, 4, site, true);

@@ -109,18 +109,17 @@ u32 asleep(const Warp& warp) {
     return lanes;
 }
 
-[[noreturn]] void fail_deadlock() {
-    std::string text = "nothing can run:";
+[[noreturn]] void fail_deadlock(const std::string& why) {
+    std::string text = why + ":";
     u32 listed = 0;
     for (const Warp& warp : machine.warps) {
         if (warp.exited == kAllLanes || ++listed > 32) continue;
         text += " [block " + std::to_string(warp.block->index) + ", warp " + std::to_string(warp.index) + ": ";
         if (warp.at_barrier) text += "all lanes in block_sync at " + site_text(warp.site);
-        else if (warp.arrived || !asleep(warp))
-            text += lanes_text(warp.arrived ? warp.arrived : kAllLanes) + " in " + collective_name(warp.collective) + " at " + site_text(warp.site);
+        else if (warp.arrived) text += lanes_text(warp.arrived) + " in " + collective_name(warp.collective) + " at " + site_text(warp.site);
         if (u32 lanes = asleep(warp))
-            text += (warp.arrived ? ", " : "") + lanes_text(lanes) + " waiting at " +
-                    site_text(warp.lanes[__builtin_ctz(lanes)].asleep_at);
+            text += (warp.arrived ? ", " : "") + lanes_text(lanes) + " waiting at " + site_text(warp.lanes[__builtin_ctz(lanes)].asleep_at);
+        if (!warp.at_barrier && warp.runnable) text += (warp.arrived ? ", " : "") + lanes_text(warp.runnable) + " can run";
         if (warp.exited) text += ", " + lanes_text(warp.exited) + " exited";
         text += "]";
     }
@@ -139,7 +138,7 @@ void leave(Warp& warp) {
             machine.result->completed = true;
             return_to_host();
         }
-        fail_deadlock();
+        fail_deadlock("nothing can run");
     }
     switch_to(pick_lane(*next));
 }
@@ -167,6 +166,7 @@ void release_barrier_if_complete(Block& block) {
     Warp& warp = *self.warp;
     check_async_at_exit(self);
     check_wgmma_at_exit(self);
+    machine.polls = 0;
     if (warp.arrived)
         fail(ErrorKind::kDivergence, "lane " + std::to_string(self.lane) + " exits while " + lanes_text(warp.arrived) + " wait in " +
              collective_name(warp.collective) + " at " + site_text(warp.site));
@@ -284,9 +284,21 @@ void arrive(Collective collective, Site site, Perform perform) {
 
     warp.arrived = 0;
     warp.runnable = kAllLanes;
+    machine.polls = 0;
     if (machine.options.counters) warp.log->flush();
     perform(warp);
     if (!warp.runnable || !stays()) leave(warp);
+}
+
+void poll(Site site) {
+    constexpr u64 kTurn = 1000, kPatience = 1000000;
+    u64 polls = ++machine.polls;
+    if (polls % kTurn != 0) return;
+    if (polls > kPatience + kTurn * machine.warps.size() * kWarpSize)
+        fail_deadlock("everything that runs only polls, here " + site_text(site));
+    Warp& warp = *current->warp;
+    u32 behind = warp.runnable & ~((2u << current->lane) - 1);   // the other lanes of the warp, then the other warps
+    switch_to(behind ? &warp.lanes[__builtin_ctz(behind)] : pick_lane(*ready_from((warp.global_index + 1) % static_cast<u32>(machine.warps.size()))));
 }
 
 void enter_block_barrier(Warp& warp) {
@@ -301,6 +313,7 @@ void run_machine() {
     m.warps_per_block = m.threads / kWarpSize;
     u32 warps = m.grid * m.warps_per_block;
     m.live_warps = warps;
+    m.polls = 0;
     m.random_state = m.options.seed * 0x9e3779b97f4a7c15ull | 1;
     m.blocks.resize(m.grid);
     m.warps.resize(warps);
