@@ -32,7 +32,7 @@ public record BenchPlan(List<BenchCase> cases) {
     public static BenchPlan gpu(Extent extent) {
         List<BenchCase> cases = new ArrayList<>();
         GPU_MODES.forEach(mode -> cases.add(BenchCase.device(mode)));
-        addLayer(cases, ModelShapes.SQUARE, extent == Extent.QUICK ? QUICK_BATCHES : ALL_BATCHES, DataType.FP16, GPU_MODES, BOTH_GROUPS);
+        addLayer(cases, ModelShapes.SQUARE, extent == Extent.QUICK ? QUICK_BATCHES : ALL_BATCHES, DataType.FP16, GPU_MODES, BOTH_GROUPS, false);
         List<ModelShapes.Model> models = extent == Extent.QUICK
                 ? List.of(ModelShapes.model("Llama-3.1 8B"), ModelShapes.model("Llama-3.1 70B")) : ModelShapes.MODELS;
         for (ModelShapes.Model model : models) {
@@ -41,15 +41,15 @@ public record BenchPlan(List<BenchCase> cases) {
             }
         }
         if (extent != Extent.QUICK) {
-            addLayer(cases, ModelShapes.SQUARE, ALL_BATCHES, DataType.BF16, GPU_MODES, BOTH_GROUPS);
+            addLayer(cases, ModelShapes.SQUARE, ALL_BATCHES, DataType.BF16, GPU_MODES, BOTH_GROUPS, false);
             for (LayerShape shape : otherShapes()) {
-                addLayer(cases, shape, ALL_BATCHES, DataType.FP16, List.of(TimingMode.GRAPH), USUAL_GROUP);
+                addLayer(cases, shape, ALL_BATCHES, DataType.FP16, List.of(TimingMode.GRAPH), USUAL_GROUP, false);
             }
         }
         if (extent == Extent.ALL) {
             for (LayerShape shape : otherShapes()) {
-                addLayer(cases, shape, ALL_BATCHES, DataType.FP16, List.of(TimingMode.GRAPH), List.of(-1));
-                addLayer(cases, shape, ALL_BATCHES, DataType.BF16, List.of(TimingMode.GRAPH), BOTH_GROUPS);
+                addLayer(cases, shape, ALL_BATCHES, DataType.FP16, List.of(TimingMode.GRAPH), List.of(-1), false);
+                addLayer(cases, shape, ALL_BATCHES, DataType.BF16, List.of(TimingMode.GRAPH), BOTH_GROUPS, false);
             }
         }
         return new BenchPlan(List.copyOf(cases));
@@ -62,16 +62,17 @@ public record BenchPlan(List<BenchCase> cases) {
         List<LayerShape> layers = ModelShapes.model("Llama-3.1 8B").layers();
         for (LayerShape layer : extent == Extent.QUICK ? layers.subList(1, 2) : layers) {
             LayerShape named = new LayerShape("Llama-3.1 8B " + layer.name(), layer.k(), layer.n());
-            addLayer(cases, named, CPU_BATCHES, DataType.FP32, List.of(TimingMode.HOST), BOTH_GROUPS);
+            addLayer(cases, named, CPU_BATCHES, DataType.FP32, List.of(TimingMode.HOST), BOTH_GROUPS, false);
         }
         return new BenchPlan(List.copyOf(cases));
     }
 
     /** One shape and nothing else, at given batch sizes: for tests and for questions. */
-    public static BenchPlan of(LayerShape shape, int[] batches, DataType type, List<TimingMode> modes, List<Integer> groupSizes) {
+    public static BenchPlan of(LayerShape shape, int[] batches, DataType type, List<TimingMode> modes, List<Integer> groupSizes,
+            boolean everyKernel) {
         List<BenchCase> cases = new ArrayList<>();
         modes.forEach(mode -> cases.add(BenchCase.device(mode)));
-        addLayer(cases, shape, batches, type, modes, groupSizes);
+        addLayer(cases, shape, batches, type, modes, groupSizes, everyKernel);
         return new BenchPlan(List.copyOf(cases));
     }
 
@@ -82,10 +83,10 @@ public record BenchPlan(List<BenchCase> cases) {
     }
 
     private static void addLayer(List<BenchCase> cases, LayerShape shape, int[] batches, DataType type, List<TimingMode> modes,
-            List<Integer> groupSizes) {
+            List<Integer> groupSizes, boolean everyKernel) {
         for (int m : batches) {
             for (TimingMode mode : modes) {
-                cases.add(BenchCase.layer(shape, m, type, mode, groupSizes));
+                cases.add(BenchCase.layer(shape, m, type, mode, groupSizes, everyKernel));
             }
         }
     }

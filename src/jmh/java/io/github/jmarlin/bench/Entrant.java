@@ -25,7 +25,7 @@ public record Entrant(String contender, int groupSize, double bytes, double flop
     }
 
     /** The measurement for these times. */
-    Measurement measurement(Subject subject, TimingMode mode, Quantiles micros) {
+    public Measurement measurement(Subject subject, TimingMode mode, Quantiles micros) {
         String note = isWrong() ? "relative error " + error + " is not at most " + errorBound : null;
         return new Measurement(subject, mode, contender, groupSize, isWrong() ? Measurement.Status.WRONG : Measurement.Status.OK, note,
                 micros, bytes, flops, error, errorBound);

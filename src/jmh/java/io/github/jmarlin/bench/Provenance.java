@@ -41,7 +41,7 @@ public final class Provenance {
     }
 
     /** The first line a program prints; nothing if it is not there, fails, or takes long. */
-    static Optional<String> output(List<String> command) {
+    public static Optional<String> output(List<String> command) {
         try {
             Process process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
             String text = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);

@@ -14,7 +14,6 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
@@ -70,17 +69,20 @@ final class BenchCommand implements Callable<Integer> {
         @Option(names = "--shape", paramLabel = "KxN", required = true, description = "in-features x out-features, for instance 4096x14336")
         private String size;
 
-        @Option(names = "--m", split = ",", paramLabel = "M", defaultValue = "1,16,64", description = "rows (${DEFAULT-VALUE})")
-        private int[] batches;
+        @Option(names = "--m", split = ",", paramLabel = "M", description = "rows (1,16,64)")
+        private List<Integer> batches;
 
-        @Option(names = "--group", split = ",", paramLabel = "G", defaultValue = "-1,128", description = "group sizes (${DEFAULT-VALUE})")
+        @Option(names = "--group", split = ",", paramLabel = "G", description = "group sizes (-1,128)")
         private List<Integer> groupSizes;
 
-        @Option(names = "--type", defaultValue = "fp16", description = "fp16 or bf16 on a GPU; a CPU computes in fp32 (${DEFAULT-VALUE})")
+        @Option(names = "--type", paramLabel = "TYPE", description = "fp16 or bf16 on a GPU (fp16); a CPU computes in fp32")
         private DataType type;
 
-        @Option(names = "--mode", split = ",", defaultValue = "graph,stream,flushed", description = "timing modes on a GPU (${DEFAULT-VALUE})")
+        @Option(names = "--mode", split = ",", paramLabel = "MODE", description = "timing modes on a GPU (graph,stream,flushed)")
         private List<TimingMode> modes;
+
+        @Option(names = "--every-kernel", description = "also time each of the GPU kernels, not only the one JMarlin chooses")
+        private boolean everyKernel;
     }
 
     @Override
@@ -110,11 +112,17 @@ final class BenchCommand implements Callable<Integer> {
     private BenchPlan plan(ComputeDevice measured) {
         boolean cpu = measured.kind().equals("cpu");
         if (oneShape != null) {
-            return BenchPlan.of(shape(), batches(), cpu ? DataType.FP32 : oneShape.type, cpu ? List.of(TimingMode.HOST) : oneShape.modes,
-                    oneShape.groupSizes);
+            DataType type = cpu ? DataType.FP32 : or(oneShape.type, DataType.FP16);
+            List<TimingMode> modes = cpu ? List.of(TimingMode.HOST)
+                    : or(oneShape.modes, List.of(TimingMode.GRAPH, TimingMode.STREAM, TimingMode.FLUSHED));
+            return BenchPlan.of(shape(), batches(), type, modes, or(oneShape.groupSizes, List.of(-1, 128)), oneShape.everyKernel);
         }
         BenchPlan.Extent extent = quick ? BenchPlan.Extent.QUICK : all ? BenchPlan.Extent.ALL : BenchPlan.Extent.FULL;
         return cpu ? BenchPlan.cpu(extent) : BenchPlan.gpu(extent);
+    }
+
+    private static <T> T or(T given, T otherwise) {
+        return given != null ? given : otherwise;
     }
 
     private LayerShape shape() {
@@ -130,12 +138,13 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private int[] batches() {
-        for (int m : oneShape.batches) {
+        List<Integer> batches = or(oneShape.batches, List.of(1, 16, 64));
+        for (int m : batches) {
             if (m < 1 || m > MOST_ROWS) {
-                throw new ParameterException(spec.commandLine(), "--m " + Arrays.toString(oneShape.batches) + ": must be in 1.." + MOST_ROWS);
+                throw new ParameterException(spec.commandLine(), "--m " + m + ": must be in 1.." + MOST_ROWS);
             }
         }
-        return oneShape.batches;
+        return batches.stream().mapToInt(m -> m).toArray();
     }
 
     /** The terminal's progress bar. */

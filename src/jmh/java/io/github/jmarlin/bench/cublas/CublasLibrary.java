@@ -72,10 +72,17 @@ public final class CublasLibrary {
                 initialize(binding.getParent());
                 return new CublasLibrary(true, "cuBLAS " + version + " from " + folder.map(Path::toString).orElse("the library cache"));
             } catch (IOException | ReflectiveOperationException | LinkageError | IllegalArgumentException e) {
-                reasons.add("cuBLAS " + version + ": " + e.getMessage());
+                reasons.add(reason(e));
             }
         }
         return new CublasLibrary(false, String.join("; ", reasons));
+    }
+
+    /** The dynamic linker's own words, without the path of the temporary file that needed the library. */
+    private static String reason(Throwable e) {
+        String message = String.valueOf(e.getMessage());
+        int words = message.indexOf(": libcublas");
+        return words < 0 ? message : message.substring(words + 2);
     }
 
     private static Optional<Path> folderOf(String library) {

@@ -95,7 +95,7 @@ public final class CpuArena implements Arena {
         layer.multiply(TYPE, a, m, c);
         double error = check.error((row, column) -> c.getFloat((row * weights.n() + column) * TYPE.bytes()));
         return new Entrant(Contenders.CPU, weights.groupSize(), weights.byteSize() + operandBytes(weights.k(), weights.n(), m),
-                2.0 * m * weights.k() * weights.n(), error, AnswerCheck.bound(TYPE), stopwatch(() -> layer.multiply(TYPE, a, m, c)));
+                2.0 * m * weights.k() * weights.n(), error, check.bound(TYPE), stopwatch(() -> layer.multiply(TYPE, a, m, c)));
     }
 
     private static void addDense(BenchCase benchCase, QuantizedMatrix matrix, float[] activations, AnswerCheck check,
@@ -124,7 +124,7 @@ public final class CpuArena implements Arena {
         product.multiply(a, m, c);
         double error = check.error((row, column) -> c[row * n + column]);
         entrants.add(new Entrant(Contenders.DENSE_JAVA, 0, bytes + operandBytes(k, n, m), 2.0 * m * k * n, error,
-                AnswerCheck.baselineBound(TYPE), stopwatch(() -> product.multiply(a, m, c))));
+                check.baselineBound(TYPE), stopwatch(() -> product.multiply(a, m, c))));
     }
 
     private static double operandBytes(int k, int n, int m) {

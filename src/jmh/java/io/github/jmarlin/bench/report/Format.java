@@ -52,7 +52,7 @@ final class Format {
 
     static String subject(Subject s) {
         return switch (s.kind()) {
-            case LAYER -> s.name() + " " + s.k() + "x" + s.n();
+            case LAYER -> (s.name().isEmpty() ? "" : s.name() + " ") + s.k() + "x" + s.n();
             case BLOCK -> s.name() + " block";
             case DEVICE -> s.name();
         };

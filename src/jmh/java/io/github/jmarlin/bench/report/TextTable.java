@@ -5,7 +5,9 @@ import io.github.jmarlin.bench.Measurement;
 import io.github.jmarlin.bench.Quantiles;
 import io.github.jmarlin.bench.Results;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.StringJoiner;
 
 /** The results as a table of text, a line per measurement. */
@@ -45,14 +47,25 @@ public final class TextTable {
     /** The whole table, with what it must be read with above and what was left out below. */
     public static String of(Results results) {
         List<List<String>> rows = new ArrayList<>(List.of(HEADER));
-        StringJoiner notes = new StringJoiner("\n", "", "\n").setEmptyValue("");
+        Map<String, List<Measurement>> notes = new LinkedHashMap<>();
         for (Measurement m : results.measurements()) {
             rows.add(row(results, m));
             if (m.note() != null) {
-                notes.add(Format.subject(m.subject()) + ", m " + m.subject().m() + ", " + Format.contender(m) + ": " + m.note());
+                notes.computeIfAbsent(Format.contender(m) + ": " + m.note(), note -> new ArrayList<>()).add(m);
             }
         }
-        return caption(results) + "\n" + align(rows) + notes;
+        return caption(results) + "\n" + align(rows) + lines(notes);
+    }
+
+    /** A note is given once, with where it belongs. */
+    private static String lines(Map<String, List<Measurement>> notes) {
+        StringBuilder text = new StringBuilder();
+        notes.forEach((note, rows) -> {
+            Measurement first = rows.get(0);
+            text.append(Format.subject(first.subject())).append(", m ").append(first.subject().m()).append(", ").append(first.mode().key())
+                    .append(rows.size() == 1 ? ", " : " and " + (rows.size() - 1) + " more, ").append(note).append('\n');
+        });
+        return text.toString();
     }
 
     /** One sentence on the device, and a warning if its times mean nothing. */

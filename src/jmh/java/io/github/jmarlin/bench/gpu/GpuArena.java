@@ -1,0 +1,232 @@
+package io.github.jmarlin.bench.gpu;
+
+import io.github.jmarlin.DataType;
+import io.github.jmarlin.DeviceOutOfMemoryException;
+import io.github.jmarlin.bench.Arena;
+import io.github.jmarlin.bench.BenchCase;
+import io.github.jmarlin.bench.Contenders;
+import io.github.jmarlin.bench.Entrant;
+import io.github.jmarlin.bench.Interleaver;
+import io.github.jmarlin.bench.LayerShape;
+import io.github.jmarlin.bench.Measurement;
+import io.github.jmarlin.bench.Provenance;
+import io.github.jmarlin.bench.Quantiles;
+import io.github.jmarlin.bench.RunInfo;
+import io.github.jmarlin.bench.Subject;
+import io.github.jmarlin.bench.TimingMode;
+import io.github.jmarlin.bench.cublas.CublasLibrary;
+import io.github.jmarlin.cuda.CudaDevice;
+import io.github.jmarlin.cuda.CudaDriver;
+import io.github.jmarlin.cuda.DeviceBuffer;
+import io.github.jmarlin.plan.DeviceFacts;
+import io.github.jmarlin.plan.PlanOptions;
+import io.github.jmarlin.plan.TileShape;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Supplier;
+
+/** JMarlin, cuBLAS, both together, a copy and an empty kernel on one GPU. */
+public final class GpuArena implements Arena {
+    private static final int FLUSH_BYTES = 256 << 20;
+    private static final int HOST_SAMPLES = 30;
+
+    private final Gpu gpu;
+    private final NvidiaSmi smi;
+    private final CublasLibrary library = CublasLibrary.load();
+    private final Cublas cublas;
+    private final RunInfo info;
+    private final Map<String, LayerWeights> layers = new HashMap<>();
+
+    public GpuArena(CudaDevice device) {
+        gpu = new Gpu(device);
+        smi = new NvidiaSmi(gpu.handle());
+        cublas = library.isAvailable() ? new Cublas(gpu) : null;
+        DeviceFacts facts = device.facts();
+        int cuda = CudaDriver.version();
+        info = new RunInfo(device.name(), device.name().startsWith("Emulated"), smi.driver(), cuda / 1000 + "." + cuda % 1000 / 10,
+                library.description() + (cublas == null ? "" : ", version " + cublas.version()), facts.multiprocessors(), facts.l2Bytes(),
+                facts.totalMemory(), Provenance.java(), Provenance.system(), Provenance.commit());
+    }
+
+    @Override
+    public RunInfo info() {
+        return info;
+    }
+
+    @Override
+    public String state() {
+        return smi.state();
+    }
+
+    @Override
+    public List<Measurement> run(BenchCase benchCase, Duration share) {
+        try (Attempt attempt = new Attempt(benchCase)) {
+            switch (benchCase.subject().kind()) {
+                case DEVICE -> addDevice(attempt);
+                case LAYER -> addLayer(attempt);
+                case BLOCK -> addBlock(attempt);
+            }
+            return attempt.measure(share);
+        }
+    }
+
+    private void addDevice(Attempt attempt) {
+        attempt.add(Contenders.EMPTY, 0, () -> DeviceContenders.empty(gpu));
+        if (attempt.mode() == TimingMode.GRAPH) {
+            attempt.add(Contenders.COPY, 0, () -> DeviceContenders.copy(gpu));
+        }
+    }
+
+    private void addLayer(Attempt attempt) {
+        LayerWeights layer = weights(attempt.benchCase).get(0);
+        int m = attempt.benchCase.subject().m();
+        List<Integer> groupSizes = attempt.benchCase.groupSizes();
+        for (int groupSize : groupSizes) {
+            for (PlanOptions options : attempt.benchCase.everyKernel() ? everyTile() : List.of(PlanOptions.DEFAULT)) {
+                attempt.add(Contenders.JMARLIN, groupSize, () -> new JMarlinContender(gpu, layer, groupSize, m, options,
+                        Activations.slots(gpu, layer.packed(groupSize).byteSize())));
+            }
+        }
+        attempt.addCublas(Contenders.CUBLAS, 0, () -> new CublasContender(cublas, layer, groupSizes.get(0), m,
+                Activations.slots(gpu, 2.0 * layer.shape().weights())));
+        attempt.addCublas(Contenders.DEQUANTIZE_CUBLAS, groupSizes.get(0),
+                () -> new DequantizeContender(gpu, cublas, layer, groupSizes.get(0), m));
+    }
+
+    private static List<PlanOptions> everyTile() {
+        List<PlanOptions> options = new ArrayList<>(List.of(PlanOptions.DEFAULT));
+        TileShape.INSTANCES.forEach(tile -> options.add(PlanOptions.DEFAULT.withTile(tile)));
+        return options;
+    }
+
+    private void addBlock(Attempt attempt) {
+        List<LayerWeights> block = weights(attempt.benchCase);
+        int m = attempt.benchCase.subject().m();
+        double dense = block.stream().mapToDouble(layer -> 2.0 * layer.shape().weights()).sum();
+        for (int groupSize : attempt.benchCase.groupSizes()) {
+            int slots = Activations.slots(gpu, block.stream().mapToDouble(layer -> layer.packed(groupSize).byteSize()).sum());
+            attempt.add(Contenders.JMARLIN, groupSize, () -> chain(block, Contenders.JMARLIN, groupSize, m, slots, true));
+            attempt.add(Contenders.JMARLIN_NO_PREFETCH, groupSize,
+                    () -> chain(block, Contenders.JMARLIN_NO_PREFETCH, groupSize, m, slots, false));
+        }
+        int groupSize = attempt.benchCase.groupSizes().get(0);
+        attempt.addCublas(Contenders.CUBLAS, 0, () -> new ChainContender(Contenders.CUBLAS,
+                Building.all(block, layer -> new CublasContender(cublas, layer, groupSize, m, Activations.slots(gpu, dense)))));
+    }
+
+    private GpuContender chain(List<LayerWeights> block, String name, int groupSize, int m, int slots, boolean prefetch) {
+        List<JMarlinContender> links = Building.all(block,
+                layer -> new JMarlinContender(gpu, layer, groupSize, m, PlanOptions.DEFAULT, slots));
+        if (prefetch) {
+            ChainContender.linkPrefetches(links);
+        }
+        return new ChainContender(name, links);
+    }
+
+    /** The weights of a case's layers; those of earlier cases that it does not need make room. */
+    private List<LayerWeights> weights(BenchCase benchCase) {
+        DataType type = benchCase.subject().type();
+        List<String> wanted = benchCase.layers().stream().map(layer -> layer.size() + type).toList();
+        layers.entrySet().removeIf(entry -> {
+            boolean unwanted = !wanted.contains(entry.getKey());
+            if (unwanted) {
+                entry.getValue().close();
+            }
+            return unwanted;
+        });
+        List<LayerWeights> weights = new ArrayList<>();
+        for (LayerShape layer : benchCase.layers()) {
+            weights.add(layers.computeIfAbsent(layer.size() + type, key -> new LayerWeights(gpu, layer, type)));
+        }
+        return weights;
+    }
+
+    @Override
+    public void close() {
+        layers.values().forEach(LayerWeights::close);
+        if (cublas != null) {
+            cublas.close();
+        }
+        gpu.close();
+    }
+
+    /** The contenders of one case, made ready one by one; those that cannot be are skipped with the reason. */
+    private final class Attempt implements AutoCloseable {
+        private final BenchCase benchCase;
+        private final List<GpuContender> contenders = new ArrayList<>();
+        private final List<Timer> timers = new ArrayList<>();
+        private final List<Measurement> skipped = new ArrayList<>();
+        private DeviceBuffer flush;
+
+        Attempt(BenchCase benchCase) {
+            this.benchCase = benchCase;
+            if (benchCase.mode() == TimingMode.HOST) {
+                throw new IllegalArgumentException("mode host is for CPUs: " + benchCase.text());
+            }
+        }
+
+        TimingMode mode() {
+            return benchCase.mode();
+        }
+
+        void add(String name, int groupSize, Supplier<GpuContender> contender) {
+            try {
+                if (mode() == TimingMode.FLUSHED && flush == null) {
+                    flush = gpu.allocate(FLUSH_BYTES, "flushing the L2 cache");
+                }
+                contenders.add(contender.get());
+            } catch (DeviceOutOfMemoryException e) {
+                skip(name, groupSize, e.getMessage());
+            }
+        }
+
+        void addCublas(String name, int groupSize, Supplier<GpuContender> contender) {
+            if (cublas == null) {
+                skip(name, groupSize, "no cuBLAS: " + library.description());
+            } else {
+                add(name, groupSize, contender);
+            }
+        }
+
+        private void skip(String name, int groupSize, String why) {
+            skipped.add(Measurement.skipped(benchCase.subject(), mode(), name, groupSize, why));
+        }
+
+        List<Measurement> measure(Duration share) {
+            List<Entrant> entrants = new ArrayList<>();
+            for (GpuContender contender : contenders) {
+                GpuContender.Verdict verdict = contender.check();
+                Timer timer = new Timer(gpu, contender, mode(), flush);
+                timers.add(timer);
+                entrants.add(new Entrant(contender.name(), contender.groupSize(), contender.bytes(), contender.flops(),
+                        verdict == null ? null : verdict.error(), verdict == null ? null : verdict.bound(), timer));
+            }
+            List<Measurement> measurements = new ArrayList<>(Interleaver.measure(benchCase.subject(), mode(), entrants, share));
+            if (benchCase.subject().kind() == Subject.Kind.DEVICE && mode() == TimingMode.STREAM) {
+                measurements.add(hostLaunch(timers.get(0)));
+            }
+            measurements.addAll(skipped);
+            return measurements;
+        }
+
+        private Measurement hostLaunch(Timer empty) {
+            double[] micros = new double[HOST_SAMPLES];
+            for (int i = 0; i < micros.length; i++) {
+                micros[i] = empty.hostMicros();
+            }
+            return new Entrant(Contenders.HOST_LAUNCH, 0, 0, 0, null, null, empty).measurement(benchCase.subject(), mode(), Quantiles.of(micros));
+        }
+
+        @Override
+        public void close() {
+            timers.forEach(Timer::close);
+            contenders.forEach(GpuContender::close);
+            if (flush != null) {
+                flush.close();
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+package io.github.jmarlin.bench.gpu;
+
+import io.github.jmarlin.bench.AnswerCheck;
+import io.github.jmarlin.bench.Contenders;
+import io.github.jmarlin.cuda.CudaGemm;
+import io.github.jmarlin.cuda.DeviceWeights;
+import io.github.jmarlin.cuda.Workspace;
+import io.github.jmarlin.plan.PlanOptions;
+import java.util.List;
+import java.util.function.IntFunction;
+
+/** JMarlin as an engine calls it. */
+final class JMarlinContender implements GpuContender {
+    private final String name;
+    private final LayerWeights layer;
+    private final int groupSize;
+    private final int m;
+    private final Activations activations;
+    private final List<DeviceWeights> copies;
+    private final List<CudaGemm> products;
+    private final Workspace workspace;
+    private IntFunction<DeviceWeights> next = slot -> null;
+
+    /**
+     * @param options the planner's own choice, or a tile whose name is then added to the contender's
+     * @param slots copies of the weights
+     */
+    JMarlinContender(Gpu gpu, LayerWeights layer, int groupSize, int m, PlanOptions options, int slots) {
+        this.layer = layer;
+        this.groupSize = groupSize;
+        this.m = m;
+        name = Contenders.JMARLIN + options.tile().map(tile -> " " + tile).orElse("");
+        copies = layer.copies(groupSize, slots);
+        products = copies.stream().map(copy -> copy.gemm(options)).toList();
+        activations = layer.activations(m);
+        try {
+            workspace = gpu.engine().newWorkspace(gpu.stream(), products.get(0).workspaceFor(m));
+            products.forEach(product -> product.workspaceFor(m));
+        } catch (RuntimeException e) {
+            activations.close();
+            throw e;
+        }
+    }
+
+    /** The weights that are used right after a slot's. */
+    void prefetch(IntFunction<DeviceWeights> weightsAfter) {
+        next = weightsAfter;
+    }
+
+    DeviceWeights weights(int slot) {
+        return copies.get(slot % copies.size());
+    }
+
+    @Override
+    public String name() {
+        return name;
+    }
+
+    @Override
+    public int groupSize() {
+        return groupSize;
+    }
+
+    @Override
+    public int slots() {
+        return copies.size();
+    }
+
+    @Override
+    public double bytes() {
+        return copies.get(0).deviceBytes() + activations.bytes();
+    }
+
+    @Override
+    public double flops() {
+        return 2.0 * m * layer.shape().weights();
+    }
+
+    @Override
+    public Verdict check() {
+        AnswerCheck check = layer.check(groupSize, m);
+        return new Verdict(activations.error(check, () -> enqueue(0)), check.bound(layer.type()));
+    }
+
+    @Override
+    public void enqueue(int slot) {
+        products.get(slot).launch(activations.input(slot).address(), activations.lda(), activations.output(slot).address(),
+                layer.shape().n(), m, workspace, next.apply(slot));
+    }
+
+    @Override
+    public void close() {
+        activations.close();
+        workspace.close();
+    }
+}
