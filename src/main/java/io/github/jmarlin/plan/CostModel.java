@@ -1,7 +1,7 @@
 package io.github.jmarlin.plan;
 
 /**
- * A small model of the striped kernel's time: max(DRAM, L2, tensor cores, latency) + reduction tail.
+ * A small model of the striped kernel's time: the slowest of DRAM, L2, tensor cores, issue and latency, plus the reduction tail.
  *
  * <p>The rates are leads to choose among kernels with, taken from data sheets and public measurements and not measured with this
  * library; where the driver knows a number (clock, memory rate, SM count) the driver is asked.
@@ -14,6 +14,11 @@ final class CostModel {
     private static final double LOADED_LATENCY_SECONDS = 0.8e-6;
     /** Bytes per clock that one SM can take from L2: 64, the width of its port. */
     private static final double SM_PORT_BYTES_PER_CLOCK = 64;
+    /** m16n8k16 instructions for 64 x 64 codes and 8 rows. */
+    private static final int MMA_PER_BLOCK_AND_TILE = 16;
+    /** Clocks in which an SM issues what a block of 64 x 64 codes takes, plus those for each row: counted in machine code. */
+    private static final double ISSUE_CLOCKS_PER_BLOCK = 75;
+    private static final double ISSUE_CLOCKS_PER_ROW = 0.56;
     /** Write a slot, fence, count, read the flag: three round trips to L2 of about 600 clocks. */
     private static final double HANDOVER_CLOCKS = 1800;
     /** Used if the driver does not tell its clock. */
@@ -70,13 +75,14 @@ final class CostModel {
         double dram = (weights.packedBytes() + activations + results) / dramRate;
         double l2 = Math.max(units * bytesOfUnit / l2Rate, busiestUnits * bytesOfUnit / (clock * SM_PORT_BYTES_PER_CLOCK));
 
-        double mmaOfUnit = 4.0 * (tile.batchTile() / 8) * (tile.nTile() / 16);
-        double tensor = busiestStages(stripes, tile, busiestUnits) * tile.kBlocksPerStage() * mmaOfUnit / mmaRate;
+        double blocks = TileShape.WARPS * busiestStages(stripes, tile, busiestUnits);
+        double tensor = blocks * MMA_PER_BLOCK_AND_TILE * (tile.batchTile() / 8) / mmaRate;
+        double issue = blocks * (ISSUE_CLOCKS_PER_BLOCK + ISSUE_CLOCKS_PER_ROW * tile.batchTile()) / clock;
 
         double inFlight = (stages - 1.0) * tile.stageBytes(weights);
         double latency = LOADED_LATENCY_SECONDS * (1 + busiestUnits * bytesOfUnit / inFlight);
 
-        return new Prediction(dram, l2, tensor, latency, tail(rowsOfTile, tile, stripes));
+        return new Prediction(dram, l2, tensor, issue, latency, tail(rowsOfTile, tile, stripes));
     }
 
     /** Stages that the busiest SM walks through: a stripe that does not begin and end on whole stages takes one more. */

@@ -118,7 +118,7 @@ public final class Planner {
         } else {
             reason = "fastest prediction of " + plans.size() + plans.stream()
                     .filter(plan -> !plan.tile().equals(best.tile())).findFirst()
-                    .map(next -> String.format("; next tile %s at %.2f us, %s-bound", next.tile(), 1e6 * next.prediction().seconds(),
+                    .map(next -> String.format("; next tile %s at %.2f us, bound by %s", next.tile(), 1e6 * next.prediction().seconds(),
                             next.prediction().bound()))
                     .orElse("");
         }

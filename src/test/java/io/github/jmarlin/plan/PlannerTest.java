@@ -65,7 +65,7 @@ class PlannerTest {
             }
         }
         assertTrue(plan.prediction().seconds() > 0 && plan.prediction().seconds() < 1, what);
-        assertTrue(what.contains(plan.kernel()) && what.contains("-bound") && !plan.reason().isEmpty(), what);
+        assertTrue(what.contains(plan.kernel()) && what.contains("bound by") && !plan.reason().isEmpty(), what);
     }
 
     @Test
