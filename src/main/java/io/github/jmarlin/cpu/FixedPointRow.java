@@ -10,9 +10,9 @@ package io.github.jmarlin.cpu;
  * normally distributed values 2^-22: as fine as a float sum over the segment.
  */
 final class FixedPointRow {
-    /** Segments whose magnitudes add up to 2^-LIMIT or less, or 2^LIMIT or more, are left to floats. */
-    private static final int EXPONENT_LIMIT = 96;
     private static final int SUM_BITS = 28;
+    /** Segments whose magnitudes add up to less than 2^SMALLEST_EXPONENT are left to floats: their scale would be none. */
+    private static final int SMALLEST_EXPONENT = SUM_BITS - 1 - Float.MAX_EXPONENT;
     /** Keeps a sum just below a power of two from rounding up to it, half a unit per value. */
     private static final double ROUNDING_MARGIN = 1 + 0x1p-20;
 
@@ -28,7 +28,7 @@ final class FixedPointRow {
 
     /**
      * @param row whole segments, at most 128 values each
-     * @return null if the row holds infinities or NaN or magnitudes at the ends of what floats can be
+     * @return null if the row holds infinities or NaN or is close to the smallest floats
      */
     static FixedPointRow of(float[] row, int segmentRows) {
         FixedPointRow fixed = new FixedPointRow(row.length, (row.length - 1) / segmentRows + 1);
@@ -46,7 +46,7 @@ final class FixedPointRow {
             magnitude += Math.abs(row[i]);
         }
         int exponent = magnitude == 0 ? 0 : Math.getExponent(magnitude * ROUNDING_MARGIN);
-        if (!(magnitude < Double.POSITIVE_INFINITY) || Math.abs(exponent) >= EXPONENT_LIMIT) {
+        if (!(magnitude < Double.POSITIVE_INFINITY) || exponent <= SMALLEST_EXPONENT) {
             return false;
         }
         int shift = SUM_BITS - 1 - exponent;

@@ -12,6 +12,7 @@ import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.testing.Errors;
 import io.github.jmarlin.testing.TestMatrices;
+import java.util.Arrays;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -53,6 +54,45 @@ class CpuMultiplyTest extends MultiplyContractTest {
                     Errors.assertWithin(1e-6, ReferenceProduct.multiply(matrix, a, m), layer.multiply(a, m), 48,
                             "group size " + groupSize + ", zero points " + zeroPoints + ", m " + m);
                 }
+            }
+        }
+    }
+
+    /** The largest sums there can be: all codes at one end, all activations of one size, just below a power of two. */
+    @Test
+    void sumsOfFewRowsDoNotOverflow() {
+        for (int code : new int[] {0, 15}) {
+            var builder = QuantizedMatrix.builder(256, 3, 128, DataType.FP16);
+            for (int row = 0; row < 256; row++) {
+                builder.setCodes(row, new byte[] {(byte) code, (byte) code, (byte) code});
+            }
+            try (QuantizedMatrix matrix = builder.setScales(0, new float[] {1, 2, 3}).setScales(1, new float[] {1, 1, 1}).build();
+                    PackedWeights weights = PackedWeights.pack(matrix, DataType.FP16); LinearLayer layer = device.place(weights)) {
+                for (float size : new float[] {1, Math.nextDown(2f), -Math.nextDown(1f), 1e-30f, 3e30f, 1e38f, 1e-42f}) {
+                    float[] a = new float[256];
+                    Arrays.fill(a, size);
+                    Errors.assertWithin(1e-6, ReferenceProduct.multiply(matrix, a, 1), layer.multiply(a, 1), 3,
+                            "code " + code + ", activations " + size);
+                }
+            }
+        }
+    }
+
+    /** Rows that integers cannot hold go through floats, beside rows that they can. */
+    @Test
+    void infinitiesAndNaNSpreadOverTheirRowOnly() {
+        try (QuantizedMatrix matrix = TestMatrices.layer(128, 70, 64, DataType.FP16, false, false, 6);
+                PackedWeights weights = PackedWeights.pack(matrix, DataType.FP16); LinearLayer layer = device.place(weights)) {
+            float[] a = TestMatrices.gaussian(3 * 128, 7);
+            float[] clean = layer.multiply(a, 3);
+            a[128 + 5] = Float.NaN;
+            a[2 * 128 + 5] = Float.POSITIVE_INFINITY;
+            float[] c = layer.multiply(a, 3);
+            Errors.assertSameBits(Arrays.copyOf(clean, 70), Arrays.copyOf(c, 70), 70, "row without");
+            for (int column = 0; column < 70; column++) {
+                assertTrue(Float.isNaN(c[70 + column]), "column " + column + ": " + c[70 + column]);
+                float expected = matrix.weight(5, column) * Float.POSITIVE_INFINITY;
+                assertEquals(expected, c[140 + column], "column " + column);
             }
         }
     }
