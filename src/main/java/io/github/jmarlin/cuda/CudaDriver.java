@@ -12,6 +12,7 @@ import io.github.jmarlin.CudaCallException;
 import io.github.jmarlin.DeviceUnavailableException;
 import io.github.jmarlin.plan.DeviceFacts;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Matcher;
@@ -77,6 +78,7 @@ public final class CudaDriver {
 
     private static CudaDriver ask() {
         try {
+            NativeLibrary.unpackTo(Path.of(System.getProperty("java.io.tmpdir")));
             return askDriver();
         } catch (LinkageError e) {
             return unavailable("no CUDA driver: " + reason(e), e, 0, List.of());
