@@ -68,7 +68,7 @@ class CpuMultiplyTest extends MultiplyContractTest {
             }
             try (QuantizedMatrix matrix = builder.setScales(0, new float[] {1, 2, 3}).setScales(1, new float[] {1, 1, 1}).build();
                     PackedWeights weights = PackedWeights.pack(matrix, DataType.FP16); LinearLayer layer = device.place(weights)) {
-                for (float size : new float[] {1, Math.nextDown(2f), -Math.nextDown(1f), 1e-30f, 3e30f, 1e38f, 1e-42f}) {
+                for (float size : new float[] {1, Math.nextDown(2f), -Math.nextDown(1f), 1e-30f, 3e30f, 1e34f, 1e-42f}) {
                     float[] a = new float[256];
                     Arrays.fill(a, size);
                     Errors.assertWithin(1e-6, ReferenceProduct.multiply(matrix, a, 1), layer.multiply(a, 1), 3,
