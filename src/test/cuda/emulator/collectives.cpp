@@ -45,6 +45,20 @@ void perform_ldmatrix(Warp& warp) {
     }
 }
 
+/** Eight columns of a matrix. */
+using Row = float __attribute__((vector_size(32)));
+
+template <bool kHalf>
+void widen(const u16* from, u32 count, float* to) {
+#if defined(__F16C__) && defined(__AVX__)
+    if (kHalf) {
+        for (u32 i = 0; i < count; i += 8) _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i))));
+        return;
+    }
+#endif
+    for (u32 i = 0; i < count; ++i) to[i] = kHalf ? half_to_float(from[i]) : bfloat16_to_float(from[i]);
+}
+
 /**
  * D += A * B for the m16n8k16 fragments. With r = l / 4 and t = l % 4, lane l holds
  *   a0: A[r][2t, 2t+1]      a1: A[r+8][2t, 2t+1]      a2: A[r][2t+8, 2t+9]      a3: A[r+8][2t+8, 2t+9]
@@ -52,28 +66,30 @@ void perform_ldmatrix(Warp& warp) {
  *   d0, d1: D[r][2t, 2t+1]  d2, d3: D[r+8][2t, 2t+1]
  * Products are exact in fp32; they are added in the order of k.
  */
-template <float (*kToFloat)(u32)>
+template <bool kHalf>
 void perform_mma(Warp& warp) {
-    float a[16][16], b[16][8], d[16][8];
+    u16 a[16][16], b[16][8];
+    Row d[16];
     for (u32 lane = 0; lane < kWarpSize; ++lane) {
         const Post& post = warp.lanes[lane].post;
         const u32* fragment = static_cast<const u32*>(post.a);
         const float* sum = static_cast<const float*>(post.result);
         u32 r = lane / 4, t = lane % 4;
         for (u32 i = 0; i < 4; ++i) {
-            float* at = &a[r + 8 * (i % 2)][2 * t + 8 * (i / 2)];
-            at[0] = kToFloat(fragment[i] & 0xffff);
-            at[1] = kToFloat(fragment[i] >> 16);
+            std::memcpy(&a[r + 8 * (i % 2)][2 * t + 8 * (i / 2)], &fragment[i], 4);
             d[r + 8 * (i / 2)][2 * t + i % 2] = sum[i];
         }
-        b[2 * t][r] = kToFloat(post.value & 0xffff);
-        b[2 * t + 1][r] = kToFloat(post.value >> 16);
-        b[2 * t + 8][r] = kToFloat(post.other & 0xffff);
-        b[2 * t + 9][r] = kToFloat(post.other >> 16);
+        b[2 * t][r] = static_cast<u16>(post.value);
+        b[2 * t + 1][r] = static_cast<u16>(post.value >> 16);
+        b[2 * t + 8][r] = static_cast<u16>(post.other);
+        b[2 * t + 9][r] = static_cast<u16>(post.other >> 16);
     }
-    for (u32 row = 0; row < 16; ++row)
-        for (u32 k = 0; k < 16; ++k)
-            for (u32 column = 0; column < 8; ++column) d[row][column] += a[row][k] * b[k][column];
+    float left[16][16];
+    Row right[16];
+    widen<kHalf>(&a[0][0], 16 * 16, &left[0][0]);
+    widen<kHalf>(&b[0][0], 16 * 8, reinterpret_cast<float*>(right));
+    for (u32 k = 0; k < 16; ++k)
+        for (u32 row = 0; row < 16; ++row) d[row] += left[row][k] * right[k];
     for (u32 lane = 0; lane < kWarpSize; ++lane) {
         float* sum = static_cast<float*>(warp.lanes[lane].post.result);
         u32 r = lane / 4, t = lane % 4;
@@ -101,12 +117,12 @@ void collective_ldmatrix(u32* result, u32 matrices, u32 row_address, Site site) 
 
 void collective_mma_half(float* d, const u32* a, u32 b0, u32 b1, Site site) {
     current->post = {d, a, b0, b1};
-    arrive(Collective::kMma, site, perform_mma<half_to_float>);
+    arrive(Collective::kMma, site, perform_mma<true>);
 }
 
 void collective_mma_bfloat16(float* d, const u32* a, u32 b0, u32 b1, Site site) {
     current->post = {d, a, b0, b1};
-    arrive(Collective::kMma, site, perform_mma<bfloat16_to_float>);
+    arrive(Collective::kMma, site, perform_mma<false>);
 }
 
 }  // namespace jmarlin::emulator
