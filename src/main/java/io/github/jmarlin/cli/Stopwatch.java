@@ -8,8 +8,8 @@ import java.util.List;
 final class Stopwatch {
     private static final int LEAST_RUNS = 5;
     private static final int MOST_RUNS = 200;
-    private static final double WARM_UP_SECONDS = 0.3;
-    private static final double SECONDS = 0.7;
+    private static final double WARM_UP_SECONDS = 1.0;
+    private static final double SECONDS = 1.0;
 
     private Stopwatch() {
     }
