@@ -180,6 +180,10 @@ public final class KernelBuild {
         return HexFormat.of().formatHex(digest.digest());
     }
 
+    private long sourceBytes(Image image) {
+        return image.inputs().stream().mapToLong(input -> sources.resolve(input).toFile().length()).sum();
+    }
+
     private String key(Nvcc nvcc, Image image) throws IOException {
         return String.join("\n", nvcc.version(), String.join(" ", image.flags()), sourceHash(image));
     }
@@ -199,8 +203,8 @@ public final class KernelBuild {
             return;
         }
         nvcc.probe(work);
-        // Machine code takes longest: start it first.
-        outdated.sort(Comparator.comparing(Image::isPtx));
+        // What takes longest first: machine code, of the family with the most source.
+        outdated.sort(Comparator.comparing(Image::isPtx).thenComparing(this::sourceBytes, Comparator.reverseOrder()));
         int threads = Math.min(outdated.size(), Runtime.getRuntime().availableProcessors());
         out.println("kernels: nvcc " + nvcc.version() + " compiles " + outdated.size() + " image(s), " + threads + " at a time");
         ExecutorService pool = Executors.newFixedThreadPool(threads);
