@@ -17,6 +17,11 @@ public record Entrant(String contender, int groupSize, double bytes, double flop
     public interface Sampler {
         /** Microseconds of one product, launch or copy. */
         double sampleMicros();
+
+        /** How many products one sample runs. */
+        default int products() {
+            return 1;
+        }
     }
 
     /** Whether the answer is wrong. NaN is. */

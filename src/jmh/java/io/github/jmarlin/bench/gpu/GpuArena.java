@@ -6,13 +6,10 @@ import io.github.jmarlin.bench.Arena;
 import io.github.jmarlin.bench.BenchCase;
 import io.github.jmarlin.bench.Contenders;
 import io.github.jmarlin.bench.Entrant;
-import io.github.jmarlin.bench.Interleaver;
 import io.github.jmarlin.bench.LayerShape;
 import io.github.jmarlin.bench.Measurement;
 import io.github.jmarlin.bench.Provenance;
-import io.github.jmarlin.bench.Quantiles;
 import io.github.jmarlin.bench.RunInfo;
-import io.github.jmarlin.bench.Subject;
 import io.github.jmarlin.bench.TimingMode;
 import io.github.jmarlin.bench.cublas.CublasLibrary;
 import io.github.jmarlin.cuda.CudaDevice;
@@ -21,7 +18,6 @@ import io.github.jmarlin.cuda.DeviceBuffer;
 import io.github.jmarlin.plan.DeviceFacts;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.TileShape;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -31,7 +27,6 @@ import java.util.function.Supplier;
 /** JMarlin, cuBLAS, both together, a copy and an empty kernel on one GPU. */
 public final class GpuArena implements Arena {
     private static final int FLUSH_BYTES = 256 << 20;
-    private static final int HOST_SAMPLES = 30;
 
     private final Gpu gpu;
     private final NvidiaSmi smi;
@@ -62,14 +57,18 @@ public final class GpuArena implements Arena {
     }
 
     @Override
-    public List<Measurement> run(BenchCase benchCase, Duration share) {
-        try (Attempt attempt = new Attempt(benchCase)) {
+    public Prepared prepare(BenchCase benchCase) {
+        Attempt attempt = new Attempt(benchCase);
+        try {
             switch (benchCase.subject().kind()) {
                 case DEVICE -> addDevice(attempt);
                 case LAYER -> addLayer(attempt);
                 case BLOCK -> addBlock(attempt);
             }
-            return attempt.measure(share);
+            return attempt.prepared();
+        } catch (RuntimeException e) {
+            attempt.close();
+            throw e;
         }
     }
 
@@ -154,7 +153,7 @@ public final class GpuArena implements Arena {
     }
 
     /** The contenders of one case, made ready one by one; those that cannot be are skipped with the reason. */
-    private final class Attempt implements AutoCloseable {
+    private final class Attempt {
         private final BenchCase benchCase;
         private final List<GpuContender> contenders = new ArrayList<>();
         private final List<Timer> timers = new ArrayList<>();
@@ -195,7 +194,7 @@ public final class GpuArena implements Arena {
             skipped.add(Measurement.skipped(benchCase.subject(), mode(), name, groupSize, why));
         }
 
-        List<Measurement> measure(Duration share) {
+        Prepared prepared() {
             List<Entrant> entrants = new ArrayList<>();
             for (GpuContender contender : contenders) {
                 GpuContender.Verdict verdict = contender.check();
@@ -203,25 +202,14 @@ public final class GpuArena implements Arena {
                 timers.add(timer);
                 entrants.add(new Entrant(contender.name(), contender.groupSize(), contender.bytes(), contender.flops(),
                         verdict == null ? null : verdict.error(), verdict == null ? null : verdict.bound(), timer));
+                if (contender.name().equals(Contenders.EMPTY) && mode() == TimingMode.STREAM) {
+                    entrants.add(new Entrant(Contenders.HOST_LAUNCH, 0, 0, 0, null, null, timer::hostMicros));
+                }
             }
-            List<Measurement> measurements = new ArrayList<>(Interleaver.measure(benchCase.subject(), mode(), entrants, share));
-            if (benchCase.subject().kind() == Subject.Kind.DEVICE && mode() == TimingMode.STREAM) {
-                measurements.add(hostLaunch(timers.get(0)));
-            }
-            measurements.addAll(skipped);
-            return measurements;
+            return new Prepared(entrants, skipped, this::close);
         }
 
-        private Measurement hostLaunch(Timer empty) {
-            double[] micros = new double[HOST_SAMPLES];
-            for (int i = 0; i < micros.length; i++) {
-                micros[i] = empty.hostMicros();
-            }
-            return new Entrant(Contenders.HOST_LAUNCH, 0, 0, 0, null, null, empty).measurement(benchCase.subject(), mode(), Quantiles.of(micros));
-        }
-
-        @Override
-        public void close() {
+        void close() {
             timers.forEach(Timer::close);
             contenders.forEach(GpuContender::close);
             if (flush != null) {

@@ -90,6 +90,11 @@ final class Timer implements AutoCloseable, Entrant.Sampler {
         return millis[0] * 1e3 / launches;
     }
 
+    @Override
+    public int products() {
+        return launches;
+    }
+
     /** Microseconds the calling thread spends on one launch, while the stream has nothing else to do. */
     double hostMicros() {
         gpu.synchronize();

@@ -9,7 +9,6 @@ import io.github.jmarlin.bench.Arena;
 import io.github.jmarlin.bench.BenchCase;
 import io.github.jmarlin.bench.Contenders;
 import io.github.jmarlin.bench.Entrant;
-import io.github.jmarlin.bench.Interleaver;
 import io.github.jmarlin.bench.LayerShape;
 import io.github.jmarlin.bench.Measurement;
 import io.github.jmarlin.bench.Operands;
@@ -20,7 +19,6 @@ import io.github.jmarlin.cpu.CpuDevice;
 import io.github.jmarlin.cpu.DenseProduct;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -50,10 +48,10 @@ public final class CpuArena implements Arena {
     }
 
     @Override
-    public List<Measurement> run(BenchCase benchCase, Duration share) {
+    public Prepared prepare(BenchCase benchCase) {
         Subject subject = benchCase.subject();
         if (subject.kind() == Subject.Kind.DEVICE) {
-            return timed(subject, List.of(copy()), share);
+            return new Prepared(List.of(copy()), List.of(), () -> { });
         }
         LayerShape shape = benchCase.layers().get(0);
         if (benchCase.layers().size() != 1 || benchCase.mode() != TimingMode.HOST || subject.type() != TYPE) {
@@ -62,9 +60,10 @@ public final class CpuArena implements Arena {
         List<AutoCloseable> open = new ArrayList<>();
         List<Measurement> skipped = new ArrayList<>();
         try {
-            return addTo(skipped, timed(subject, entrants(benchCase, shape, open, skipped), share));
-        } finally {
+            return new Prepared(entrants(benchCase, shape, open, skipped), skipped, () -> closeLastFirst(open));
+        } catch (RuntimeException e) {
             closeLastFirst(open);
+            throw e;
         }
     }
 
@@ -146,15 +145,6 @@ public final class CpuArena implements Arena {
             action.run();
             return (System.nanoTime() - start) / 1e3;
         };
-    }
-
-    private static List<Measurement> timed(Subject subject, List<Entrant> entrants, Duration share) {
-        return Interleaver.measure(subject, TimingMode.HOST, entrants, share);
-    }
-
-    private static List<Measurement> addTo(List<Measurement> measurements, List<Measurement> more) {
-        measurements.addAll(more);
-        return measurements;
     }
 
     private static <T extends AutoCloseable> T opened(List<AutoCloseable> open, T resource) {

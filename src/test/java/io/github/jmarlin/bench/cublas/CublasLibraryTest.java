@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.github.jmarlin.bench.gpu.StandInCublas;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,8 +18,6 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** JCublas2 12.6 through the retargeted binding, against a stand-in libcublas.so.13 that looks at every argument. */
 class CublasLibraryTest {
-    private static final Path SOURCES = Path.of("src/test/c");
-
     @TempDir
     private Path folder;
 
@@ -30,7 +29,7 @@ class CublasLibraryTest {
 
     @Test
     void allNineteenArgumentsArriveInCublas13() throws Exception {
-        buildStandIn();
+        StandInCublas.build("cublas13.c", folder);
         Finished run = callCublas(Map.of(), "-D" + CublasLibrary.FOLDER_PROPERTY + "=" + folder);
 
         List<String> expected = new ArrayList<>();
@@ -45,7 +44,7 @@ class CublasLibraryTest {
 
     @Test
     void theEnvironmentNamesTheFolderToo() throws Exception {
-        buildStandIn();
+        StandInCublas.build("cublas13.c", folder);
         Finished run = callCublas(Map.of("CUBLAS_DIR", folder.toString()));
         assertEquals("cuBLAS 13 from " + folder, run.lines().get(0));
         assertEquals(0, run.exitCode());
@@ -61,20 +60,6 @@ class CublasLibraryTest {
         String reason = run.lines().get(0);
         assertTrue(reason.contains("libcublas.so.12: cannot open shared object file"), reason);
         assertTrue(reason.contains("libcublas.so.13: cannot open shared object file"), reason);
-    }
-
-    private void buildStandIn() throws Exception {
-        List<String> command = List.of("gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", folder.resolve("libcublas.so.13").toString(),
-                SOURCES.resolve("cublas13.c").toString(), "-Wl,-soname,libcublas.so.13",
-                "-Wl,--version-script=" + SOURCES.resolve("cublas13.map"));
-        Finished gcc;
-        try {
-            gcc = run(new ProcessBuilder(command));
-        } catch (IOException e) {
-            assumeTrue(false, "no gcc to build the stand-in cuBLAS with: " + e.getMessage());
-            return;
-        }
-        assertEquals(0, gcc.exitCode(), () -> String.join("\n", gcc.lines()));
     }
 
     private Finished callCublas(Map<String, String> environment, String... flags) throws Exception {

@@ -1,0 +1,177 @@
+package io.github.jmarlin.bench.gpu;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.github.jmarlin.DataType;
+import io.github.jmarlin.bench.BenchCase;
+import io.github.jmarlin.bench.Contenders;
+import io.github.jmarlin.bench.Journal;
+import io.github.jmarlin.bench.LayerShape;
+import io.github.jmarlin.bench.Measurement;
+import io.github.jmarlin.bench.Measurement.Status;
+import io.github.jmarlin.bench.ModelShapes;
+import io.github.jmarlin.bench.Results;
+import io.github.jmarlin.bench.ResultsFiles;
+import io.github.jmarlin.bench.Subject;
+import io.github.jmarlin.bench.TimingMode;
+import io.github.jmarlin.cuda.CudaDriver;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * The whole of {@code jmarlin bench} on the stand-in driver with a stand-in cuBLAS: as a program of its own, since a JVM loads cuBLAS
+ * once. Its times mean nothing; its answers, rows and exit codes do.
+ */
+@Tag("gpu-on-stand-in")
+class GpuArenaTest {
+    @TempDir
+    private Path folder;
+
+    @BeforeEach
+    void needsTheStandIn() {
+        assumeTrue(CudaDriver.isAvailable(), CudaDriver.unavailableReason());
+        assumeTrue(CudaDriver.devices().get(0).name().startsWith("Emulated"), "a stand-in cuBLAS cannot read a real device's memory");
+    }
+
+    @Test
+    void everyContenderIsRightInEveryMode() throws Exception {
+        StandInCublas.build("cublas13_product.c", folder);
+        Finished run = bench(Map.of(), "--m", "9", "--group", "-1,32", "--type", "bf16");
+        assertEquals(0, run.exitCode(), run.text());
+
+        Results results = ResultsFiles.read(folder.resolve(ResultsFiles.JSON));
+        List<String> expected = new ArrayList<>();
+        for (TimingMode mode : List.of(TimingMode.GRAPH, TimingMode.STREAM, TimingMode.FLUSHED)) {
+            expected.addAll(List.of(mode.key() + " jmarlin -1", mode.key() + " jmarlin 32", mode.key() + " cublas 0",
+                    mode.key() + " dequantize+cublas -1"));
+        }
+        assertEquals(expected, results.of(Subject.Kind.LAYER).stream()
+                .map(m -> m.mode().key() + " " + m.contender() + " " + m.groupSize()).toList());
+        for (Measurement m : results.of(Subject.Kind.LAYER)) {
+            assertEquals(Status.OK, m.status(), m.toString());
+            assertTrue(m.error() > 0 && m.error() < 4e-3, m.toString());
+        }
+        assertTrue(results.run().emulated());
+        assertTrue(results.copyBandwidth().isPresent());
+        assertTrue(results.fixedMicros(TimingMode.FLUSHED).isPresent());
+        assertTrue(results.find(Subject.device(), TimingMode.STREAM, Contenders.HOST_LAUNCH, 0).isPresent());
+        assertTrue(run.text().contains("AN EMULATED DEVICE"), run.text());
+        assertFalse(run.text().matches("(?s).*\\d\\.\\d+x .*"), "a speedup is stated: " + run.text());
+        assertFalse(Files.exists(folder.resolve("charts")));
+    }
+
+    @Test
+    void aWrongAnswerIsMarkedAndFails() throws Exception {
+        StandInCublas.build("cublas13_product.c", folder);
+        Finished run = bench(Map.of("CUBLAS_WRONG", "1"), "--m", "1", "--group", "64", "--mode", "graph");
+        assertEquals(1, run.exitCode(), run.text());
+        assertTrue(run.text().contains("WRONG"), run.text());
+        Results results = ResultsFiles.read(folder.resolve(ResultsFiles.JSON));
+        Map<String, Status> statuses = new TreeMap<>();
+        results.of(Subject.Kind.LAYER).forEach(m -> statuses.put(m.contender(), m.status()));
+        assertEquals(Map.of("jmarlin", Status.OK, "cublas", Status.WRONG, "dequantize+cublas", Status.WRONG), statuses);
+    }
+
+    @Test
+    void anInterruptedRunGoesOn() throws Exception {
+        Finished first = bench(Map.of(), "--m", "1,2,3", "--group", "64", "--mode", "graph", "--seconds", "1");
+        assertEquals(0, first.exitCode(), first.text());
+        assertTrue(first.text().contains("with --resume goes on"), first.text());
+        int before = Journal.read(folder).orElseThrow().measurements().size();
+
+        Finished second = bench(Map.of(), "--m", "1,2,3", "--group", "64", "--mode", "graph", "--seconds", "60", "--resume");
+        assertEquals(0, second.exitCode(), second.text());
+        Results results = Journal.read(folder).orElseThrow();
+        assertTrue(before < results.measurements().size(), "more than " + before + " measurements");
+        assertEquals(2, results.sessions().size());
+        assertEquals(List.of(1, 2, 3), results.of(Subject.Kind.LAYER).stream().map(m -> m.subject().m()).distinct().toList());
+        assertEquals(0, results.sessions().get(1).unfinished());
+    }
+
+    @Test
+    void withoutCublasItsRowsAreSkippedWithTheReason() throws Exception {
+        Finished run = bench(Map.of(), "--m", "1", "--group", "64", "--mode", "graph");
+        assertEquals(0, run.exitCode(), run.text());
+        Results results = ResultsFiles.read(folder.resolve(ResultsFiles.JSON));
+        Measurement cublas = results.of(Subject.Kind.LAYER).stream().filter(m -> m.contender().equals(Contenders.CUBLAS)).findFirst().orElseThrow();
+        assertEquals(Status.SKIPPED, cublas.status());
+        assertTrue(cublas.note().contains("libcublas.so.13: cannot open shared object file"), cublas.note());
+    }
+
+    @Test
+    void whatDoesNotFitTheDeviceIsSkippedWithTheSizes() throws Exception {
+        StandInCublas.build("cublas13_product.c", folder);
+        Finished run = bench(Map.of("JMARLIN_STANDIN_MEMORY", String.valueOf(35 << 20)), "--shape", "2048x2048", "--m", "1", "--group", "64",
+                "--mode", "graph");
+        assertEquals(0, run.exitCode(), run.text());
+        Results results = ResultsFiles.read(folder.resolve(ResultsFiles.JSON));
+        Map<String, Status> statuses = new TreeMap<>();
+        results.of(Subject.Kind.LAYER).forEach(m -> statuses.put(m.contender(), m.status()));
+        assertEquals(Status.SKIPPED, statuses.get("cublas"), run.text());
+        assertTrue(run.text().contains("bytes"), run.text());
+    }
+
+    @Test
+    void allLayersOfABlockRunInOneGraph() throws Exception {
+        StandInCublas.build("cublas13_product.c", folder);
+        Finished run = java(Map.of(), TinyBlock.class.getName());
+        assertEquals(0, run.exitCode(), run.text());
+        assertEquals(List.of("jmarlin OK", "jmarlin, no prefetch OK", "cublas OK"), run.text().lines().toList());
+    }
+
+    /** Times a block of four small layers. */
+    static final class TinyBlock {
+        private TinyBlock() {
+        }
+
+        public static void main(String[] args) {
+            List<LayerShape> layers = List.of(new LayerShape("QKV", 64, 130), new LayerShape("O", 70, 64),
+                    new LayerShape("gate-up", 64, 192), new LayerShape("down", 96, 64));
+            Subject subject = Subject.block(new ModelShapes.Model("tiny", layers), 5, DataType.FP16);
+            try (GpuArena arena = new GpuArena(CudaDriver.devices().get(0))) {
+                arena.run(new BenchCase(subject, layers, TimingMode.GRAPH, List.of(32), false), Duration.ofSeconds(1))
+                        .forEach(m -> System.out.println(m.contender() + " " + m.status()));
+            }
+        }
+    }
+
+    private record Finished(int exitCode, String text) {
+    }
+
+    private Finished bench(Map<String, String> environment, String... arguments) throws Exception {
+        List<String> command = new ArrayList<>(List.of("io.github.jmarlin.cli.Main", "bench", "--device", "cuda", "--out", folder.toString()));
+        if (!List.of(arguments).contains("--shape")) {
+            command.addAll(List.of("--shape", "77x130"));
+        }
+        command.addAll(List.of(arguments));
+        return java(environment, command.toArray(new String[0]));
+    }
+
+    private Finished java(Map<String, String> environment, String... arguments) throws Exception {
+        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Djava.io.tmpdir=" + folder, "-Djmarlin.cublas=" + folder, "-Djmarlin.images=" + System.getProperty("jmarlin.images"),
+                "-cp", System.getProperty("java.class.path")));
+        command.addAll(List.of(arguments));
+        ProcessBuilder process = new ProcessBuilder(command).redirectErrorStream(true);
+        process.environment().put("JMARLIN_STANDIN_L2", "16384");
+        process.environment().put("JMARLIN_STANDIN_MULTIPROCESSORS", "2");
+        process.environment().putAll(environment);
+        Process started = process.start();
+        String text = new String(started.getInputStream().readAllBytes());
+        assertTrue(started.waitFor(120, TimeUnit.SECONDS), text);
+        return new Finished(started.exitValue(), text);
+    }
+}
