@@ -31,13 +31,14 @@ void AsyncCopies::clear() {
 
 void check_policy(u64 policy, Site site) {
     if (policy != kPolicyEvictFirst && policy != kPolicyEvictNormal)
-        fail(ErrorKind::kBadArgument, "cp_async_16 at " + site_text(site) + ": " + std::to_string(policy) + " is not an L2 policy");
+        fail(ErrorKind::kBadArgument,
+             "cp_async_16 at " + site_text(site) + ": " + std::to_string(policy) + " is not an L2 policy");
 }
 
 void async_issue(u32 destination, u64 source, u32 valid_bytes, Site site) {
     if (valid_bytes > kCopyBytes)
-        fail(ErrorKind::kBadArgument, "cp_async_16_zfill at " + site_text(site) + ": valid_bytes is " + std::to_string(valid_bytes) +
-             ", more than 16");
+        fail(ErrorKind::kBadArgument,
+             "cp_async_16_zfill at " + site_text(site) + ": valid_bytes is " + std::to_string(valid_bytes) + ", more than 16");
     if (source % kCopyBytes != 0)
         fail(ErrorKind::kMisaligned, "cp_async_16 at " + site_text(site) + ": source " + std::to_string(source) +
              " is not a multiple of 16");
@@ -70,7 +71,8 @@ void async_wait(u32 pending_groups) {
     if (async.first_group == async.group_sizes.size() && async.open == 0) {
         async.clear();
     } else if (async.first_group >= 64) {
-        async.group_sizes.erase(async.group_sizes.begin(), async.group_sizes.begin() + static_cast<std::ptrdiff_t>(async.first_group));
+        async.group_sizes.erase(async.group_sizes.begin(),
+                                async.group_sizes.begin() + static_cast<std::ptrdiff_t>(async.first_group));
         async.copies.erase(async.copies.begin(), async.copies.begin() + static_cast<std::ptrdiff_t>(async.first_copy));
         async.first_group = async.first_copy = 0;
     }
@@ -78,7 +80,8 @@ void async_wait(u32 pending_groups) {
 
 void check_async_at_exit(Thread& thread) {
     for (std::size_t i = thread.async.first_copy; i < thread.async.copies.size(); ++i)
-        report(ErrorKind::kAsyncCopy, "threads exit without having waited for the copy issued at " + site_text(thread.async.copies[i].site));
+        report(ErrorKind::kAsyncCopy,
+               "threads exit without having waited for the copy issued at " + site_text(thread.async.copies[i].site));
 }
 
 }  // namespace jmarlin::emulator

@@ -52,7 +52,8 @@ template <bool kHalf>
 void widen(const u16* from, u32 count, float* to) {
 #if defined(__F16C__) && defined(__AVX__)
     if (kHalf) {
-        for (u32 i = 0; i < count; i += 8) _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i))));
+        for (u32 i = 0; i < count; i += 8)
+            _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i))));
         return;
     }
 #endif

@@ -107,7 +107,8 @@ Result launch_raw(void (*entry)(void*, const void*), void* kernel, const void* a
     Machine& m = machine;
     m.result = &result;
     if (grid == 0 || threads == 0 || threads % kWarpSize != 0 || threads > 1024) {
-        result.errors.push_back({ErrorKind::kBadArgument, "grid " + std::to_string(grid) + ", threads " + std::to_string(threads) +
+        result.errors.push_back({ErrorKind::kBadArgument,
+                                 "grid " + std::to_string(grid) + ", threads " + std::to_string(threads) +
                                  ": need at least one block of 32 to 1024 threads, a multiple of 32"});
         return result;
     }

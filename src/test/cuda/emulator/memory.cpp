@@ -54,7 +54,8 @@ std::string surroundings(u64 address, u32 bytes) {
     std::lock_guard<std::mutex> hold(allocations_lock);
     auto after = allocations.upper_bound(address);
     auto gone = freed.upper_bound(address);
-    if (after != allocations.begin() && address < std::prev(after)->second.end && std::prev(after)->second.device != machine.options.device) {
+    if (after != allocations.begin() && address < std::prev(after)->second.end &&
+        std::prev(after)->second.device != machine.options.device) {
         return " is memory of device " + std::to_string(std::prev(after)->second.device) + ", the kernel runs on device " +
                 std::to_string(machine.options.device);
     } else if (gone != freed.begin() && address < std::prev(gone)->second) {
@@ -96,7 +97,8 @@ u64 allocate(std::size_t bytes, Role role, u32 device) {
     std::size_t mapped = (bytes + kPage - 1) / kPage * kPage;
     if (mapped + kPage > arena.end - arena.next) return 0;
     void* at = reinterpret_cast<void*>(arena.next);
-    if (mapped && mmap(at, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+    constexpr int kInPlace = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
+    if (mapped && mmap(at, mapped, PROT_READ | PROT_WRITE, kInPlace, -1, 0) == MAP_FAILED)
         return 0;
     u64 address = arena.next;
     arena.next += mapped + kPage;
@@ -140,7 +142,8 @@ void snapshot_allocations() {
     std::lock_guard<std::mutex> hold(allocations_lock);
     in_launch.clear();
     for (auto& entry : allocations)
-        if (entry.second.device == machine.options.device || entry.second.device == kAnyDevice) in_launch.push_back(&entry.second);
+        if (entry.second.device == machine.options.device || entry.second.device == kAnyDevice)
+            in_launch.push_back(&entry.second);
     std::fill(std::begin(recent), std::end(recent), nullptr);
 }
 
@@ -208,8 +211,10 @@ u32 atomic_inc(u64 address, u32 last, Site site) {
 u8* shared_bytes(const Thread& thread, u32 address, const Access& access) {
     u32 offset = address - kSharedBase;
     if (__builtin_expect(address % access.bytes != 0, false)) fail_misaligned(thread, address, access);
-    if (__builtin_expect(address < kSharedBase || offset > machine.shared_bytes || access.bytes > machine.shared_bytes - offset, false))
-        fail(thread, ErrorKind::kOutOfBounds, describe(access.operation, address, access.bytes, access.site) + " is outside shared memory [" +
+    bool inside = address >= kSharedBase && offset <= machine.shared_bytes && access.bytes <= machine.shared_bytes - offset;
+    if (__builtin_expect(!inside, false))
+        fail(thread, ErrorKind::kOutOfBounds,
+             describe(access.operation, address, access.bytes, access.site) + " is outside shared memory [" +
              hex(kSharedBase) + ", " + hex(kSharedBase + machine.shared_bytes) + ")");
     if (machine.options.counters) thread.warp->log->add(thread, access.operation, access.site, access.bytes, address, true);
     return thread.block->shared + offset;

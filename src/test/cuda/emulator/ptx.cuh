@@ -87,19 +87,25 @@ JMARLIN_DEVICE void fence_device() {}
 
 JMARLIN_DEVICE u32 atomic_add_acq_rel(u64 address, u32 value, JMARLIN_SITE) { return emulator::atomic_add(address, value, site); }
 JMARLIN_DEVICE u32 atomic_inc_acq_rel(u64 address, u32 last, JMARLIN_SITE) { return emulator::atomic_inc(address, last, site); }
-JMARLIN_DEVICE u32 shuffle(u32 value, u32 source_lane, JMARLIN_SITE) { return emulator::collective_shuffle(value, source_lane, site); }
+JMARLIN_DEVICE u32 shuffle(u32 value, u32 source_lane, JMARLIN_SITE) {
+    return emulator::collective_shuffle(value, source_lane, site);
+}
 
 // ---- Shared memory ----
 
 JMARLIN_DEVICE u32 dynamic_shared() { return emulator::kSharedBase; }
 JMARLIN_DEVICE u32 ld_shared_4(u32 address, JMARLIN_SITE) { return emulator::load_shared<u32>(address, "ld_shared_4", site); }
 JMARLIN_DEVICE Vec8 ld_shared_8(u32 address, JMARLIN_SITE) { return emulator::load_shared<Vec8>(address, "ld_shared_8", site); }
-JMARLIN_DEVICE Vec16 ld_shared_16(u32 address, JMARLIN_SITE) { return emulator::load_shared<Vec16>(address, "ld_shared_16", site); }
+JMARLIN_DEVICE Vec16 ld_shared_16(u32 address, JMARLIN_SITE) {
+    return emulator::load_shared<Vec16>(address, "ld_shared_16", site);
+}
 JMARLIN_DEVICE F32x4 ld_shared_f32x4(u32 address, JMARLIN_SITE) {
     return emulator::load_shared<F32x4>(address, "ld_shared_f32x4", site);
 }
 JMARLIN_DEVICE void st_shared_4(u32 address, u32 v, JMARLIN_SITE) { emulator::store_shared(address, v, "st_shared_4", site); }
-JMARLIN_DEVICE void st_shared_8(u32 address, const Vec8& v, JMARLIN_SITE) { emulator::store_shared(address, v, "st_shared_8", site); }
+JMARLIN_DEVICE void st_shared_8(u32 address, const Vec8& v, JMARLIN_SITE) {
+    emulator::store_shared(address, v, "st_shared_8", site);
+}
 JMARLIN_DEVICE void st_shared_16(u32 address, const Vec16& v, JMARLIN_SITE) {
     emulator::store_shared(address, v, "st_shared_16", site);
 }
@@ -148,8 +154,12 @@ JMARLIN_DEVICE void cp_async_wait() { emulator::async_wait(kPending); }
 
 // ---- Tensor cores ----
 
-JMARLIN_DEVICE void ldmatrix_x2(u32 (&d)[2], u32 row_address, JMARLIN_SITE) { emulator::collective_ldmatrix(d, 2, row_address, site); }
-JMARLIN_DEVICE void ldmatrix_x4(u32 (&d)[4], u32 row_address, JMARLIN_SITE) { emulator::collective_ldmatrix(d, 4, row_address, site); }
+JMARLIN_DEVICE void ldmatrix_x2(u32 (&d)[2], u32 row_address, JMARLIN_SITE) {
+    emulator::collective_ldmatrix(d, 2, row_address, site);
+}
+JMARLIN_DEVICE void ldmatrix_x4(u32 (&d)[4], u32 row_address, JMARLIN_SITE) {
+    emulator::collective_ldmatrix(d, 4, row_address, site);
+}
 
 template <class T>
 JMARLIN_DEVICE void mma_m16n8k16(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1, JMARLIN_SITE) {
@@ -184,9 +194,13 @@ JMARLIN_DEVICE u32 mul2(u32 x, u32 y) {
 // ---- Conversion ----
 
 template <class T>
-JMARLIN_DEVICE u32 round_to(float v) { return emulator::kIsHalf<T> ? emulator::float_to_half(v) : emulator::float_to_bfloat16(v); }
+JMARLIN_DEVICE u32 round_to(float v) {
+    return emulator::kIsHalf<T> ? emulator::float_to_half(v) : emulator::float_to_bfloat16(v);
+}
 template <class T>
-JMARLIN_DEVICE float widen(u32 bits) { return emulator::kIsHalf<T> ? emulator::half_to_float(bits) : emulator::bfloat16_to_float(bits); }
+JMARLIN_DEVICE float widen(u32 bits) {
+    return emulator::kIsHalf<T> ? emulator::half_to_float(bits) : emulator::bfloat16_to_float(bits);
+}
 template <class T>
 JMARLIN_DEVICE u32 pack2(float low, float high) { return round_to<T>(low) | round_to<T>(high) << 16; }
 

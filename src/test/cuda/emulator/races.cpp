@@ -108,9 +108,11 @@ std::string place(bool shared, u64 where) {
     return (shared ? "shared memory byte " : "global memory byte ") + std::to_string(where);
 }
 
-void report_race(const Thread& now, bool write, Site site, u32 earlier, bool earlier_write, u16 earlier_site, bool shared, u64 where) {
+void report_race(const Thread& now, bool write, Site site, u32 earlier, bool earlier_write, u16 earlier_site, bool shared,
+        u64 where) {
     report_once(ErrorKind::kRace, earlier_site, site,
-                "race on " + place(shared, where) + ": " + (write ? "written" : "read") + " at " + site_text(site) + " (" + thread_text(now) +
+                "race on " + place(shared, where) + ": " + (write ? "written" : "read") + " at " + site_text(site) + " (" +
+                thread_text(now) +
                 ") after it was " + (earlier_write ? "written" : "read") + " at " + site_text(earlier_site) + " (" +
                 thread_text(thread_of(earlier)) + ") with nothing to order the two");
 }
@@ -312,7 +314,8 @@ void race_shared_read(const Thread& thread, u32 offset, u32 bytes, Site site) {
     for (u32 i = offset / 4; i < (offset + bytes + 3) / 4; ++i) {
         SharedWord& word = block.words[i];
         u32 writer = block.index * machine.threads + word.writer;
-        if (__builtin_expect(word.write_clock == SharedWord::kInFlight, false)) report_in_flight(thread, false, site, word, i * 4);
+        if (__builtin_expect(word.write_clock == SharedWord::kInFlight, false))
+            report_in_flight(thread, false, site, word, i * 4);
         else if (__builtin_expect(!ordered(thread, writer, word.write_clock), false))
             report_race(thread, false, site, writer, true, word.write_site, true, i * 4);
 
@@ -360,14 +363,16 @@ void race_global_read(Allocation& allocation, u64 address, u32 bytes, Site site,
         u64 where = allocation.begin + i * GlobalWord::kBytes;
         if (word.writer == 0 && allocation.role == Role::kOutput)
             report_once(ErrorKind::kUninitialised, 0, site, place(false, where) + ", " + std::to_string(i * GlobalWord::kBytes) +
-                        " bytes into an output, is read at " + site_text(site) + " (" + thread_text(thread) + ") and nobody wrote it");
+                        " bytes into an output, is read at " + site_text(site) + " (" + thread_text(thread) +
+                        ") and nobody wrote it");
         if (word.writer != 0) {
             u32 writer = (word.writer & ~GlobalWord::kAtomic) - 1;
             if (!ordered(thread, writer, word.write_clock))
                 report_race(thread, false, site, writer, true, word.write_site, false, where);
             else if (!coherent && word.write_clock > first_clock)
-                report_once(ErrorKind::kNotCoherent, word.write_site, site, place(false, where) + " is read past coherence (ld.global.nc) at " +
-                            site_text(site) + " (" + thread_text(thread) + ") though this launch wrote it at " + site_text(word.write_site));
+                report_once(ErrorKind::kNotCoherent, word.write_site, site,
+                            place(false, where) + " is read past coherence (ld.global.nc) at " + site_text(site) + " (" +
+                            thread_text(thread) + ") though this launch wrote it at " + site_text(word.write_site));
         }
         word.reader = thread.global_index + 1;
         word.read_clock = thread.warp->clock;

@@ -116,9 +116,11 @@ u32 asleep(const Warp& warp) {
         if (warp.exited == kAllLanes || ++listed > 32) continue;
         text += " [block " + std::to_string(warp.block->index) + ", warp " + std::to_string(warp.index) + ": ";
         if (warp.at_barrier) text += "all lanes in block_sync at " + site_text(warp.site);
-        else if (warp.arrived) text += lanes_text(warp.arrived) + " in " + collective_name(warp.collective) + " at " + site_text(warp.site);
+        else if (warp.arrived)
+            text += lanes_text(warp.arrived) + " in " + collective_name(warp.collective) + " at " + site_text(warp.site);
         if (u32 lanes = asleep(warp))
-            text += (warp.arrived ? ", " : "") + lanes_text(lanes) + " waiting at " + site_text(warp.lanes[__builtin_ctz(lanes)].asleep_at);
+            text += (warp.arrived ? ", " : "") + lanes_text(lanes) + " waiting at " +
+                    site_text(warp.lanes[__builtin_ctz(lanes)].asleep_at);
         if (!warp.at_barrier && warp.runnable) text += (warp.arrived ? ", " : "") + lanes_text(warp.runnable) + " can run";
         if (warp.exited) text += ", " + lanes_text(warp.exited) + " exited";
         text += "]";
@@ -168,7 +170,8 @@ void release_barrier_if_complete(Block& block) {
     check_wgmma_at_exit(self);
     machine.polls = 0;
     if (warp.arrived)
-        fail(ErrorKind::kDivergence, "lane " + std::to_string(self.lane) + " exits while " + lanes_text(warp.arrived) + " wait in " +
+        fail(ErrorKind::kDivergence,
+             "lane " + std::to_string(self.lane) + " exits while " + lanes_text(warp.arrived) + " wait in " +
              collective_name(warp.collective) + " at " + site_text(warp.site));
     warp.exited |= 1u << self.lane;
     warp.runnable &= ~(1u << self.lane);
@@ -267,7 +270,8 @@ void arrive(Collective collective, Site site, Perform perform) {
     if (__builtin_expect(warp.arrived == 0, false)) {
         warp.collective = collective;
         warp.site = site;
-    } else if (__builtin_expect(warp.collective != collective || (collective != Collective::kWarpSync && warp.site != site), false)) {
+    } else if (bool same_place = collective == Collective::kWarpSync || warp.site == site;
+               __builtin_expect(warp.collective != collective || !same_place, false)) {
         fail(ErrorKind::kDivergence, std::string("in ") + collective_name(collective) + " at " + site_text(site) + " while " +
              lanes_text(warp.arrived) + " wait in " + collective_name(warp.collective) + " at " + site_text(warp.site));
     }
@@ -298,7 +302,8 @@ void poll(Site site) {
         fail_deadlock("everything that runs only polls, here " + site_text(site));
     Warp& warp = *current->warp;
     u32 behind = warp.runnable & ~((2u << current->lane) - 1);   // the other lanes of the warp, then the other warps
-    switch_to(behind ? &warp.lanes[__builtin_ctz(behind)] : pick_lane(*ready_from((warp.global_index + 1) % static_cast<u32>(machine.warps.size()))));
+    u32 next = (warp.global_index + 1) % static_cast<u32>(machine.warps.size());
+    switch_to(behind ? &warp.lanes[__builtin_ctz(behind)] : pick_lane(*ready_from(next)));
 }
 
 void enter_block_barrier(Warp& warp) {

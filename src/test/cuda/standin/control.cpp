@@ -124,7 +124,8 @@ CUresult run_command(const char* command, CUdeviceptr* address, std::size_t* siz
     if (verb == "standin.errors") {
         static CUdeviceptr text = 0;
         if (text) jmarlin::emulator::deallocate(text);
-        text = jmarlin::emulator::allocate(settings.last_errors.size() + 1, jmarlin::emulator::Role::kInOut, jmarlin::emulator::kAnyDevice);
+        text = jmarlin::emulator::allocate(settings.last_errors.size() + 1, jmarlin::emulator::Role::kInOut,
+                jmarlin::emulator::kAnyDevice);
         std::memcpy(reinterpret_cast<void*>(text), settings.last_errors.data(), settings.last_errors.size());
         if (address) *address = text;
         if (size) *size = settings.last_errors.size();

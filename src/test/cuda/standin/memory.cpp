@@ -24,7 +24,8 @@ CUresult allocate(CUdeviceptr* address, std::size_t bytes, Kind kind) {
     DRIVER_REQUIRE(address && bytes > 0, CUDA_ERROR_INVALID_VALUE);
     Context* context = current_context();
     bool device = kind == Kind::kDevice;
-    if (device && bytes > settings.memory - std::min(settings.memory, used_memory(context->device))) return CUDA_ERROR_OUT_OF_MEMORY;
+    if (device && bytes > settings.memory - std::min(settings.memory, used_memory(context->device)))
+        return CUDA_ERROR_OUT_OF_MEMORY;
     *address = jmarlin::emulator::allocate(bytes, jmarlin::emulator::Role::kInOut,
                                            device ? static_cast<unsigned>(context->device) : jmarlin::emulator::kAnyDevice);
     DRIVER_REQUIRE(*address, CUDA_ERROR_OUT_OF_MEMORY);
@@ -42,7 +43,9 @@ CUresult release(CUdeviceptr address, Kind kind, CUresult unknown) {
     return CUDA_SUCCESS;
 }
 
-bool device_range(CUdeviceptr address, std::size_t bytes) { return bytes == 0 || jmarlin::emulator::is_device_memory(address, bytes); }
+bool device_range(CUdeviceptr address, std::size_t bytes) {
+    return bytes == 0 || jmarlin::emulator::is_device_memory(address, bytes);
+}
 
 CUresult copy(CUstream stream, CUdeviceptr to, bool to_device, CUdeviceptr from, bool from_device, std::size_t bytes) {
     DRIVER_REQUIRE(!to_device || device_range(to, bytes), CUDA_ERROR_INVALID_VALUE);
@@ -50,7 +53,8 @@ CUresult copy(CUstream stream, CUdeviceptr to, bool to_device, CUdeviceptr from,
     DRIVER_REQUIRE(bytes == 0 || (to && from), CUDA_ERROR_INVALID_VALUE);
     return submit(stream, [=]() -> CUresult {
         // Again, because a graph may outlive the memory it was captured with.
-        if ((to_device && !device_range(to, bytes)) || (from_device && !device_range(from, bytes))) return CUDA_ERROR_ILLEGAL_ADDRESS;
+        if ((to_device && !device_range(to, bytes)) || (from_device && !device_range(from, bytes)))
+            return CUDA_ERROR_ILLEGAL_ADDRESS;
         std::memmove(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);
         return CUDA_SUCCESS;
     });
@@ -58,7 +62,8 @@ CUresult copy(CUstream stream, CUdeviceptr to, bool to_device, CUdeviceptr from,
 
 template <class T>
 CUresult fill(CUstream stream, CUdeviceptr to, T value, std::size_t count) {
-    DRIVER_REQUIRE(to % sizeof(T) == 0 && count <= ~std::size_t{0} / sizeof(T) && device_range(to, count * sizeof(T)), CUDA_ERROR_INVALID_VALUE);
+    DRIVER_REQUIRE(to % sizeof(T) == 0 && count <= ~std::size_t{0} / sizeof(T) && device_range(to, count * sizeof(T)),
+            CUDA_ERROR_INVALID_VALUE);
     return submit(stream, [=]() -> CUresult {
         if (!device_range(to, count * sizeof(T))) return CUDA_ERROR_ILLEGAL_ADDRESS;
         for (std::size_t i = 0; i < count; ++i) std::memcpy(reinterpret_cast<char*>(to) + i * sizeof(T), &value, sizeof(T));
@@ -74,14 +79,20 @@ CUresult copy_2d(CUstream stream, const Copy2D* request) {
     if (c.WidthInBytes == 0 || c.Height == 0) return CUDA_SUCCESS;
     std::size_t from_pitch = c.srcPitch ? c.srcPitch : c.WidthInBytes;
     std::size_t to_pitch = c.dstPitch ? c.dstPitch : c.WidthInBytes;
-    DRIVER_REQUIRE(c.srcXInBytes + c.WidthInBytes <= from_pitch && c.dstXInBytes + c.WidthInBytes <= to_pitch, CUDA_ERROR_INVALID_VALUE);
-    CUdeviceptr from = (c.srcMemoryType == 1 ? reinterpret_cast<CUdeviceptr>(c.srcHost) : c.srcDevice) + c.srcY * from_pitch + c.srcXInBytes;
-    CUdeviceptr to = (c.dstMemoryType == 1 ? reinterpret_cast<CUdeviceptr>(c.dstHost) : c.dstDevice) + c.dstY * to_pitch + c.dstXInBytes;
-    DRIVER_REQUIRE(c.srcMemoryType != 2 || device_range(from, (c.Height - 1) * from_pitch + c.WidthInBytes), CUDA_ERROR_INVALID_VALUE);
-    DRIVER_REQUIRE(c.dstMemoryType != 2 || device_range(to, (c.Height - 1) * to_pitch + c.WidthInBytes), CUDA_ERROR_INVALID_VALUE);
+    DRIVER_REQUIRE(c.srcXInBytes + c.WidthInBytes <= from_pitch && c.dstXInBytes + c.WidthInBytes <= to_pitch,
+            CUDA_ERROR_INVALID_VALUE);
+    CUdeviceptr from = (c.srcMemoryType == 1 ? reinterpret_cast<CUdeviceptr>(c.srcHost) : c.srcDevice) + c.srcY * from_pitch +
+            c.srcXInBytes;
+    CUdeviceptr to = (c.dstMemoryType == 1 ? reinterpret_cast<CUdeviceptr>(c.dstHost) : c.dstDevice) + c.dstY * to_pitch +
+            c.dstXInBytes;
+    DRIVER_REQUIRE(c.srcMemoryType != 2 || device_range(from, (c.Height - 1) * from_pitch + c.WidthInBytes),
+            CUDA_ERROR_INVALID_VALUE);
+    DRIVER_REQUIRE(c.dstMemoryType != 2 || device_range(to, (c.Height - 1) * to_pitch + c.WidthInBytes),
+            CUDA_ERROR_INVALID_VALUE);
     return submit(stream, [=]() -> CUresult {
         for (std::size_t row = 0; row < c.Height; ++row)
-            std::memmove(reinterpret_cast<char*>(to) + row * to_pitch, reinterpret_cast<const char*>(from) + row * from_pitch, c.WidthInBytes);
+            std::memmove(reinterpret_cast<char*>(to) + row * to_pitch, reinterpret_cast<const char*>(from) + row * from_pitch,
+                    c.WidthInBytes);
         return CUDA_SUCCESS;
     });
 }
@@ -172,7 +183,8 @@ JMARLIN_EXPORT CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr* address, void*
 JMARLIN_EXPORT CUresult cuMemHostRegister_v2(void* pointer, std::size_t bytes, unsigned) {
     DRIVER_CALL_OUTSIDE_CAPTURE;
     DRIVER_REQUIRE(pointer && bytes > 0, CUDA_ERROR_INVALID_VALUE);
-    DRIVER_REQUIRE(jmarlin::emulator::adopt(host(pointer), bytes, jmarlin::emulator::kAnyDevice), CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
+    DRIVER_REQUIRE(jmarlin::emulator::adopt(host(pointer), bytes, jmarlin::emulator::kAnyDevice),
+            CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
     owned[host(pointer)] = {bytes, current_context(), Kind::kRegistered};
     return CUDA_SUCCESS;
 }
@@ -185,7 +197,8 @@ JMARLIN_EXPORT CUresult cuMemHostUnregister(void* pointer) {
 JMARLIN_EXPORT CUresult cuMemGetAddressRange_v2(CUdeviceptr* base, std::size_t* bytes, CUdeviceptr address) {
     DRIVER_CALL(true);
     auto after = owned.upper_bound(address);
-    DRIVER_REQUIRE(after != owned.begin() && address < std::prev(after)->first + std::prev(after)->second.bytes, CUDA_ERROR_NOT_FOUND);
+    DRIVER_REQUIRE(after != owned.begin() && address < std::prev(after)->first + std::prev(after)->second.bytes,
+            CUDA_ERROR_NOT_FOUND);
     if (base) *base = std::prev(after)->first;
     if (bytes) *bytes = std::prev(after)->second.bytes;
     return CUDA_SUCCESS;
@@ -195,7 +208,8 @@ JMARLIN_EXPORT CUresult cuMemGetAddressRange_v2(CUdeviceptr* base, std::size_t* 
 JMARLIN_EXPORT CUresult cuPointerGetAttribute(void* value, int attribute, CUdeviceptr address) {
     DRIVER_CALL(false);
     auto after = owned.upper_bound(address);
-    DRIVER_REQUIRE(value && after != owned.begin() && address < std::prev(after)->first + std::prev(after)->second.bytes, CUDA_ERROR_INVALID_VALUE);
+    DRIVER_REQUIRE(value && after != owned.begin() && address < std::prev(after)->first + std::prev(after)->second.bytes,
+            CUDA_ERROR_INVALID_VALUE);
     const Owned& memory = std::prev(after)->second;
     switch (attribute) {
         case 1: *static_cast<Context**>(value) = memory.context; return CUDA_SUCCESS;

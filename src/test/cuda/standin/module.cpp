@@ -59,8 +59,10 @@ bool runs_here(const std::string& target) {
 CUresult load(CUmodule* module, const void* image) {
     DRIVER_REQUIRE(module && image, CUDA_ERROR_INVALID_VALUE);
     const char* text = static_cast<const char*>(image);
-    if (std::strncmp(text, kMark, sizeof kMark - 1) != 0)   // a cubin or a fat binary is for another device, anything else is none
-        return std::strncmp(text, "\177ELF", 4) == 0 || std::strncmp(text, "\x50\xed\x55\xba", 4) == 0 ? CUDA_ERROR_NO_BINARY_FOR_GPU
+    // A cubin or a fat binary is for another device, anything else is no image.
+    if (std::strncmp(text, kMark, sizeof kMark - 1) != 0)
+        return std::strncmp(text, "\177ELF", 4) == 0 || std::strncmp(text, "\x50\xed\x55\xba", 4) == 0
+                ? CUDA_ERROR_NO_BINARY_FOR_GPU
                                                                                                     : CUDA_ERROR_INVALID_IMAGE;
     const char* end = static_cast<const char*>(std::memchr(text, '\n', 200));
     DRIVER_REQUIRE(end, CUDA_ERROR_INVALID_IMAGE);
@@ -92,7 +94,8 @@ CUresult run_kernel(const Function& function, unsigned grid, unsigned threads, u
     auto entry = [](void* kernel, const void* args) {
         reinterpret_cast<void (*)(Arguments)>(kernel)(*static_cast<const Arguments*>(args));
     };
-    jmarlin::emulator::Result result = jmarlin::emulator::launch_raw(entry, function.entry, &arguments, grid, threads, shared, options);
+    jmarlin::emulator::Result result =
+            jmarlin::emulator::launch_raw(entry, function.entry, &arguments, grid, threads, shared, options);
     if (!result.ok()) {
         settings.last_errors = function.name + "\n" + result.text();
         std::fprintf(stderr, "stand-in driver: %s", settings.last_errors.c_str());
@@ -203,11 +206,13 @@ JMARLIN_EXPORT CUresult cuModuleGetGlobal_v2(CUdeviceptr* address, std::size_t* 
     DRIVER_CALL(true);
     DRIVER_REQUIRE(name, CUDA_ERROR_INVALID_VALUE);
     DRIVER_REQUIRE(modules.has(module) && module->context == current_context(), CUDA_ERROR_INVALID_HANDLE);
-    DRIVER_REQUIRE(std::strncmp(name, ("jmarlin_" + module->family + "_").c_str(), module->family.size() + 9) == 0, CUDA_ERROR_NOT_FOUND);
+    DRIVER_REQUIRE(std::strncmp(name, ("jmarlin_" + module->family + "_").c_str(), module->family.size() + 9) == 0,
+        CUDA_ERROR_NOT_FOUND);
     void* symbol = dlsym(own_library(), name);
     std::size_t bytes = symbol ? symbol_size(symbol) : 0;
     DRIVER_REQUIRE(bytes, CUDA_ERROR_NOT_FOUND);
-    CUdeviceptr copy = jmarlin::emulator::allocate(bytes, jmarlin::emulator::Role::kInput, static_cast<unsigned>(module->context->device));
+    CUdeviceptr copy = jmarlin::emulator::allocate(bytes, jmarlin::emulator::Role::kInput,
+            static_cast<unsigned>(module->context->device));
     std::memcpy(reinterpret_cast<void*>(copy), symbol, bytes);
     module->globals.push_back(copy);
     if (address) *address = copy;
@@ -252,8 +257,9 @@ JMARLIN_EXPORT CUresult cuFuncSetCacheConfig(CUfunction function, int) {
     return functions.has(function) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
 }
 
-JMARLIN_EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
-                                       unsigned block_y, unsigned block_z, unsigned shared, CUstream stream, void** params, void** extra) {
+JMARLIN_EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                                       unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
+                                       CUstream stream, void** params, void** extra) {
     DRIVER_CALL(true);
     DRIVER_REQUIRE(functions.has(function) && function->context == current_context(), CUDA_ERROR_INVALID_HANDLE);
     if (CUresult bad = check_stream(stream)) return bad;
@@ -272,7 +278,8 @@ JMARLIN_EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, uns
 
 // ---- Occupancy ----
 
-JMARLIN_EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, CUfunction function, int threads, std::size_t shared) {
+JMARLIN_EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, CUfunction function, int threads,
+        std::size_t shared) {
     DRIVER_CALL(true);
     DRIVER_REQUIRE(blocks && threads > 0, CUDA_ERROR_INVALID_VALUE);
     DRIVER_REQUIRE(functions.has(function), CUDA_ERROR_INVALID_HANDLE);

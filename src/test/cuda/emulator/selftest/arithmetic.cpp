@@ -48,7 +48,8 @@ std::string check_half_fma(u32 x, u32 s, u32 z) {
     Wide exact = half_units(x) * half_units(s) + (half_units(z) << 24);
     u32 zero = ((x ^ s) & 0x8000) & (z & 0x8000);   // -0 only if both terms are
     u32 expected = nearest_half(exact, zero), actual = half_fma(x, s, z);
-    return expected == actual ? "" : hex(x) + " * " + hex(s) + " + " + hex(z) + ": expected " + hex(expected) + ", got " + hex(actual);
+    if (expected == actual) return "";
+    return hex(x) + " * " + hex(s) + " + " + hex(z) + ": expected " + hex(expected) + ", got " + hex(actual);
 }
 
 /** Whether r is the nearest bf16 number to x * s + z: no neighbour is nearer, and a tie went to even. */
@@ -58,7 +59,8 @@ std::string check_bfloat16_fma(u32 x, u32 s, u32 z) {
     u32 r = bfloat16_fma(x, s, z);
     std::string call = hex(x) + " * " + hex(s) + " + " + hex(z) + " = " + hex(r);
     if (std::isnan(product + addend)) return (r & 0x7fff) > 0x7f80 ? "" : call + ": expected NaN";
-    if (std::isinf(product + addend)) return bfloat16_to_float(r) == static_cast<float>(product + addend) ? "" : call + ": expected infinity";
+    if (std::isinf(product + addend))
+        return bfloat16_to_float(r) == static_cast<float>(product + addend) ? "" : call + ": expected infinity";
     double sum = product + addend, back = sum - product;
     double rest = (product - (sum - back)) + (addend - back);   // exact: sum + rest
     // The distance to the middle between r and each neighbour must not change sign.
@@ -91,8 +93,10 @@ void add_arithmetic() {
     add("half to float, all of them", [] {
         for (u32 h = 0; h < 0x10000; ++h) {
             float actual = half_to_float(h), portable = half_to_float_portable(h);
-            if (is_half_nan(h) ? !std::isnan(actual) || !std::isnan(portable) : float_bits(actual) != float_bits(portable)) return hex(h);
-            if (is_half_finite(h) && static_cast<double>(actual) != static_cast<double>(half_units(h)) * 0x1p-24) return hex(h) + " is not its value";
+            if (is_half_nan(h) ? !std::isnan(actual) || !std::isnan(portable) : float_bits(actual) != float_bits(portable))
+                return hex(h);
+            if (is_half_finite(h) && static_cast<double>(actual) != static_cast<double>(half_units(h)) * 0x1p-24)
+                return hex(h) + " is not its value";
         }
         return std::string();
     });
@@ -130,8 +134,10 @@ void add_arithmetic() {
     });
     add("half fma: infinities and NaN", [] {
         u32 inf = 0x7c00, one = 0x3c00;
-        if (half_fma(inf, one, one) != inf || half_fma(one, one, inf | 0x8000) != (inf | 0x8000)) return std::string("infinity is lost");
-        if (!is_half_nan(half_fma(inf, 0, one)) || !is_half_nan(half_fma(inf, one, inf | 0x8000))) return std::string("NaN is lost");
+        if (half_fma(inf, one, one) != inf || half_fma(one, one, inf | 0x8000) != (inf | 0x8000))
+            return std::string("infinity is lost");
+        if (!is_half_nan(half_fma(inf, 0, one)) || !is_half_nan(half_fma(inf, one, inf | 0x8000)))
+            return std::string("NaN is lost");
         if (half_fma(0x7bff, 0x7bff, 0) != inf) return std::string("no overflow");
         return std::string();
     });
@@ -140,7 +146,8 @@ void add_arithmetic() {
             for (u32 q = 0; q < 16; ++q) {
                 u32 s = 0x7800, minus_z_s = half_mul(0x8000 | z, s);   // s = 2^15; z as a subnormal is z * 2^-24
                 double expected = (static_cast<double>(q) - z) * 0x1p-9;
-                if (static_cast<double>(half_to_float(half_fma(q, s, minus_z_s))) != expected) return std::to_string(q) + " - " + std::to_string(z);
+                if (static_cast<double>(half_to_float(half_fma(q, s, minus_z_s))) != expected)
+                    return std::to_string(q) + " - " + std::to_string(z);
             }
         return std::string();
     });
@@ -169,7 +176,8 @@ void add_arithmetic() {
         return std::string();
     });
     add("float to bfloat16: ties, NaN, overflow", [] {
-        if (float_to_bfloat16(bits_float(0x3f808000)) != 0x3f80 || float_to_bfloat16(bits_float(0x3f818000)) != 0x3f82) return std::string("tie");
+        if (float_to_bfloat16(bits_float(0x3f808000)) != 0x3f80 || float_to_bfloat16(bits_float(0x3f818000)) != 0x3f82)
+            return std::string("tie");
         if (float_to_bfloat16(bits_float(0x3f808001)) != 0x3f81) return std::string("above a tie");
         if ((float_to_bfloat16(std::numeric_limits<float>::quiet_NaN()) & 0x7fff) <= 0x7f80) return std::string("NaN");
         if (float_to_bfloat16(std::numeric_limits<float>::max()) != 0x7f80) return std::string("overflow");

@@ -25,7 +25,11 @@ void patterns(Args args) {
         case 6: ld_shared_4(base); break;                                               // a broadcast
         case 7: ldmatrix_x4(d, base + 128 * lane); break;                               // rows of 128 bytes
         case 8: ldmatrix_x4(d, base + 128 * lane + 16 * (lane % 8)); break;             // the same, swizzled
-        case 9: cp_async_16(base + 128 * lane, args.in + 16 * lane, policy_evict_first()); cp_async_commit(); cp_async_wait<0>(); break;
+        case 9:
+            cp_async_16(base + 128 * lane, args.in + 16 * lane, policy_evict_first());
+            cp_async_commit();
+            cp_async_wait<0>();
+            break;
         case 10: st_global_2(args.out + 64 * lane, 1); break;                           // a sector each
         case 11: st_global_16(args.out + 16 * lane, Vec16{}); break;                    // 512 bytes in a row
         case 12: for (u32 i = 0; i < lane; ++i) st_shared_4(base + 4 * lane + 128 * i, i); break;   // lanes with different counts

@@ -48,7 +48,8 @@ void pipeline(Args args) {
     constexpr u32 kStages = 3, kStage = 1024, kTurns = 8;
     u32 t = thread_index(), base = dynamic_shared();
     auto issue = [&](u32 turn) {
-        if (turn < kTurns) cp_async_16(base + turn % kStages * kStage + 16 * t, args.in + turn * kStage + 16 * t, policy_evict_first());
+        if (turn < kTurns)
+            cp_async_16(base + turn % kStages * kStage + 16 * t, args.in + turn * kStage + 16 * t, policy_evict_first());
         cp_async_commit();
     };
     for (u32 turn = 0; turn < kStages - 1; ++turn) issue(turn);
@@ -225,7 +226,8 @@ std::string sum_is(Setup& setup, const std::function<double(u32)>& expected, boo
     for (u32 t = 0; t < 64; ++t) {
         double actual = as_float ? static_cast<double>(setup.out.as<float>()[t]) : setup.out.as<u32>()[t];
         if (!(std::fabs(actual - expected(t)) < 0.5))
-            return "thread " + std::to_string(t) + ": expected " + std::to_string(expected(t)) + ", got " + std::to_string(actual);
+            return "thread " + std::to_string(t) + ": expected " + std::to_string(expected(t)) + ", got " +
+                    std::to_string(actual);
     }
     return "";
 }
@@ -237,7 +239,8 @@ void add_defects() {
     defect("no barrier between write and read", exchange, 1, 1, ErrorKind::kRace);
     defect("no barrier between read and write", exchange, 1, 2, ErrorKind::kRace);
 
-    clean("exchange in a warp", exchange_in_warp, 1, [](Setup& s) { return sum_is(s, [](u32 t) { return 1000.0 + (t ^ 31); }, false); });
+    clean("exchange in a warp", exchange_in_warp, 1,
+            [](Setup& s) { return sum_is(s, [](u32 t) { return 1000.0 + (t ^ 31); }, false); });
     defect("shuffle instead of warp_sync", exchange_in_warp, 1, 1, ErrorKind::kRace);
     defect("no warp_sync", exchange_in_warp, 1, 2, ErrorKind::kRace);
 

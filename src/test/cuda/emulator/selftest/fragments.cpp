@@ -41,12 +41,14 @@ void load_matrices(Args args) {
 u32 encode(bool bf16, float v) { return bf16 ? float_to_bfloat16(v) : float_to_half(v); }
 
 /** Runs the multiplication with fragments filled by the manual's formulas; returns D[16][8]. */
-std::vector<float> product(bool bf16, const std::function<float(u32, u32)>& a, const std::function<float(u32, u32)>& b, float start) {
+std::vector<float> product(bool bf16, const std::function<float(u32, u32)>& a, const std::function<float(u32, u32)>& b,
+        float start) {
     Buffer in(48 * 32, Role::kInput), out(16 * 32, Role::kOutput);
     for (u32 lane = 0; lane < 32; ++lane) {
         u32 group = lane >> 2, thread = lane % 4;
         auto* halves = reinterpret_cast<u16*>(in.as<char>() + 48 * lane);
-        for (u32 i = 0; i < 8; ++i) {   // "row = groupID for a0, a1, a4, a5, groupID + 8 otherwise; col = threadID * 2 + (i & 1), + 8 from a4 on"
+        // "row = groupID for a0, a1, a4, a5, groupID + 8 otherwise; col = threadID * 2 + (i & 1), + 8 from a4 on"
+        for (u32 i = 0; i < 8; ++i) {
             u32 row = (i < 2 || (i >= 4 && i < 6)) ? group : group + 8;
             u32 column = thread * 2 + (i & 1) + (i >= 4 ? 8 : 0);
             halves[i] = static_cast<u16>(encode(bf16, a(row, column)));
@@ -77,16 +79,22 @@ std::string check_product(bool bf16) {
             float expected = 0.5f;
             for (u32 k = 0; k < 16; ++k) expected += a(row, k) * b(k, column);
             if (!(d[row * 8 + column] == expected))
-                return "D[" + std::to_string(row) + "][" + std::to_string(column) + "]: expected " + std::to_string(expected) + ", got " +
+                return "D[" + std::to_string(row) + "][" + std::to_string(column) + "]: expected " + std::to_string(expected) +
+                        ", got " +
                        std::to_string(d[row * 8 + column]);
         }
     return "";
 }
 
-/** A[r][k] = 16 r + k, B = the unit matrix's first 8 columns, so D[r][c] = 16 r + c. Lane 5: r = 1, t = 1. Lane 31: r = 7, t = 3. */
+/**
+ * A[r][k] = 16 r + k, B = the unit matrix's first 8 columns, so D[r][c] = 16 r + c.
+ * Lane 5 is r = 1, t = 1; lane 31 is r = 7, t = 3.
+ */
 std::string check_golden_mma() {
     Buffer in(48 * 32, Role::kInput), out(16 * 32, Role::kOutput);
-    auto word = [](u32 low, u32 high) { return float_to_half(static_cast<float>(low)) | float_to_half(static_cast<float>(high)) << 16; };
+    auto word = [](u32 low, u32 high) {
+        return float_to_half(static_cast<float>(low)) | float_to_half(static_cast<float>(high)) << 16;
+    };
     for (u32 lane = 0; lane < 32; ++lane) {
         u32 r = lane / 4, t = lane % 4;
         u32* words = in.as<u32>() + 12 * lane;
@@ -105,8 +113,10 @@ std::string check_golden_mma() {
     if (!result.ok()) return result.text();
     const float expected_5[4] = {18, 19, 146, 147}, expected_31[4] = {118, 119, 246, 247};
     for (u32 i = 0; i < 4; ++i) {
-        if (out.as<float>()[4 * 5 + i] != expected_5[i]) return "lane 5, d" + std::to_string(i) + " is " + std::to_string(out.as<float>()[4 * 5 + i]);
-        if (out.as<float>()[4 * 31 + i] != expected_31[i]) return "lane 31, d" + std::to_string(i) + " is " + std::to_string(out.as<float>()[4 * 31 + i]);
+        if (out.as<float>()[4 * 5 + i] != expected_5[i])
+            return "lane 5, d" + std::to_string(i) + " is " + std::to_string(out.as<float>()[4 * 5 + i]);
+        if (out.as<float>()[4 * 31 + i] != expected_31[i])
+            return "lane 31, d" + std::to_string(i) + " is " + std::to_string(out.as<float>()[4 * 31 + i]);
     }
     return "";
 }

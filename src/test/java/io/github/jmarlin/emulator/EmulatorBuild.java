@@ -180,7 +180,8 @@ public final class EmulatorBuild {
         if (!folder.toString().equals("emulator") && !folder.toString().equals("standin")) {
             all.addAll(List.of("-include", "ptx.cuh"));
         }
-        String name = source.getFileName() + "-" + sha256((source + " " + all).getBytes(StandardCharsets.UTF_8)).substring(0, 12) + ".o";
+        String id = sha256((source + " " + all).getBytes(StandardCharsets.UTF_8)).substring(0, 12);
+        String name = source.getFileName() + "-" + id + ".o";
         return new Compilation(source, all, output.resolve("objects").resolve(name));
     }
 
@@ -213,8 +214,8 @@ public final class EmulatorBuild {
         Files.deleteIfExists(compilation.key());
         List<String> command = new ArrayList<>(List.of(compiler));
         command.addAll(compilation.flags());
-        command.addAll(List.of("-MMD", "-MF", compilation.dependencies().toString(), "-x", "c++", "-c", compilation.source().toString(),
-                "-o", compilation.object().toString()));
+        command.addAll(List.of("-MMD", "-MF", compilation.dependencies().toString(), "-x", "c++", "-c",
+                compilation.source().toString(), "-o", compilation.object().toString()));
         run(command);
         Files.writeString(compilation.key(), key(compilation));
     }
@@ -251,10 +252,12 @@ public final class EmulatorBuild {
             for (String target : TARGETS) {
                 String name = family + "." + target;
                 names.add(name);
-                write(images.resolve(name), "JMARLIN-EMULATED " + family + " " + target.substring(0, target.lastIndexOf('.')) + "\n");
+                write(images.resolve(name), "JMARLIN-EMULATED " + family + " "
+                        + target.substring(0, target.lastIndexOf('.')) + "\n");
             }
         }
-        write(images.resolve("images.properties"), "nvcc=none (emulated, g++ " + version + ")\nimages=" + String.join(",", names) + "\n");
+        write(images.resolve("images.properties"),
+                "nvcc=none (emulated, g++ " + version + ")\nimages=" + String.join(",", names) + "\n");
     }
 
     private static void write(Path file, String text) throws IOException {

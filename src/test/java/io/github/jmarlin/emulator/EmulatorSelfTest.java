@@ -29,6 +29,9 @@ class EmulatorSelfTest {
     private static final Path EMULATOR = Path.of("src/test/cuda/emulator");
     private static final Pattern FUNCTION = Pattern.compile("(?m)^JMARLIN_DEVICE [^;{(=]*?\\b(\\w+)\\(");
 
+    private static final Pattern INTERNAL =
+            Pattern.compile("(?ms)^namespace emulator \\{.*?^\\}  // namespace emulator$");
+
     /** Every case of src/test/cuda/emulator/selftest. */
     @TestFactory
     Stream<DynamicTest> cases(@TempDir Path folder) throws IOException, InterruptedException {
@@ -41,7 +44,8 @@ class EmulatorSelfTest {
         Path program = build.program("emulator_selftest", sources, List.of());
 
         Path printed = folder.resolve("printed");
-        Process process = new ProcessBuilder(program.toString()).redirectErrorStream(true).redirectOutput(printed.toFile()).start();
+        Process process = new ProcessBuilder(program.toString()).redirectErrorStream(true)
+                .redirectOutput(printed.toFile()).start();
         boolean ended = process.waitFor(3, TimeUnit.MINUTES);
         process.destroyForcibly();
         List<String> lines = Files.readAllLines(printed, StandardCharsets.UTF_8);
@@ -69,7 +73,7 @@ class EmulatorSelfTest {
     }
 
     private static Set<String> functions(String source) {
-        String visible = Pattern.compile("(?ms)^namespace emulator \\{.*?^\\}  // namespace emulator$").matcher(source).replaceAll("");
+        String visible = INTERNAL.matcher(source).replaceAll("");
         Set<String> names = new TreeSet<>();
         for (Matcher found = FUNCTION.matcher(visible); found.find();) {
             names.add(found.group(1));

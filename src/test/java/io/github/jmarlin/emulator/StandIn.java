@@ -50,8 +50,8 @@ public final class StandIn {
     /**
      * Changes what the devices look like or how they behave.
      *
-     * @param key devices, capability (80 for 8.0), multiprocessors, shared (bytes a block can opt in to), l2, memory (bytes), driver
-     *     (12060), fast (1: launches are checked and not run), races (1: kernels run under the race detector)
+     * @param key devices, capability (80 for 8.0), multiprocessors, shared (bytes a block can opt in to), l2, memory (bytes),
+     *     driver (12060), fast (1: launches are checked and not run), races (1: kernels run under the race detector)
      */
     public static void set(String key, long value) {
         command("standin.set " + key + " " + value);

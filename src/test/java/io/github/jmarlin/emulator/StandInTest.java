@@ -166,7 +166,8 @@ class StandInTest {
         ok(JCudaDriver.cuMemcpyDtoH(Pointer.to(words), abi, size[0]));
         assertEquals(0, words[2], "offset of the first argument");
         ok(JCudaDriver.cuModuleUnload(module));
-        assertEquals(CUDA_ERROR_INVALID_HANDLE, JCudaDriver.cuModuleGetFunction(new CUfunction(), module, "striped_f16_sym_g64_m8_n64"));
+        assertEquals(CUDA_ERROR_INVALID_HANDLE,
+                JCudaDriver.cuModuleGetFunction(new CUfunction(), module, "striped_f16_sym_g64_m8_n64"));
     }
 
     @Test
@@ -177,7 +178,8 @@ class StandInTest {
         assertEquals(CUDA_ERROR_INVALID_VALUE, launch(function, 1, 256, 50_000, null), "more than 48 KB without opting in");
         assertEquals(CUDA_ERROR_INVALID_VALUE, JCudaDriver.cuFuncSetAttribute(function,
                 CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 164 * 1024), "more than the device has");
-        ok(JCudaDriver.cuFuncSetAttribute(function, CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 163 * 1024));
+        ok(JCudaDriver.cuFuncSetAttribute(function, CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                163 * 1024));
         assertEquals(CUDA_ERROR_INVALID_VALUE, JCudaDriver.cuLaunchKernel(function, 1, 1, 1, 256, 1, 1, 0, null, null, null));
         assertEquals(0, StandIn.count("kernels"));
         StandIn.set("fast", 1);
@@ -188,7 +190,8 @@ class StandInTest {
     @Test
     void kernelErrorsComeBackFromTheNextCall() {
         CUfunction function = function();
-        ok(JCudaDriver.cuFuncSetAttribute(function, CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 163 * 1024));
+        ok(JCudaDriver.cuFuncSetAttribute(function, CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                163 * 1024));
         byte[] arguments = new byte[512];   // operands at address 0x10
         java.nio.ByteBuffer buffer = java.nio.ByteBuffer.wrap(arguments).order(java.nio.ByteOrder.LITTLE_ENDIAN);
         for (int at = 0; at < 72; at += 8) {
@@ -251,7 +254,8 @@ class StandInTest {
             assertEquals(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, JCudaDriver.cuStreamEndCapture(stream, new CUgraph()));
             ok(JCudaDriver.cuStreamSynchronize(stream));
         }
-        assertEquals(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, JCudaDriver.cuStreamBeginCapture(new CUstream(), GLOBAL), "the legacy stream");
+        assertEquals(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, JCudaDriver.cuStreamBeginCapture(new CUstream(), GLOBAL),
+                "the legacy stream");
     }
 
     @Test
@@ -272,7 +276,8 @@ class StandInTest {
             if (joined) {
                 ok(JCudaDriver.cuStreamWaitEvent(first, join, 0));
             }
-            assertEquals(joined ? CUDA_SUCCESS : CUDA_ERROR_STREAM_CAPTURE_UNJOINED, JCudaDriver.cuStreamEndCapture(first, new CUgraph()));
+            assertEquals(joined ? CUDA_SUCCESS : CUDA_ERROR_STREAM_CAPTURE_UNJOINED,
+                    JCudaDriver.cuStreamEndCapture(first, new CUgraph()));
             ok(JCudaDriver.cuStreamSynchronize(second));
         }
     }
@@ -363,7 +368,8 @@ class StandInTest {
     }
 
     private static int launch(CUfunction function, int grid, int threads, int shared, CUstream stream) {
-        return JCudaDriver.cuLaunchKernel(function, grid, 1, 1, threads, 1, 1, shared, stream, Pointer.to(Pointer.to(new byte[512])), null);
+        return JCudaDriver.cuLaunchKernel(function, grid, 1, 1, threads, 1, 1, shared, stream,
+                Pointer.to(Pointer.to(new byte[512])), null);
     }
 
     private static int[] ints(CUdeviceptr memory) {
