@@ -1,7 +1,8 @@
 // The striped kernel's cases. Prints one line per case, "ok <case>" or "FAIL <case>: <why>", and exits with 1 if one failed.
 //
-//   striped_test exact|real|schedules|banks|all [part/parts]   a suite, or every parts-th case of it
-//   striped_test stripes                                       the partition of a table of launches, to compare with Java's
+//   striped_test exact|real|schedules|banks|all [part/parts [text]]   a suite, or every parts-th case of it, up to the
+//                                                                     first failure that says so and so
+//   striped_test stripes                                              the partitions of a table of launches
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -14,6 +15,7 @@ using namespace striped_test;
 namespace {
 
 int part = 0, parts = 1, cases = 0, failures = 0;
+std::string last_failure;  // stop at a failure with this text in it; empty: never
 
 std::string describe(const Instance& instance, const Size& s, const Launch& l, const std::string& more = "") {
     std::ostringstream text;
@@ -31,6 +33,7 @@ void run_case(const std::string& name, const std::function<std::string()>& check
     else std::printf("FAIL %s: %s\n", name.c_str(), wrong.c_str());
     std::fflush(stdout);
     if (!wrong.empty()) ++failures;
+    if (!last_failure.empty() && wrong.find(last_failure) != std::string::npos) std::exit(1);
 }
 
 std::string number(double v) {
@@ -191,12 +194,13 @@ void stripes() {
 int main(int count, char** words) {
     const std::string suite = count > 1 ? words[1] : "";
     if (count > 2 && std::sscanf(words[2], "%d/%d", &part, &parts) != 2) return 2;
+    if (count > 3) last_failure = words[3];
     const bool all = suite == "all";
     if (all || suite == "exact") exact();
     if (all || suite == "real") real();
     if (all || suite == "schedules") schedules();
     if (all || suite == "banks") banks();
     if (suite == "stripes") return stripes(), 0;
-    if (cases == 0) return std::fprintf(stderr, "usage: striped_test exact|real|schedules|banks|all|stripes [part/parts]\n"), 2;
+    if (cases == 0) return std::fprintf(stderr, "usage: striped_test exact|real|schedules|banks|all|stripes [part/parts [text]]\n"), 2;
     return failures != 0;
 }

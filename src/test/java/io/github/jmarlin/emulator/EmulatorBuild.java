@@ -12,7 +12,9 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.HexFormat;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -109,21 +111,23 @@ public final class EmulatorBuild {
         }
         List<Path> sources = new ArrayList<>(families);
         sources.addAll(sources("src/test/cuda/standin"));
-        Path library = link("libcuda.so.1", sources, List.of(), List.of("-shared", "-Wl,-soname,libcuda.so.1", "-Wl,-Bsymbolic",
-                "-Wl,--no-undefined", "-ldl"));
+        Path library = link(List.of(new Target("libcuda.so.1", sources.stream().map(file -> new Source(file, List.of())).toList(),
+                List.of("-shared", "-Wl,-soname,libcuda.so.1", "-Wl,-Bsymbolic", "-Wl,--no-undefined", "-ldl")))).get(0);
         writeImages(families);
         return library;
     }
 
     /**
-     * Builds an executable from sources and the emulator.
+     * A file to compile; {@code ptx.cuh} of the emulator is included before it.
      *
-     * @param name of the file in the output folder
-     * @param sources files of the project, or anywhere; {@code ptx.cuh} of the emulator is included before each of them
-     * @param flags more compiler flags for these sources; their include folders come first
+     * @param file of the project, or anywhere
+     * @param flags more compiler flags for it; their include folders come first
      */
-    public Path program(String name, List<Path> sources, List<String> flags) throws IOException {
-        return link(name, sources, flags, List.of());
+    public record Source(Path file, List<String> flags) {}
+
+    /** Builds executables in the output folder, by name, from their sources and the emulator. Compiles them all at once. */
+    public List<Path> programs(Map<String, List<Source>> programs) throws IOException {
+        return link(programs.entrySet().stream().map(program -> new Target(program.getKey(), program.getValue(), List.of())).toList());
     }
 
     // ---- compiling and linking ----
@@ -138,37 +142,50 @@ public final class EmulatorBuild {
         }
     }
 
-    private Path link(String name, List<Path> sources, List<String> flags, List<String> linkFlags) throws IOException {
+    private record Target(String name, List<Source> sources, List<String> linkFlags) {}
+
+    private List<Path> link(List<Target> targets) throws IOException {
         if (unavailable != null) {
             throw new IOException(unavailable);
         }
         Files.createDirectories(output.resolve("objects"));
         try (FileChannel channel = FileChannel.open(output.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
                 var lock = channel.lock()) {
-            List<Compilation> compilations = new ArrayList<>();
+            List<Compilation> emulator = new ArrayList<>();
             for (Path source : sources("src/test/cuda/emulator")) {
-                compilations.add(compilation(source, List.of()));
+                emulator.add(compilation(source, List.of()));
             }
-            for (Path source : sources) {
-                compilations.add(compilation(root.resolve(source), flags));
+            Map<Target, List<Compilation>> compilations = new LinkedHashMap<>();
+            for (Target target : targets) {
+                List<Compilation> own = new ArrayList<>(emulator);
+                target.sources().forEach(source -> own.add(compilation(root.resolve(source.file()), source.flags())));
+                compilations.put(target, own);
             }
-            compile(compilations);
+            compile(compilations.values().stream().flatMap(List::stream).distinct().toList());
 
-            List<String> command = new ArrayList<>(List.of(compiler, "-pthread"));
-            compilations.forEach(c -> command.add(c.object().toString()));
-            command.addAll(linkFlags);
-            Path result = output.resolve(name);
-            String key = hash(command, compilations.stream().map(Compilation::object).toList());
-            Path keyFile = output.resolve("objects/" + name + ".key");
-            if (!Files.exists(result) || !Files.exists(keyFile) || !Files.readString(keyFile).equals(key)) {
-                Path fresh = output.resolve(name + ".new");
-                command.addAll(List.of("-o", fresh.toString()));
-                run(command);
-                Files.move(fresh, result, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-                Files.writeString(keyFile, key);
+            List<Path> results = new ArrayList<>();
+            for (Target target : targets) {
+                results.add(link(target, compilations.get(target).stream().map(Compilation::object).toList()));
             }
-            return result;
+            return results;
         }
+    }
+
+    private Path link(Target target, List<Path> objects) throws IOException {
+        List<String> command = new ArrayList<>(List.of(compiler, "-pthread"));
+        objects.forEach(object -> command.add(object.toString()));
+        command.addAll(target.linkFlags());
+        Path result = output.resolve(target.name());
+        String key = hash(command, objects);
+        Path keyFile = output.resolve("objects/" + target.name() + ".key");
+        if (!Files.exists(result) || !Files.exists(keyFile) || !Files.readString(keyFile).equals(key)) {
+            Path fresh = output.resolve(target.name() + ".new");
+            command.addAll(List.of("-o", fresh.toString()));
+            run(command);
+            Files.move(fresh, result, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            Files.writeString(keyFile, key);
+        }
+        return result;
     }
 
     private Compilation compilation(Path source, List<String> flags) {
@@ -178,7 +195,7 @@ public final class EmulatorBuild {
         all.add("-I" + root.resolve("src/main/cuda"));
         Path folder = source.getParent().getFileName();
         if (!folder.toString().equals("emulator") && !folder.toString().equals("standin")) {
-            all.addAll(List.of("-include", "ptx.cuh"));
+            all.addAll(List.of("-include", root.resolve("src/test/cuda/emulator/ptx.cuh").toString()));
         }
         String id = sha256((source + " " + all).getBytes(StandardCharsets.UTF_8)).substring(0, 12);
         String name = source.getFileName() + "-" + id + ".o";
