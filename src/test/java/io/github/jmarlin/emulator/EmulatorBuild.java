@@ -125,6 +125,11 @@ public final class EmulatorBuild {
      */
     public record Source(Path file, List<String> flags) {}
 
+    /** Builds one executable in the output folder; all its sources get the same flags. */
+    public Path program(String name, List<Path> sources, List<String> flags) throws IOException {
+        return programs(Map.of(name, sources.stream().map(file -> new Source(file, flags)).toList())).get(0);
+    }
+
     /** Builds executables in the output folder, by name, from their sources and the emulator. Compiles them all at once. */
     public List<Path> programs(Map<String, List<Source>> programs) throws IOException {
         return link(programs.entrySet().stream().map(program -> new Target(program.getKey(), program.getValue(), List.of())).toList());
