@@ -1,0 +1,139 @@
+package io.github.jmarlin.build;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.stream.Stream;
+
+/**
+ * Packs everything that a machine with a GPU but without Java needs into one archive: a trimmed Java runtime, the command line's jar
+ * with kernels and benchmarks, the tests with JUnit, the C++ program for compute-sanitizer, and {@code run.sh}.
+ *
+ * <p>Arguments: project folder, build folder, the command line's jar, JUnit's console jar. Leaves {@code jmarlin-gpu-bundle.tar.gz} in the
+ * build folder. Needs the JDK's jlink, g++, tar, gzip and compiled kernels; says so in one line and exits 1 without.
+ */
+public final class BundleBuild {
+    private static final long MOST_BYTES = 35_000_000;
+    /** Logging: JCuda. Management and unsupported: JMH. XML: JUnit's reports. Desktop: charts. */
+    private static final String MODULES = "java.base,java.desktop,java.logging,java.management,java.xml,jdk.management,jdk.unsupported";
+    private static final String IMAGES = "classes/io/github/jmarlin/cuda/images";
+
+    private final Path project;
+    private final Path build;
+    private final Path bundle;
+
+    private BundleBuild(Path project, Path build) {
+        this.project = project;
+        this.build = build;
+        bundle = build.resolve("bundle");
+    }
+
+    public static void main(String[] args) throws IOException, InterruptedException {
+        if (args.length != 4) {
+            throw new IllegalArgumentException("usage: BundleBuild PROJECT BUILD CLI_JAR JUNIT_JAR, got " + List.of(args));
+        }
+        try {
+            new BundleBuild(Path.of(args[0]), Path.of(args[1])).run(Path.of(args[2]), Path.of(args[3]));
+        } catch (IOException e) {
+            System.err.println("bundle: " + e.getMessage());
+            System.exit(1);
+        }
+    }
+
+    private void run(Path cli, Path junit) throws IOException, InterruptedException {
+        if (!Files.isDirectory(build.resolve(IMAGES))) {
+            throw new IOException("there are no kernels in " + build.resolve(IMAGES) + ": a bundle needs nvcc (-Djmarlin.kernels=required)");
+        }
+        delete(bundle);
+        Files.createDirectories(bundle.resolve("lib"));
+        Files.copy(cli, bundle.resolve("lib/jmarlin-cli.jar"));
+        Files.copy(junit, bundle.resolve("lib/junit.jar"));
+        copyTree(build.resolve("test-classes"), bundle.resolve("tests"));
+        copyTree(build.resolve(IMAGES), bundle.resolve("sanitize/images"));
+        buildSanitizer();
+        Files.copy(project.resolve("src/bundle/run.sh"), bundle.resolve("run.sh"));
+        run(List.of("chmod", "755", bundle.resolve("run.sh").toString()));
+        Files.writeString(bundle.resolve("COMMIT"), commit() + "\n");
+        // Uncompressed, since the archive compresses better.
+        run(List.of(Path.of(System.getProperty("java.home"), "bin", "jlink").toString(), "--add-modules", MODULES, "--strip-debug",
+                "--no-header-files", "--no-man-pages", "--compress=0", "--output", bundle.resolve("jre").toString()));
+        archive();
+    }
+
+    /** Only the striped kernel's images, which the program runs. */
+    private void buildSanitizer() throws IOException, InterruptedException {
+        try (Stream<Path> images = Files.list(bundle.resolve("sanitize/images"))) {
+            for (Path image : images.filter(file -> !file.getFileName().toString().startsWith("striped.")).toList()) {
+                Files.delete(image);
+            }
+        }
+        run(List.of("g++", "-std=c++17", "-O1", "-s", "-Isrc/test/cuda/sanitize", "-Isrc/test/cuda/striped", "-Isrc/test/cuda/emulator",
+                "-Isrc/main/cuda", "-o", bundle.resolve("sanitize/sanitize").toString(), "src/test/cuda/sanitize/sanitize.cpp",
+                "-static-libstdc++", "-static-libgcc", "-ldl"));
+    }
+
+    private String commit() throws InterruptedException {
+        try {
+            return run(List.of("git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")).strip();
+        } catch (IOException e) {
+            return "unknown";
+        }
+    }
+
+    /** The same files give the same bytes. */
+    private void archive() throws IOException, InterruptedException {
+        Path tar = build.resolve("jmarlin-gpu-bundle.tar");
+        Path archive = build.resolve("jmarlin-gpu-bundle.tar.gz");
+        Files.deleteIfExists(archive);
+        run(List.of("tar", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "-C", build.toString(), "-cf",
+                tar.toString(), "bundle"));
+        run(List.of("gzip", "-9n", tar.toString()));
+        long bytes = Files.size(archive);
+        System.out.printf("bundle: %s, %.1f MB%n", archive, bytes / 1e6);
+        if (bytes > MOST_BYTES) {
+            throw new IOException(archive + " has " + bytes + " bytes, at most " + MOST_BYTES + " allowed");
+        }
+    }
+
+    private String run(List<String> command) throws IOException, InterruptedException {
+        Process process = new ProcessBuilder(command).directory(project.toFile()).redirectErrorStream(true).start();
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        if (process.waitFor() != 0) {
+            throw new IOException(String.join(" ", command) + " failed with exit code " + process.exitValue() + ":\n" + output);
+        }
+        return output;
+    }
+
+    private static void copyTree(Path from, Path to) throws IOException {
+        try (Stream<Path> files = Files.walk(from)) {
+            for (Path file : (Iterable<Path>) files::iterator) {
+                Path target = to.resolve(from.relativize(file).toString());
+                if (Files.isDirectory(file)) {
+                    Files.createDirectories(target);
+                } else {
+                    Files.copy(file, target, StandardCopyOption.REPLACE_EXISTING);
+                }
+            }
+        }
+    }
+
+    private static void delete(Path folder) throws IOException {
+        if (Files.exists(folder)) {
+            try (Stream<Path> files = new ArrayList<>(Files.walk(folder).toList()).stream().sorted(Comparator.reverseOrder())) {
+                files.forEach(file -> {
+                    try {
+                        Files.delete(file);
+                    } catch (IOException e) {
+                        throw new UncheckedIOException(e);
+                    }
+                });
+            }
+        }
+    }
+}
