@@ -34,9 +34,10 @@ public final class PackedModel {
     private final Map<String, PackedLayer> layers = new TreeMap<>(PackPlan.NATURAL);
     private final Map<String, PackedWeights> weights = new HashMap<>();
 
-    private PackedModel(TensorStore store, Path source) throws IOException {
+    private PackedModel(TensorStore store) throws IOException {
         this.store = store;
-        this.source = source;
+        String from = store.metadata(SOURCE_KEY);
+        this.source = from == null ? null : Path.of(from);
         for (SafetensorsFile file : store.files()) {
             checkVersion(file);
             for (Map.Entry<String, String> entry : file.metadata().entrySet()) {
@@ -72,9 +73,7 @@ public final class PackedModel {
             throw new MalformedCheckpointException(folder, INDEX, "nothing",
                     "a packed model has this file; if packing was interrupted, run it again to finish");
         }
-        ConfigNode metadata = Json.read(folder.resolve(INDEX)).get("metadata");
-        String source = metadata.isObject() ? metadata.get(SOURCE_KEY).string("") : "";
-        return new PackedModel(TensorStore.open(folder), source.isEmpty() ? null : Path.of(source));
+        return new PackedModel(TensorStore.open(folder));
     }
 
     private static void checkVersion(SafetensorsFile file) {

@@ -58,7 +58,7 @@ public final class SafetensorsWriter implements AutoCloseable {
         }
 
         /** The tensors so far. */
-        List<TensorInfo> tensors() {
+        public List<TensorInfo> tensors() {
             return List.copyOf(tensors);
         }
 

@@ -25,11 +25,14 @@ final class TensorStore {
     private final Path folder;
     private final List<SafetensorsFile> files;
     private final Map<String, Tensor> tensors;
+    /** The {@code metadata} of the index; a null node if there is none. */
+    private final ConfigNode metadata;
 
-    private TensorStore(Path folder, List<SafetensorsFile> files, Map<String, Tensor> tensors) {
+    private TensorStore(Path folder, List<SafetensorsFile> files, Map<String, Tensor> tensors, ConfigNode metadata) {
         this.folder = folder;
         this.files = List.copyOf(files);
         this.tensors = Collections.unmodifiableMap(tensors);
+        this.metadata = metadata;
     }
 
     static TensorStore open(Path folder) throws IOException {
@@ -64,7 +67,7 @@ final class TensorStore {
             }
             tensors.put(entry.getKey(), files.get(name).tensor(entry.getKey()));
         }
-        return new TensorStore(folder, new ArrayList<>(files.values()), tensors);
+        return new TensorStore(folder, new ArrayList<>(files.values()), tensors, index.get("metadata"));
     }
 
     private static SafetensorsFile shard(Path folder, ConfigNode where, String name) throws IOException {
@@ -92,7 +95,7 @@ final class TensorStore {
                 }
             }
         }
-        return new TensorStore(folder, files, tensors);
+        return new TensorStore(folder, files, tensors, new ConfigNode(folder, "metadata", null));
     }
 
     private static List<Path> list(Path folder, String suffix) throws IOException {
@@ -107,6 +110,11 @@ final class TensorStore {
 
     Path folder() {
         return folder;
+    }
+
+    /** The string under {@code key} of the index's metadata, or null. */
+    String metadata(String key) {
+        return metadata.isObject() ? metadata.get(key).string(null) : null;
     }
 
     List<SafetensorsFile> files() {
