@@ -25,7 +25,8 @@ public final class Checkpoint {
     private final DenseFormat dense;
     private final Map<String, WeightFormat> layers = new LinkedHashMap<>();
 
-    private Checkpoint(TensorStore store, WeightFormat format, DenseFormat dense) {
+    /** @param format of the quantized layers, or null */
+    Checkpoint(TensorStore store, WeightFormat format, DenseFormat dense) {
         this.store = store;
         this.format = format;
         this.dense = dense;

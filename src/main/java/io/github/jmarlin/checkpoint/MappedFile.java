@@ -48,6 +48,12 @@ final class MappedFile {
         }
     }
 
+    /** Content that is in memory already, under the name of a file. */
+    static MappedFile of(Path path, ByteBuffer content) {
+        ByteBuffer window = content.slice();
+        return new MappedFile(path, window.capacity(), new ByteBuffer[] {window});
+    }
+
     Path path() {
         return path;
     }

@@ -23,24 +23,20 @@ final class ModelConfig {
         if (Files.exists(config)) {
             ConfigNode quantization = Json.read(config).get("quantization_config");
             if (!quantization.isNull()) {
-                return format(quantization, quantization.firstOf("quant_method", "method").string("gptq"));
+                return format(quantization, "gptq");
             }
         }
         Path gptq = folder.resolve("quantize_config.json");
         if (Files.exists(gptq)) {
-            ConfigNode quantization = Json.read(gptq);
-            return format(quantization, quantization.firstOf("quant_method", "method").string("gptq"));
+            return format(Json.read(gptq), "gptq");
         }
         Path awq = folder.resolve("quant_config.json");
-        if (Files.exists(awq)) {
-            ConfigNode quantization = Json.read(awq);
-            return format(quantization, quantization.firstOf("quant_method", "method").string("awq"));
-        }
-        return null;
+        return Files.exists(awq) ? format(Json.read(awq), "awq") : null;
     }
 
-    private static WeightFormat format(ConfigNode config, String method) {
-        return switch (method) {
+    /** @param unnamed the method if the configuration names none */
+    static WeightFormat format(ConfigNode config, String unnamed) {
+        return switch (config.firstOf("quant_method", "method").string(unnamed)) {
             case "gptq" -> gptq(config);
             case "awq" -> new AwqFormat(config);
             case "compressed-tensors" -> new CompressedTensorsFormat(config);

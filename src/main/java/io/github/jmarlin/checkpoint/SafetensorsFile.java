@@ -33,7 +33,10 @@ public final class SafetensorsFile {
      * @throws IOException if it cannot be read
      */
     public static SafetensorsFile open(Path path) throws IOException {
-        MappedFile file = MappedFile.open(path);
+        return of(MappedFile.open(path));
+    }
+
+    static SafetensorsFile of(MappedFile file) {
         return new SafetensorsFile(file, SafetensorsHeader.read(file));
     }
 

@@ -54,7 +54,11 @@ final class TensorStore {
             throw new UnsupportedCheckpointException(folder, "weights", names(found),
                     "safetensors files (convert .bin, .pt and .gguf files first)");
         }
-        return union(folder, paths);
+        List<SafetensorsFile> files = new ArrayList<>();
+        for (Path path : paths) {
+            files.add(SafetensorsFile.open(path));
+        }
+        return union(folder, files);
     }
 
     private static TensorStore indexed(Path folder, ConfigNode index) throws IOException {
@@ -81,12 +85,10 @@ final class TensorStore {
         return SafetensorsFile.open(path);
     }
 
-    private static TensorStore union(Path folder, List<Path> paths) throws IOException {
-        List<SafetensorsFile> files = new ArrayList<>();
+    /** All tensors of all files. */
+    static TensorStore union(Path folder, List<SafetensorsFile> files) {
         Map<String, Tensor> tensors = new LinkedHashMap<>();
-        for (Path path : paths) {
-            SafetensorsFile file = SafetensorsFile.open(path);
-            files.add(file);
+        for (SafetensorsFile file : files) {
             for (Tensor tensor : file.tensors().values()) {
                 Tensor other = tensors.put(tensor.name(), tensor);
                 if (other != null) {
