@@ -2,6 +2,9 @@ package io.github.jmarlin.checkpoint;
 
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.memory.NativeMemory;
+import io.github.jmarlin.quantize.RoundToNearest;
+import io.github.jmarlin.quantize.WeightSource;
 import java.util.List;
 import java.util.Set;
 
@@ -46,20 +49,57 @@ final class DenseFormat implements WeightFormat {
         int groupSize = how.groupSize() == -1 ? k : how.groupSize();
         DataType scaleType = weight.type() == TensorType.BF16 ? DataType.BF16 : DataType.FP16;
         return new Layer(new LayerSource.Facts(name, scheme() + " " + weight.type(), k, n, groupSize, !how.symmetric(), scaleType,
-                tensors.find(name + ".bias"), null, List.of(weight)), weight);
+                tensors.find(name + ".bias"), null, List.of(weight)), weight, how);
     }
 
     private static final class Layer extends LayerSource {
         private final Tensor weight;
+        private final DenseQuantization how;
 
-        Layer(Facts facts, Tensor weight) {
+        Layer(Facts facts, Tensor weight, DenseQuantization how) {
             super(facts);
             this.weight = weight;
+            this.how = how;
         }
 
         @Override
         void fill(QuantizedMatrix.Builder matrix, int from, int to) {
-            throw new UnsupportedOperationException(weight.name());
+            RoundToNearest nearest = new RoundToNearest(groupSize(), scaleType(), !how.symmetric(), how.clippingSearch());
+            try (QuantizedMatrix quantized = nearest.quantize(new Columns(weight, k(), from, to))) {
+                copy(quantized.codes(), matrix.codes(), QuantizedMatrix.codeStride(to - from));
+                copy(quantized.scales(), matrix.scales(), (long) (to - from) * Short.BYTES);
+                if (!how.symmetric()) {
+                    copy(quantized.zeroPoints(), matrix.zeroPoints(), to - from);
+                }
+            } catch (IllegalArgumentException e) {
+                throw new MalformedCheckpointException(weight.file(), "tensor " + weight.name(), e.getMessage(),
+                        "must be quantizable", e);
+            }
+        }
+
+        private static void copy(NativeMemory source, NativeMemory target, long unit) {
+            for (long at = 0; at < source.size(); at += unit) {
+                target.copyFrom(at, source.slice(at, (int) unit));
+            }
+        }
+    }
+
+    /** Out-features {@code [from, to)} of a weight {@code [n][k]}, as a quantizer wants to see them. */
+    private record Columns(Tensor weight, int k, int from, int to) implements WeightSource {
+        @Override
+        public int n() {
+            return to - from;
+        }
+
+        @Override
+        public void read(int row, int column, int count, float[][] rows) {
+            for (int j = 0; j < count; j++) {
+                long first = (long) (from + column + j) * k + row;
+                float[] values = Floats.read(weight, first, first + rows.length);
+                for (int i = 0; i < rows.length; i++) {
+                    rows[i][j] = values[i];
+                }
+            }
         }
     }
 }

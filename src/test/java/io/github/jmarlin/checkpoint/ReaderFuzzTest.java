@@ -6,22 +6,15 @@ import com.code_intelligence.jazzer.api.FuzzedDataProvider;
 import com.code_intelligence.jazzer.junit.FuzzTest;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import org.junit.jupiter.api.Tag;
 
-/**
- * Files of strangers: whatever the bytes, nothing but the two documented exceptions, no hang, and no more memory than the file's size
- * explains. Without JAZZER_FUZZ each method runs its seeds; with {@code JAZZER_FUZZ=1} and {@code -Dtest=CheckpointFuzzTest#name}
- * it looks for new inputs for as long as its annotation says.
- */
-final class CheckpointFuzzTest {
-    private static final Path FILE = Path.of("fuzzed");
-    private static final String TIME = "20s";
+/** A layer of any format: tensors of likely names, types and shapes, filled with anything. */
+@Tag("fuzz")
+final class ReaderFuzzTest {
     private static final long FREE_BYTES = 1 << 16;
 
     private static final String[] CONFIGS = {
@@ -38,50 +31,7 @@ final class CheckpointFuzzTest {
     private static final String[] NAMES = {"qweight", "qzeros", "scales", "g_idx", "bias", "B", "s", "weight_packed", "weight_scale",
         "weight_zero_point", "weight_shape", "weight_g_idx", "weight"};
 
-    private interface Reading {
-        void run();
-    }
-
-    private static void documented(Reading reading) {
-        try {
-            reading.run();
-        } catch (MalformedCheckpointException | UnsupportedCheckpointException e) {
-            assertTrue(e.getMessage().contains("found ") && e.getMessage().length() < 4000, e.getMessage());
-        }
-    }
-
-    /** A whole file. */
-    @FuzzTest(maxDuration = TIME)
-    void header(byte[] file) {
-        documented(() -> {
-            SafetensorsFile opened = SafetensorsFile.of(MappedFile.of(FILE, little(file)));
-            long bytes = 0;
-            for (Tensor tensor : opened.tensors().values()) {
-                assertTrue(tensor.slice(0, (int) tensor.bytes()).capacity() == tensor.bytes());
-                bytes += tensor.bytes();
-            }
-            assertTrue(bytes <= file.length);
-        });
-    }
-
-    /** A quantization configuration, and what it says about a layer. */
-    @FuzzTest(maxDuration = TIME)
-    void configuration(byte[] json) {
-        TensorStore empty = TensorStore.union(FILE, List.of());
-        documented(() -> {
-            WeightFormat format = ModelConfig.format(Json.parse(FILE, "content", json), "gptq");
-            documented(() -> format.layer(empty, "model.layers.0.self_attn.q_proj"));
-        });
-    }
-
-    /** What a packed model says about a layer. */
-    @FuzzTest(maxDuration = TIME)
-    void packedLayer(byte[] json) {
-        documented(() -> PackedLayer.fromJson(FILE, "layer", new String(json, StandardCharsets.UTF_8)));
-    }
-
-    /** A layer of any format: tensors of likely names, types and shapes, filled with anything. */
-    @FuzzTest(maxDuration = TIME)
+    @FuzzTest(maxDuration = Fuzzing.TIME)
     void readers(FuzzedDataProvider data) {
         int groupSize = data.pickValue(new int[] {-1, 32, 64, 96, 128, 512, 0, 7});
         String config = String.format(data.pickValue(CONFIGS), groupSize);
@@ -141,13 +91,13 @@ final class CheckpointFuzzTest {
     }
 
     private static void read(byte[] file, String config) {
-        documented(() -> {
-            SafetensorsFile opened = SafetensorsFile.of(MappedFile.of(FILE, little(file)));
-            WeightFormat format = ModelConfig.format(Json.parse(FILE, "content", config.getBytes(StandardCharsets.UTF_8)), "gptq");
-            Checkpoint checkpoint = new Checkpoint(TensorStore.union(FILE, List.of(opened)), format,
+        Fuzzing.documented(() -> {
+            SafetensorsFile opened = SafetensorsFile.of(MappedFile.of(Fuzzing.FILE, Fuzzing.little(file)));
+            WeightFormat format = ModelConfig.format(Json.parse(Fuzzing.FILE, "content", config.getBytes(StandardCharsets.UTF_8)), "gptq");
+            Checkpoint checkpoint = new Checkpoint(TensorStore.union(Fuzzing.FILE, List.of(opened)), format,
                     new DenseFormat(DenseQuantization.DEFAULT));
             for (String name : checkpoint.layerNames()) {
-                documented(() -> {
+                Fuzzing.documented(() -> {
                     LayerSource layer = checkpoint.layer(name);
                     try (QuantizedMatrix matrix = layer.read()) {
                         long bytes = matrix.codes().size() + matrix.scales().size()
@@ -167,9 +117,5 @@ final class CheckpointFuzzTest {
         } catch (IllegalArgumentException e) {
             assertTrue(e.getMessage().contains("cannot be packed"), e.getMessage());
         }
-    }
-
-    private static ByteBuffer little(byte[] bytes) {
-        return ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
     }
 }

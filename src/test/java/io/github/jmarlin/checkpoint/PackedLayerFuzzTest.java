@@ -1,0 +1,14 @@
+package io.github.jmarlin.checkpoint;
+
+import com.code_intelligence.jazzer.junit.FuzzTest;
+import java.nio.charset.StandardCharsets;
+import org.junit.jupiter.api.Tag;
+
+/** What a packed model says about a layer. */
+@Tag("fuzz")
+final class PackedLayerFuzzTest {
+    @FuzzTest(maxDuration = Fuzzing.TIME)
+    void packedLayer(byte[] json) {
+        Fuzzing.documented(() -> PackedLayer.fromJson(Fuzzing.FILE, "layer", new String(json, StandardCharsets.UTF_8)));
+    }
+}
