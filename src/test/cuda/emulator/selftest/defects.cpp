@@ -69,6 +69,17 @@ void pipeline(Args args) {
     if (args.defect == 6) cp_async_16(base + 16 * t, args.in, policy_evict_normal());
 }
 
+/** Copies the same bytes to the same place twice and looks before the second copy has been waited for. */
+void look_too_early(Args args) {
+    u32 mine = dynamic_shared() + 16 * thread_index();
+    for (int round = 0; round < 2; ++round) {
+        cp_async_16(mine, args.in, policy_evict_first());
+        cp_async_commit();
+        if (round == 1) st_global_4(args.out + 4 * thread_index(), ld_shared_4(mine));
+        cp_async_wait<0>();
+    }
+}
+
 /** Every block writes 64 partial values; the last to arrive adds them up. */
 void last_arriver(Args args) {
     u32 t = thread_index(), base = dynamic_shared();
@@ -315,7 +326,12 @@ void add_defects() {
         return result.has(ErrorKind::kBadArgument) ? std::string() : "not reported: " + result.text();
     });
 
-    add("poison: what no wait delivers is NaN even without the race detector", [] {
+    add("poison: until the wait the old bytes are gone, even if the new ones are the same", [] {
+        Setup setup;
+        setup.run(look_too_early, 1, 0, kPolicies[0], false);
+        return expect_equal(0xffffffffu, setup.out.as<u32>()[0], "what an early look sees");
+    });
+    add("poison: shared memory that nobody wrote is not zero", [] {
         Setup setup;
         setup.run(pipeline, 1, 2, kPolicies[0], false);
         double right = 8.0 * (1000 + 4 * 63) + 256.0 * 28;
