@@ -1,0 +1,162 @@
+package io.github.jmarlin.emulator;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+import static org.junit.jupiter.api.DynamicTest.dynamicTest;
+
+import io.github.jmarlin.emulator.EmulatorBuild.Source;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Runs the Hopper kernel in the emulator; and shows, by breaking it in many ways, that these tests can fail. */
+class HopperEmulatorTest {
+    private static final EmulatorBuild BUILD = EmulatorBuild.ofProject();
+    private static final Path ROOT = Path.of(System.getProperty("basedir", "")).toAbsolutePath();
+    private static final String INCLUDE = "-I" + ROOT.resolve("src/test/cuda");
+    private static final List<Path> CASES = List.of(Path.of("src/test/cuda/hopper/hopper_test.cpp"));
+
+    @BeforeEach
+    void needsCompiler() {
+        assumeTrue(BUILD.unavailable().isEmpty(), () -> BUILD.unavailable().orElse(""));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"exact", "shapes", "real", "deterministic", "banks", "golden", "fragments"})
+    void suite(String name) throws Exception {
+        Outcome outcome = run(BUILD.program("hopper_test", CASES, List.of(INCLUDE)), name);
+        assertEquals(0, outcome.exit(), outcome.output());
+        assertTrue(outcome.output().contains(name + ": passed"), outcome.output());
+    }
+
+    @TestFactory
+    Stream<DynamicTest> everyMutationIsCaught() throws IOException {
+        Mutation unbroken = mutation("none", "hopper.cuh", "");
+        List<Mutation> mutations = Stream.concat(Stream.of(unbroken), mutations()).toList();
+        Map<String, List<Source>> programs = new LinkedHashMap<>();
+        for (Mutation mutation : mutations) {
+            programs.put("hopper_mutant_" + programs.size(), sources(mutation, programs.size()));
+        }
+        List<Path> built = BUILD.programs(programs);
+        return Stream.iterate(0, i -> i + 1).limit(mutations.size()).map(i -> dynamicTest(mutations.get(i).name(), () -> {
+            Outcome outcome = run(built.get(i), "exact", "banks");
+            if (i == 0) {
+                assertEquals(0, outcome.exit(), outcome.output());
+            } else {
+                assertNotEquals(0, outcome.exit(), "not caught");
+                assertTrue(outcome.output().contains(mutations.get(i).evidence()), "caught as something else:\n" + outcome.output());
+            }
+        }));
+    }
+
+    /**
+     * One way to break the kernel.
+     *
+     * @param file of src/main/cuda/hopper
+     * @param evidence what the report must contain
+     * @param edits what stands in the file, at least once, and what takes its place everywhere; in turn
+     */
+    record Mutation(String name, String file, String evidence, List<String> edits) {}
+
+    private static Mutation mutation(String name, String file, String evidence, String... edits) {
+        return new Mutation(name, file, evidence, List.of(edits));
+    }
+
+    static Stream<Mutation> mutations() {
+        return Stream.of(
+                mutation("consumer does not wait for a full slot", "consumer.cuh", "in flight",
+                        "mbarrier_wait(ring.full(slot), drain.parity);", ""),
+                mutation("full slot awaited with the wrong parity", "consumer.cuh", "FAIL", "drain.parity);",
+                        "drain.parity ^ 1);"),
+                mutation("producer does not wait for an empty slot", "producer.cuh", "arrivals of phase",
+                        "mbarrier_wait(ring.empty(fill.slot), fill.parity ^ 1);", ""),
+                mutation("empty slot awaited with the wrong parity", "producer.cuh", "DEADLOCK", "fill.parity ^ 1)",
+                        "fill.parity)"),
+                mutation("empty after seven of eight warps", "hopper.cuh", "FAIL", "kConsumerThreads / 32);",
+                        "kConsumerThreads / 32 - 1);"),
+                mutation("full without one warp's activations", "hopper.cuh", "FAIL", "1 + kProducerThreads / 32;",
+                        "kProducerThreads / 32;"),
+                mutation("full expects one copy too many", "hopper.cuh", "DEADLOCK", "1 + kProducerThreads / 32;",
+                        "2 + kProducerThreads / 32;"),
+                mutation("too few bytes expected", "producer.cuh", "lands on an mbarrier that expects",
+                        "expect_tx(full, u32(strips)", "expect_tx(full, u32(strips - 1)"),
+                mutation("too many bytes expected", "producer.cuh", "DEADLOCK", "expect_tx(full, u32(strips)",
+                        "expect_tx(full, u32(strips + 1)"),
+                mutation("slot released before its products are over", "consumer.cuh", "race",
+                        "                if (block == 0 && stage > first_stage) release(previous);", "",
+                        "multiply<0>(sums[u], even, activations);",
+                        "if (u == 0 && block == 0 && stage > first_stage) release(previous);\n multiply<0>(sums[u], even, activations);"),
+                mutation("slot released before the other lanes have read it", "consumer.cuh", "race", "warp_sync();\n", ""),
+                mutation("no wgmma fence", "consumer.cuh", "no wgmma_fence", "wgmma_fence();", ""),
+                mutation("no wait for the products before", "consumer.cuh", "changed while it was in flight",
+                        "wgmma_wait<1>();", ""),
+                mutation("no wait for the last products", "consumer.cuh", "FAIL", "wgmma_wait<0>();", ""),
+                mutation("no proxy fence after the activations", "producer.cuh", "PROXY", "    fence_proxy_async();\n", ""),
+                mutation("no proxy fence before the ring is handed back", "hopper.cuh", "PROXY",
+                        "        fence_proxy_async();  ", "//"),
+                mutation("activations published before the other lanes' are there", "producer.cuh", "race",
+                        "    warp_sync();\n    if (lane", "    if (lane"),
+                mutation("activations published a stage early", "producer.cuh", "in flight",
+                        "cp_async_wait<kActivationLag>();", "cp_async_wait<kActivationLag + 1>();"),
+                mutation("activations published too late for the ring", "producer.cuh", "DEADLOCK",
+                        "under_way == kActivationLag", "under_way == kActivationLag + 1"),
+                mutation("activations not swizzled", "producer.cuh", "expected", "(chunk ^ (row % 8))", "chunk"),
+                mutation("second half of k multiplies the first again", "consumer.cuh", "expected",
+                        "activations + 4 * kHalf + 2", "activations + 4 * kHalf"),
+                mutation("k beyond the end not zeroed", "producer.cuh", "FAIL", "valid < 0 ? 0 : valid > 16 ? 16 : valid",
+                        "16"),
+                mutation("sums not cleared between tiles", "consumer.cuh", "expected", "sums[u][i] = 0.0f;",
+                        "if (drain.slot == 0 && drain.parity == 0) sums[u][i] = 0.0f;"),
+                mutation("scale row counted from the start of k", "consumer.cuh", "FAIL", "- scale_origin;", ";"),
+                mutation("other warpgroup may still read the ring", "hopper.cuh", "race",
+                        "named_barrier_sync(1, kConsumerThreads);", ""),
+                mutation("cluster reads partial tiles that are not there", "ring.cuh", "FAIL", "        cluster_sync();",
+                        "        block_sync();"),
+                mutation("mbarriers not shown to the copy engine", "hopper.cuh", "no fence_mbarrier_init",
+                        "        fence_mbarrier_init();\n        fence_proxy_async();\n", ""),
+                mutation("mbarriers used before they are there", "hopper.cuh", "mbarrier", "    block_sync();\n", ""),
+                mutation("partial tiles without their swizzle", "cluster_reduce.cuh", "excess", "(s ^ (strip % 2))", "s"));
+    }
+
+    /** The cases with a copy of the kernel in which one thing is different. */
+    private static List<Source> sources(Mutation mutation, int number) throws IOException {
+        Path headers = ROOT.resolve("target/emulator/hopper_mutants").resolve(Integer.toString(number));
+        Path folder = Files.createDirectories(headers.resolve("hopper"));
+        try (Stream<Path> sources = Files.list(ROOT.resolve("src/main/cuda/hopper"))) {
+            for (Path source : sources.toList()) {
+                String text = Files.readString(source);
+                for (int i = 0; source.endsWith(mutation.file()) && i < mutation.edits().size(); i += 2) {
+                    assertTrue(text.contains(mutation.edits().get(i)), mutation.edits().get(i) + " is no longer in " + source);
+                    text = text.replace(mutation.edits().get(i), mutation.edits().get(i + 1));
+                }
+                Files.writeString(folder.resolve(source.getFileName()), text);
+            }
+        }
+        return CASES.stream().map(file -> new Source(file, List.of("-I" + headers, INCLUDE, "-DJMARLIN_MUTANT"))).toList();
+    }
+
+    private record Outcome(int exit, String output) {}
+
+    private static Outcome run(Path program, String... arguments) throws IOException, InterruptedException {
+        List<String> command = new ArrayList<>(List.of(program.toString()));
+        command.addAll(List.of(arguments));
+        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertTrue(process.waitFor(3, TimeUnit.MINUTES), "still running: " + command);
+        return new Outcome(process.exitValue(), output);
+    }
+}
