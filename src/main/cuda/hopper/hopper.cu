@@ -11,7 +11,7 @@ using namespace jmarlin;
         hopper::multiply<hopper::Shape<T, zero_points, group32, batch, columns, blocks>>(args);                           \
     }
 
-// Four blocks per cluster for layers of few columns; wide tiles, of which fewer share a cluster, for the others.
+// Narrow tiles in clusters of four for layers of few columns, wide tiles for the others.
 #define ENTRIES(name, T, zero_points, group32)         \
     ENTRY(name, T, zero_points, group32, 8, 128, 1)    \
     ENTRY(name, T, zero_points, group32, 8, 128, 2)    \
@@ -21,11 +21,9 @@ using namespace jmarlin;
     ENTRY(name, T, zero_points, group32, 16, 256, 2)   \
     ENTRY(name, T, zero_points, group32, 16, 256, 4)   \
     ENTRY(name, T, zero_points, group32, 32, 128, 4)   \
-    ENTRY(name, T, zero_points, group32, 32, 256, 1)   \
     ENTRY(name, T, zero_points, group32, 32, 256, 2)   \
     ENTRY(name, T, zero_points, group32, 32, 256, 4)   \
     ENTRY(name, T, zero_points, group32, 64, 128, 4)   \
-    ENTRY(name, T, zero_points, group32, 64, 256, 1)   \
     ENTRY(name, T, zero_points, group32, 64, 256, 2)   \
     ENTRY(name, T, zero_points, group32, 64, 256, 4)   \
     ENTRY(name, T, zero_points, group32, 128, 128, 4)  \

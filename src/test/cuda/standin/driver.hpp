@@ -31,6 +31,8 @@ struct Function {
     void* entry;
     std::size_t argument_bytes;       // 0: not known
     int max_dynamic_shared = 48 * 1024;
+    unsigned max_threads = 256;        // __launch_bounds__ of the entry point
+    unsigned cluster = 1;              // its __cluster_dims__
 };
 
 /** One captured operation; it runs with the bytes that its arguments had when it was captured. */

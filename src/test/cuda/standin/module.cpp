@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <sstream>
 
@@ -23,7 +24,6 @@ Handles<Function> functions;
 namespace {
 
 constexpr char kMark[] = "JMARLIN-EMULATED";
-constexpr unsigned kThreadsPerBlock = 256;         // __launch_bounds__ of all entry points
 constexpr std::size_t kLargestArguments = 512;
 
 /** Arguments of any size by value: a callee with a smaller struct finds it at the same place of the stack. */
@@ -84,6 +84,13 @@ CUresult error_of(const jmarlin::emulator::Result& result) {
     return CUDA_ERROR_LAUNCH_FAILED;
 }
 
+/** What a compiled image says of its entry points and this library's symbols do not: the Hopper kernels' names end in _s<cluster>. */
+void describe(Function& function) {
+    if (function.module->family != "hopper") return;
+    function.max_threads = 384;
+    function.cluster = static_cast<unsigned>(std::strtoul(function.name.c_str() + function.name.rfind("_s") + 2, nullptr, 10));
+}
+
 /** Runs the kernel. As on a device, its errors are the later calls' to report. */
 CUresult run_kernel(const Function& function, unsigned grid, unsigned threads, unsigned shared, const Arguments& arguments) {
     if (settings.fast) return CUDA_SUCCESS;
@@ -91,6 +98,7 @@ CUresult run_kernel(const Function& function, unsigned grid, unsigned threads, u
     jmarlin::emulator::Options options;
     options.races = settings.races;
     options.device = static_cast<unsigned>(function.context->device);
+    options.cluster = function.cluster;
     auto entry = [](void* kernel, const void* args) {
         reinterpret_cast<void (*)(Arguments)>(kernel)(*static_cast<const Arguments*>(args));
     };
@@ -197,6 +205,7 @@ JMARLIN_EXPORT CUresult cuModuleGetFunction(CUfunction* function, CUmodule modul
     fresh->name = name;
     fresh->entry = entry;
     fresh->argument_bytes = abi ? abi[1] : 0;
+    describe(*fresh);
     *function = functions.add(std::move(fresh));
     return CUDA_SUCCESS;
 }
@@ -242,7 +251,7 @@ JMARLIN_EXPORT CUresult cuFuncGetAttribute(int* value, int attribute, CUfunction
     DRIVER_REQUIRE(value, CUDA_ERROR_INVALID_VALUE);
     DRIVER_REQUIRE(functions.has(function), CUDA_ERROR_INVALID_HANDLE);
     switch (attribute) {
-        case 0: *value = kThreadsPerBlock; return CUDA_SUCCESS;              // MAX_THREADS_PER_BLOCK
+        case 0: *value = static_cast<int>(function->max_threads); return CUDA_SUCCESS;   // MAX_THREADS_PER_BLOCK
         case 1: case 2: case 3: *value = 0; return CUDA_SUCCESS;             // static shared, constant and local bytes
         case 4: *value = 255; return CUDA_SUCCESS;                           // NUM_REGS
         case 5: case 6: *value = settings.major * 10 + settings.minor; return CUDA_SUCCESS;   // PTX_VERSION, BINARY_VERSION
@@ -265,8 +274,9 @@ JMARLIN_EXPORT CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, uns
     if (CUresult bad = check_stream(stream)) return bad;
     DRIVER_REQUIRE(grid_x > 0 && grid_x <= 0x7fffffff && grid_y == 1 && grid_z == 1, CUDA_ERROR_INVALID_VALUE);
     DRIVER_REQUIRE(block_x > 0 && block_x % 32 == 0 && block_y == 1 && block_z == 1, CUDA_ERROR_INVALID_VALUE);
-    DRIVER_REQUIRE(block_x <= kThreadsPerBlock, CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
+    DRIVER_REQUIRE(block_x <= function->max_threads, CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
     DRIVER_REQUIRE(shared <= static_cast<unsigned>(function->max_dynamic_shared), CUDA_ERROR_INVALID_VALUE);
+    DRIVER_REQUIRE(grid_x % function->cluster == 0, CUDA_ERROR_INVALID_VALUE);
     Arguments arguments;
     if (CUresult bad = collect(*function, params, extra, arguments)) return bad;
     if (settings.fast && (is_default(stream) || !stream->capture)) return CUDA_SUCCESS;
@@ -283,7 +293,7 @@ JMARLIN_EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks,
     DRIVER_CALL(true);
     DRIVER_REQUIRE(blocks && threads > 0, CUDA_ERROR_INVALID_VALUE);
     DRIVER_REQUIRE(functions.has(function), CUDA_ERROR_INVALID_HANDLE);
-    bool fits = threads <= static_cast<int>(kThreadsPerBlock) && shared <= static_cast<std::size_t>(function->max_dynamic_shared);
+    bool fits = threads <= static_cast<int>(function->max_threads) && shared <= static_cast<std::size_t>(function->max_dynamic_shared);
     *blocks = fits ? blocks_per_multiprocessor(threads, shared) : 0;
     return CUDA_SUCCESS;
 }

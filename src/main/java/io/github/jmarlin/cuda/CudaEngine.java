@@ -14,6 +14,8 @@ import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.plan.DeviceFacts;
 import io.github.jmarlin.plan.WorkspaceSize;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Supplier;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
@@ -31,7 +33,7 @@ public final class CudaEngine implements AutoCloseable {
     private final CudaDevice device;
     private final CUcontext context;
     private final CUdevice retained;
-    private final KernelModule kernels;
+    private final Map<String, KernelModule> kernels = new ConcurrentHashMap<>();
     private final Holders holders;
 
     /** @param retained the device whose primary context this engine holds, or null for a context of the caller's */
@@ -40,7 +42,7 @@ public final class CudaEngine implements AutoCloseable {
         this.context = context;
         this.retained = retained;
         holders = new Holders("engine on " + device.name());
-        kernels = inContext(() -> KernelModule.load(device.facts()));
+        runInContext(() -> family(KernelModule.FAMILY));
     }
 
     /**
@@ -166,7 +168,12 @@ public final class CudaEngine implements AutoCloseable {
     }
 
     CUfunction kernel(String name) {
-        return inContext(() -> kernels.function(name));
+        return inContext(() -> family(name.substring(0, name.indexOf('_'))).function(name));
+    }
+
+    /** The kernels of a family, loaded when one is first used. */
+    private KernelModule family(String name) {
+        return kernels.computeIfAbsent(name, first -> KernelModule.load(first, device.facts()));
     }
 
     /** Everything that belongs to the engine holds it, so that it outlives them. */
@@ -182,7 +189,7 @@ public final class CudaEngine implements AutoCloseable {
     @Override
     public void close() {
         if (holders.close()) {
-            Cuda.closeAll(() -> runInContext(kernels::close),
+            Cuda.closeAll(() -> runInContext(() -> Cuda.closeAll(kernels.values().toArray(AutoCloseable[]::new))),
                     () -> {
                         if (retained != null) {
                             Cuda.call("cuDevicePrimaryCtxRelease", () -> cuDevicePrimaryCtxRelease(retained));

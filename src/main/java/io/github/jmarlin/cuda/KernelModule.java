@@ -22,25 +22,28 @@ import jcuda.driver.CUresult;
 
 /** A kernel image loaded into a context, checked to be of this version of the library. The context must be current in every call. */
 final class KernelModule implements AutoCloseable {
+    /** The family that runs everywhere. */
     static final String FAMILY = "striped";
-    private static final String ABI = "jmarlin_striped_abi";
 
+    private final String abi;
     private final CUmodule module;
     private final KernelImages.Image image;
     private final DeviceFacts device;
     private final Map<String, CUfunction> functions = new ConcurrentHashMap<>();
 
-    private KernelModule(CUmodule module, KernelImages.Image image, DeviceFacts device) {
+    private KernelModule(String family, CUmodule module, KernelImages.Image image, DeviceFacts device) {
+        abi = "jmarlin_" + family + "_abi";
         this.module = module;
         this.image = image;
         this.device = device;
     }
 
     /**
+     * @param family the folder of the kernels' sources, and the first word of their names
      * @throws KernelImageException if there is no image for the device, the driver refuses it, or it is not of this library
      */
-    static KernelModule load(DeviceFacts device) {
-        KernelImages.Image image = KernelImages.load(FAMILY, device);
+    static KernelModule load(String family, DeviceFacts device) {
+        KernelImages.Image image = KernelImages.load(family, device);
         // Off-heap, so that the garbage collector is not held up while the driver compiles PTX.
         ByteBuffer bytes = ByteBuffer.allocateDirect(image.bytes().length).put(image.bytes()).flip();
         CUmodule module = new CUmodule();
@@ -50,7 +53,7 @@ final class KernelModule implements AutoCloseable {
                     + ") is refused by the driver of CUDA " + CudaDriver.version() / 1000 + "." + CudaDriver.version() % 1000 / 10
                     + " for " + device, Cuda.failure("cuModuleLoadDataEx", code, ""));
         }
-        KernelModule loaded = new KernelModule(module, image, device);
+        KernelModule loaded = new KernelModule(family, module, image, device);
         try {
             loaded.checkAbi();
             return loaded;
@@ -63,21 +66,21 @@ final class KernelModule implements AutoCloseable {
     private void checkAbi() {
         CUdeviceptr address = new CUdeviceptr();
         long[] size = new long[1];
-        int code = Cuda.code(() -> cuModuleGetGlobal(address, size, module, ABI));
+        int code = Cuda.code(() -> cuModuleGetGlobal(address, size, module, abi));
         if (code == CUresult.CUDA_ERROR_NOT_FOUND) {
-            throw new KernelImageException("kernel image " + image.origin() + " is not of this library: it exports no " + ABI);
+            throw new KernelImageException("kernel image " + image.origin() + " is not of this library: it exports no " + abi);
         }
         if (code != CUresult.CUDA_SUCCESS) {
-            throw Cuda.failure("cuModuleGetGlobal", code, ABI + " of " + image.origin());
+            throw Cuda.failure("cuModuleGetGlobal", code, abi + " of " + image.origin());
         }
         int[] found = new int[Math.toIntExact(size[0] / Integer.BYTES)];
         Cuda.call("cuMemcpyDtoH", () -> cuMemcpyDtoH(Pointer.to(found), address, size[0]));
-        checkAbi(image.origin(), found);
+        checkAbi(image.origin(), abi, found);
     }
 
-    static void checkAbi(String origin, int[] found) {
+    static void checkAbi(String origin, String abi, int[] found) {
         if (!Arrays.equals(found, GemmArgs.abi())) {
-            throw new KernelImageException("kernel image " + origin + " is of another version of this library: its " + ABI + " is "
+            throw new KernelImageException("kernel image " + origin + " is of another version of this library: its " + abi + " is "
                     + Arrays.toString(found) + ", expected " + Arrays.toString(GemmArgs.abi()) + " (version, size and field offsets of GemmArgs)");
         }
     }

@@ -5,8 +5,6 @@ import static jcuda.driver.JCudaDriver.cuMemFreeHost;
 import static jcuda.driver.JCudaDriver.cuMemHostAlloc;
 
 import io.github.jmarlin.plan.GemmPlan;
-import io.github.jmarlin.plan.Stripes;
-import io.github.jmarlin.plan.TileShape;
 import io.github.jmarlin.plan.WeightShape;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -75,17 +73,16 @@ final class LaunchBlock implements AutoCloseable {
     }
 
     void plan(GemmPlan plan) {
-        Stripes stripes = plan.stripes();
-        memory.putInt(ARGS + GemmArgs.N_TILES, stripes.nTiles());
-        memory.putInt(ARGS + GemmArgs.M_TILES, stripes.mTiles());
-        memory.putInt(ARGS + GemmArgs.UNITS_PER_BLOCK, stripes.unitsPerBlock());
+        memory.putInt(ARGS + GemmArgs.N_TILES, plan.nTiles());
+        memory.putInt(ARGS + GemmArgs.M_TILES, plan.mTiles());
+        memory.putInt(ARGS + GemmArgs.UNITS_PER_BLOCK, plan.unitsPerBlock());
         memory.putInt(ARGS + GemmArgs.STAGES, plan.stages());
     }
 
     /** @return the result of cuLaunchKernel */
     int launch(CUfunction function, GemmPlan plan, CUstream stream) {
         try {
-            return cuLaunchKernel(function, plan.grid(), 1, 1, TileShape.THREADS, 1, 1, plan.sharedBytes(), stream, params, null);
+            return cuLaunchKernel(function, plan.grid(), 1, 1, plan.threads(), 1, 1, plan.sharedBytes(), stream, params, null);
         } catch (CudaException e) {
             return Cuda.code(e);
         }

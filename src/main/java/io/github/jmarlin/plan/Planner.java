@@ -21,6 +21,7 @@ public final class Planner {
     private final WeightShape weights;
     private final PlanOptions options;
     private final CostModel model;
+    private final HopperPlanner hopper;
     private final int rowsPerLaunch;
 
     /**
@@ -35,7 +36,12 @@ public final class Planner {
             throw new IllegalArgumentException("device " + device + ": the kernels need compute capability "
                     + DeviceFacts.OLDEST_MAJOR + ".0 or newer");
         }
+        hopper = HopperPlanner.runsOn(device) ? new HopperPlanner(device, weights, options) : null;
         options.tile().ifPresent(this::checkOverride);
+        options.hopperTile().ifPresent(Planner::checkExists);
+        if (options.family() == KernelFamily.HOPPER && hopper == null) {
+            throw new IllegalArgumentException("device " + device + ": the Hopper kernel needs compute capability 9.0");
+        }
         rowsPerLaunch = options.batchInvariant() ? BATCH_INVARIANT_ROWS : rowsWithinIntRange();
     }
 
@@ -54,14 +60,21 @@ public final class Planner {
             throw new IllegalArgumentException("m " + m + ": one launch takes 1.." + rowsPerLaunch + " rows");
         }
         int rows = (m + 7) / 8 * 8;
-        List<GemmPlan> plans = tiles(rows).stream()
+        if (options.family() == KernelFamily.HOPPER) {
+            return hopper.plan(rows).orElseThrow(() -> noKernelFits());
+        }
+        List<StripedPlan> plans = tiles(rows).stream()
                 .flatMap(tile -> stripes(rows, tile).stream().map(stripes -> planWith(rows, tile, stripes)).flatMap(Optional::stream))
                 .sorted(Comparator.comparingDouble(plan -> plan.prediction().seconds()))
                 .toList();
         if (plans.isEmpty()) {
-            throw new IllegalArgumentException("no kernel for " + weights + " fits " + device + " with " + options);
+            throw noKernelFits();
         }
         return withReason(plans);
+    }
+
+    private IllegalArgumentException noKernelFits() {
+        return new IllegalArgumentException("no kernel for " + weights + " fits " + device + " with " + options);
     }
 
     /** The tile shapes to choose from. */
@@ -97,19 +110,19 @@ public final class Planner {
         return options.batchInvariant() || even == whole ? List.of(wholeStages) : List.of(wholeStages, evenly);
     }
 
-    private Optional<GemmPlan> planWith(int rows, TileShape tile, Stripes stripes) {
+    private Optional<StripedPlan> planWith(int rows, TileShape tile, Stripes stripes) {
         int fitting = tile.stagesFitting(weights, device.sharedMemoryPerBlockOptin());
         int stages = options.stages() > 0 ? options.stages() : fitting;
         if (stages > fitting || stages < TileShape.MIN_STAGES) {
             return Optional.empty();
         }
-        return Optional.of(new GemmPlan(tile.kernelName(weights), rows, weights, tile, stripes, stages,
+        return Optional.of(new StripedPlan(tile.kernelName(weights), rows, weights, tile, stripes, stages,
                 tile.sharedBytes(weights, stages), model.predict(rows, tile, stripes, stages), ""));
     }
 
     /** The first plan, with what spoke for it. */
-    private GemmPlan withReason(List<GemmPlan> plans) {
-        GemmPlan best = plans.get(0);
+    private StripedPlan withReason(List<StripedPlan> plans) {
+        StripedPlan best = plans.get(0);
         String reason;
         if (options.batchInvariant()) {
             reason = "batch-invariant: n tile and stripes do not depend on m";
@@ -125,8 +138,17 @@ public final class Planner {
         if (options.grid() > 0) {
             reason += "; work cut for " + options.grid() + " blocks as asked";
         }
-        return new GemmPlan(best.kernel(), best.rows(), best.weights(), best.tile(), best.stripes(), best.stages(), best.sharedBytes(),
-                best.prediction(), reason);
+        if (hopper != null && !options.batchInvariant() && options.tile().isEmpty()) {
+            reason += hopper.plan(best.rows()).map(plan -> String.format("; the Hopper kernel, predicted at %.2f us with tile %s, is not"
+                    + " chosen before a measurement", 1e6 * plan.prediction().seconds(), plan.tile())).orElse("");
+        }
+        return best.withReason(reason);
+    }
+
+    private static void checkExists(HopperTile tile) {
+        if (!HopperTile.INSTANCES.contains(tile)) {
+            throw new IllegalArgumentException("tile " + tile + ": there are kernels for " + HopperTile.INSTANCES);
+        }
     }
 
     private void checkOverride(TileShape tile) {

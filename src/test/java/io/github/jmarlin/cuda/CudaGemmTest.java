@@ -14,8 +14,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.QuantizedMatrix;
-import io.github.jmarlin.plan.GemmPlan;
 import io.github.jmarlin.plan.PlanOptions;
+import io.github.jmarlin.plan.StripedPlan;
 import io.github.jmarlin.plan.TileShape;
 import io.github.jmarlin.plan.WorkspaceSize;
 import io.github.jmarlin.testing.Errors;
@@ -64,7 +64,7 @@ class CudaGemmTest extends GpuTest {
         for (TileShape tile : TileShape.INSTANCES) {
             for (int grid : new int[] {1, 3, 8, 50}) {
                 CudaGemm gemm = weights.gemm(PlanOptions.DEFAULT.withTile(tile).withGrid(grid).withStages(2));
-                GemmPlan plan = gemm.plan(m);
+                StripedPlan plan = (StripedPlan) gemm.plan(m);
                 assertEquals(tile, plan.tile());
                 try (Workspace workspace = engine.newWorkspace(stream, gemm.workspaceFor(m))) {
                     assertProduct(matrix, DataType.FP16, a, m, multiply(gemm, a, m, workspace), plan.toString());
@@ -95,7 +95,7 @@ class CudaGemmTest extends GpuTest {
         CudaGemm gemm = upload(matrix, DataType.FP16).gemm(PlanOptions.DEFAULT.withGrid(7));
         Workspace workspace = workspace(gemm, 17);
         float[] a = activations(17, 1024, DataType.FP16);
-        assertTrue(gemm.plan(17).stripes().mostArrivals() > 1, "several blocks must share a tile: " + gemm.plan(17));
+        assertTrue(((StripedPlan) gemm.plan(17)).stripes().mostArrivals() > 1, "several blocks must share a tile: " + gemm.plan(17));
         float[] first = multiply(gemm, a, 17, workspace);
         for (int run = 1; run < 10; run++) {
             Errors.assertSameBits(first, multiply(gemm, a, 17, workspace), 130, "run " + run);

@@ -48,11 +48,11 @@ class GemmArgsTest {
 
     @Test
     void anImageWithOtherOffsetsIsRefused() {
-        KernelModule.checkAbi("good", GemmArgs.abi());
+        KernelModule.checkAbi("good", "jmarlin_striped_abi", GemmArgs.abi());
         int[] other = GemmArgs.abi();
         other[7] += 8;
         for (int[] found : new int[][] {other, {}, {2}}) {
-            String message = assertThrows(KernelImageException.class, () -> KernelModule.checkAbi("folder/x.cubin", found)).getMessage();
+            String message = assertThrows(KernelImageException.class, () -> KernelModule.checkAbi("folder/x.cubin", "jmarlin_striped_abi", found)).getMessage();
             assertTrue(message.contains("folder/x.cubin") && message.contains(Arrays.toString(found))
                     && message.contains(Arrays.toString(GemmArgs.abi())), message);
         }

@@ -40,14 +40,14 @@ class PlannerTest {
                 Planner planner = new Planner(device, weights, options);
                 for (int m : new int[] {1, 8, 9, 16, 17, 32, 33, 64, 65, 130, 1024, 8192}) {
                     if (m <= planner.rowsPerLaunch()) {
-                        check(planner.plan(m), device, m);
+                        check(striped(planner, m), device, m);
                     }
                 }
             }
         }
     }
 
-    private static void check(GemmPlan plan, DeviceFacts device, int m) {
+    private static void check(StripedPlan plan, DeviceFacts device, int m) {
         String what = m + " rows on " + device + ": " + plan;
         Stripes stripes = plan.stripes();
         assertTrue(TileShape.INSTANCES.contains(plan.tile()), what);
@@ -83,16 +83,16 @@ class PlannerTest {
         assertEquals("DRAM", planner.plan(16).prediction().bound());
         assertEquals("tensor cores", planner.plan(4096).prediction().bound());
         // The wide tile halves the activations' way through L2, and its tail is short if n is large.
-        assertEquals(256, planner.plan(16).tile().nTile());
-        assertEquals(new TileShape(64, 256), planner.plan(4096).tile());
+        assertEquals(256, striped(planner, 16).tile().nTile());
+        assertEquals(new TileShape(64, 256), striped(planner, 4096).tile());
         // 130 rows are three tiles of 48 or of 64: the smaller do less.
-        assertEquals(new TileShape(48, 256), planner.plan(130).tile());
+        assertEquals(new TileShape(48, 256), striped(planner, 130).tile());
     }
 
     @Test
     void narrowLayersAvoidTheLongTailOfWideTiles() {
         Planner planner = new Planner(H200, new WeightShape(4096, 1024, 128, DataType.FP16, false), PlanOptions.DEFAULT);
-        assertTrue(planner.plan(16).tile().nTile() < 256, planner.plan(16).toString());
+        assertTrue(striped(planner, 16).tile().nTile() < 256, planner.plan(16).toString());
     }
 
     @Test
@@ -109,10 +109,10 @@ class PlannerTest {
             for (WeightShape weights : Stream.concat(shapes(), Stream.of(torn)).toList()) {
                 Planner planner = new Planner(device, weights, PlanOptions.DEFAULT.withBatchInvariance());
                 assertEquals(Planner.BATCH_INVARIANT_ROWS, planner.rowsPerLaunch());
-                GemmPlan first = planner.plan(1);
+                StripedPlan first = striped(planner, 1);
                 assertEquals(8, first.tile().batchTile());
                 for (int m = 1; m <= planner.rowsPerLaunch(); m++) {
-                    GemmPlan plan = planner.plan(m);
+                    StripedPlan plan = striped(planner, m);
                     assertEquals(first.stripes(), plan.stripes(), plan.toString());
                     assertEquals(first.tile().nTile(), plan.tile().nTile(), plan.toString());
                     assertTrue(plan.tile().batchTile() >= m, plan.toString());
@@ -125,7 +125,7 @@ class PlannerTest {
     void overridesAreObeyed() {
         for (TileShape tile : TileShape.INSTANCES) {
             for (int grid : new int[] {1, 2, 3, 8, 1000}) {
-                GemmPlan plan = new Planner(H200, LLAMA_UP, PlanOptions.DEFAULT.withTile(tile).withGrid(grid).withStages(3)).plan(20);
+                StripedPlan plan = striped(new Planner(H200, LLAMA_UP, PlanOptions.DEFAULT.withTile(tile).withGrid(grid).withStages(3)), 20);
                 assertEquals(tile, plan.tile());
                 assertEquals(3, plan.stages());
                 assertTrue(plan.grid() <= grid, plan.toString());
@@ -140,7 +140,7 @@ class PlannerTest {
         WeightShape huge = new WeightShape(1 << 22, 1 << 19, -1, DataType.FP16, false);
         Planner planner = new Planner(H200, huge, PlanOptions.DEFAULT);
         assertTrue(planner.rowsPerLaunch() < 64 * 2 && planner.rowsPerLaunch() % 8 == 0, "rows " + planner.rowsPerLaunch());
-        assertTrue(planner.plan(planner.rowsPerLaunch()).stripes().totalUnits() > 0);
+        assertTrue(striped(planner, planner.rowsPerLaunch()).stripes().totalUnits() > 0);
         refused("units of 64 k", () -> new Planner(H200, new WeightShape(1 << 24, 1 << 20, -1, DataType.FP16, false), PlanOptions.DEFAULT));
     }
 
@@ -158,6 +158,10 @@ class PlannerTest {
         refused("stages 9", () -> PlanOptions.DEFAULT.withStages(9));
         refused("batchInvariant", () -> PlanOptions.DEFAULT.withBatchInvariance().withTile(new TileShape(8, 128)));
         refused("no kernel for", () -> new Planner(new DeviceFacts("small", 8, 6, 8, 20000, 0, 0, 0, 0), LLAMA_UP, PlanOptions.DEFAULT).plan(1));
+    }
+
+    private static StripedPlan striped(Planner planner, int m) {
+        return (StripedPlan) planner.plan(m);
     }
 
     private static void refused(String value, Runnable call) {

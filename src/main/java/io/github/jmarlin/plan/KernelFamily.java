@@ -1,0 +1,12 @@
+package io.github.jmarlin.plan;
+
+/** The kernels that can multiply. A family has an image of its own. */
+public enum KernelFamily {
+    /** {@code mma.sync} on every architecture from 8.0 on: what is chosen unless somebody asks for something else. */
+    STRIPED,
+    /**
+     * {@code wgmma} and bulk copies, for compute capability 9.0 only. Tested in the emulator, never run on hardware: so it runs only if
+     * asked for, until a measured result says where it is faster.
+     */
+    HOPPER
+}

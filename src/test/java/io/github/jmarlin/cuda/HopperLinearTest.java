@@ -1,0 +1,44 @@
+package io.github.jmarlin.cuda;
+
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.github.jmarlin.ComputeDevice;
+import io.github.jmarlin.LinearLayer;
+import io.github.jmarlin.PackedWeights;
+import io.github.jmarlin.plan.KernelFamily;
+import io.github.jmarlin.plan.PlanOptions;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
+
+/** The contract of every device, by the Hopper kernel. */
+@Tag("hopper")
+class HopperLinearTest extends CudaLinearTest {
+
+    @BeforeAll
+    void needsHopper() {
+        assumeTrue(CudaDriver.isAvailable(), CudaDriver::unavailableReason);
+        CudaDevice device = CudaDriver.devices().get(0);
+        assumeTrue(device.facts().computeCapability() == 90, () -> "the Hopper kernel needs compute capability 9.0: " + device);
+    }
+
+    @Override
+    protected ComputeDevice device() {
+        CudaDevice device = CudaDriver.devices().get(0);
+        return new ComputeDevice() {
+            @Override
+            public String name() {
+                return device.name();
+            }
+
+            @Override
+            public String kind() {
+                return device.kind();
+            }
+
+            @Override
+            public LinearLayer place(PackedWeights weights) {
+                return device.place(weights, PlanOptions.DEFAULT.withFamily(KernelFamily.HOPPER));
+            }
+        };
+    }
+}
