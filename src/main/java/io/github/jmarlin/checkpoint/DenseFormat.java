@@ -3,14 +3,20 @@ package io.github.jmarlin.checkpoint;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.memory.NativeMemory;
+import io.github.jmarlin.quantize.GptqOptions;
+import io.github.jmarlin.quantize.GptqQuantizer;
 import io.github.jmarlin.quantize.RoundToNearest;
 import io.github.jmarlin.quantize.WeightSource;
+import java.lang.ref.SoftReference;
 import java.util.List;
 import java.util.Set;
 
 /** Linear layers in full precision, {@code weight [n][k]}, quantized when they are read. */
 final class DenseFormat implements WeightFormat {
     private static final Set<TensorType> TYPES = Set.of(TensorType.F16, TensorType.BF16, TensorType.F32);
+
+    /** Part of the mean diagonal that GPTQ adds to a Hessian. */
+    private static final double DAMPING = 0.01;
 
     private final DenseQuantization how;
 
@@ -48,13 +54,16 @@ final class DenseFormat implements WeightFormat {
         int k = Shapes.extent(weight, "k", weight.shape().get(1));
         int groupSize = how.groupSize() == -1 ? k : how.groupSize();
         DataType scaleType = weight.type() == TensorType.BF16 ? DataType.BF16 : DataType.FP16;
-        return new Layer(new LayerSource.Facts(name, scheme() + " " + weight.type(), k, n, groupSize, !how.symmetric(), scaleType,
-                tensors.find(name + ".bias"), null, List.of(weight)), weight, how);
+        boolean calibrated = how.calibration() != null && how.calibration().has(name);
+        int[] inputOrder = calibrated ? GptqQuantizer.byImportance(how.calibration().diagonal(name, k)) : null;
+        LayerSource.Facts facts = new LayerSource.Facts(name, scheme() + " " + weight.type() + (calibrated ? ", GPTQ" : ""), k, n,
+                groupSize, !how.symmetric(), scaleType, tensors.find(name + ".bias"), inputOrder, List.of(weight));
+        return calibrated ? new CalibratedLayer(facts, weight, how) : new NearestLayer(facts, weight, how);
     }
 
-    private static final class Layer extends LayerSource {
-        private final Tensor weight;
-        private final DenseQuantization how;
+    private abstract static class Layer extends LayerSource {
+        final Tensor weight;
+        final DenseQuantization how;
 
         Layer(Facts facts, Tensor weight, DenseQuantization how) {
             super(facts);
@@ -62,10 +71,12 @@ final class DenseFormat implements WeightFormat {
             this.how = how;
         }
 
+        /** Out-features {@code [from, to)}, with the layer's group size, scale type and zero points. */
+        abstract QuantizedMatrix quantize(int from, int to);
+
         @Override
-        void fill(QuantizedMatrix.Builder matrix, int from, int to) {
-            RoundToNearest nearest = new RoundToNearest(groupSize(), scaleType(), !how.symmetric(), how.clippingSearch());
-            try (QuantizedMatrix quantized = nearest.quantize(new Columns(weight, k(), from, to))) {
+        final void fill(QuantizedMatrix.Builder matrix, int from, int to) {
+            try (QuantizedMatrix quantized = quantize(from, to)) {
                 copy(quantized.codes(), matrix.codes(), QuantizedMatrix.codeStride(to - from));
                 copy(quantized.scales(), matrix.scales(), (long) (to - from) * Short.BYTES);
                 if (!how.symmetric()) {
@@ -81,6 +92,46 @@ final class DenseFormat implements WeightFormat {
             for (long at = 0; at < source.size(); at += unit) {
                 target.copyFrom(at, source.slice(at, (int) unit));
             }
+        }
+    }
+
+    private static final class NearestLayer extends Layer {
+        NearestLayer(Facts facts, Tensor weight, DenseQuantization how) {
+            super(facts, weight, how);
+        }
+
+        @Override
+        QuantizedMatrix quantize(int from, int to) {
+            return new RoundToNearest(groupSize(), scaleType(), !how.symmetric(), how.clippingSearch())
+                    .quantize(new Columns(weight, k(), from, to));
+        }
+    }
+
+    private static final class CalibratedLayer extends Layer {
+        /** The decomposed Hessian, kept from one range of columns to the next as long as memory allows. */
+        private SoftReference<GptqQuantizer> quantizer = new SoftReference<>(null);
+
+        CalibratedLayer(Facts facts, Tensor weight, DenseQuantization how) {
+            super(facts, weight, how);
+        }
+
+        private synchronized GptqQuantizer quantizer() {
+            GptqQuantizer current = quantizer.get();
+            if (current == null) {
+                GptqOptions options = new GptqOptions(groupSize(), scaleType(), how.symmetric(), true, DAMPING, how.clippingSearch());
+                current = new GptqQuantizer(how.calibration().hessian(name(), k()), options);
+                quantizer = new SoftReference<>(current);
+            }
+            return current;
+        }
+
+        @Override
+        QuantizedMatrix quantize(int from, int to) {
+            QuantizedMatrix quantized = quantizer().quantize(Floats.read(weight, (long) from * k(), (long) to * k()), to - from);
+            if (!quantized.inputOrder().equals(inputOrder())) {
+                throw new IllegalStateException("layer " + name() + ": calibration gave another input order than before");
+            }
+            return quantized;
         }
     }
 

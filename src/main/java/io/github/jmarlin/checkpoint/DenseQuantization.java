@@ -11,17 +11,25 @@ import java.util.regex.Pattern;
  * @param symmetric zero point 8 everywhere, or one per group
  * @param clippingSearch look for the range of each group with the least squared error
  * @param excluded layers to leave alone
+ * @param calibration layers that it has are quantized with GPTQ, in act order; the others, or all if it is null, to the nearest
  */
-public record DenseQuantization(int groupSize, boolean symmetric, boolean clippingSearch, Pattern excluded) {
+public record DenseQuantization(int groupSize, boolean symmetric, boolean clippingSearch, Pattern excluded,
+        Calibration calibration) {
     /** Embeddings, output heads, norms and expert routers: lookups, or too sensitive for four bits. */
     public static final Pattern USUALLY_EXCLUDED =
             Pattern.compile("embed|(^|\\.)(wte|wpe|lm_head|output_head|shared|router|gate)$|norm|(^|\\.)ln_");
 
-    /** Symmetric, groups of 128, with clipping search. */
-    public static final DenseQuantization DEFAULT = new DenseQuantization(128, true, true, USUALLY_EXCLUDED);
+    /** Symmetric, groups of 128, with clipping search, to the nearest. */
+    public static final DenseQuantization DEFAULT = new DenseQuantization(128, true, true, USUALLY_EXCLUDED, null);
 
     /** Checks the group size. */
     public DenseQuantization {
         new StripedLayout(1, 1, groupSize);
+    }
+
+    /** What a packed model depends on, as text. */
+    String describe() {
+        return "group " + groupSize + ", symmetric " + symmetric + ", clipping " + clippingSearch + ", except " + excluded
+                + ", calibration " + (calibration == null ? "none" : calibration.describe());
     }
 }

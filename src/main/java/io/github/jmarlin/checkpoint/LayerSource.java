@@ -129,13 +129,18 @@ public abstract class LayerSource {
             matrix.withZeroPoints();
         }
         if (facts.inputOrder != null) {
-            matrix.withInputOrder(IntBuffer.wrap(facts.inputOrder));
+            matrix.withInputOrder(inputOrder());
         }
         if (facts.bias != null) {
             matrix.setBias(Floats.read(facts.bias, from, to));
         }
         fill(matrix, from, to);
         return matrix.build();
+    }
+
+    /** See {@link QuantizedMatrix#inputOrder}; null if there is none. */
+    final IntBuffer inputOrder() {
+        return facts.inputOrder == null ? null : IntBuffer.wrap(facts.inputOrder);
     }
 
     /** Writes codes, scales and zero points of columns {@code [from, to)} into the matrix. */

@@ -154,7 +154,7 @@ final class PackPlan {
         SourceHash hash = new SourceHash();
         hash.add("layout " + PackedModel.LAYOUT_VERSION + ", compute type " + options.computeType());
         if (options.quantizeDense()) {
-            hash.add(options.dense().toString());
+            hash.add(options.dense().describe());
         }
         for (SafetensorsFile file : source.files()) {
             hash.add(file.path().getFileName() + " " + file.size() + " " + Files.getLastModifiedTime(file.path()).toMillis());

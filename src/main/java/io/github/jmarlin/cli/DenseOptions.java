@@ -1,6 +1,9 @@
 package io.github.jmarlin.cli;
 
+import io.github.jmarlin.checkpoint.Calibration;
 import io.github.jmarlin.checkpoint.DenseQuantization;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 import picocli.CommandLine.Model.CommandSpec;
@@ -9,7 +12,7 @@ import picocli.CommandLine.ParameterException;
 
 /** The options of commands that may meet layers in full precision. */
 final class DenseOptions {
-    @Option(names = "--quantize", description = "also quantize layers that are in full precision (round to nearest)")
+    @Option(names = "--quantize", description = "also quantize layers that are in full precision (to the nearest, or with --calibration)")
     private boolean quantize;
 
     @Option(names = "--group", paramLabel = "SIZE", defaultValue = "128",
@@ -23,14 +26,19 @@ final class DenseOptions {
             description = "layers that --quantize leaves alone (default: embeddings, heads, norms, routers)")
     private String exclude;
 
+    @Option(names = "--calibration", paramLabel = "DIR", description = "for --quantize: use GPTQ for layers with a tensor "
+            + "<layer>.input, [tokens][in-features], in the safetensors files of this folder")
+    private Path calibration;
+
     boolean quantize() {
         return quantize;
     }
 
-    DenseQuantization quantization(CommandSpec spec) {
+    DenseQuantization quantization(CommandSpec spec) throws IOException {
         try {
             Pattern excluded = exclude == null ? DenseQuantization.USUALLY_EXCLUDED : Pattern.compile(exclude);
-            return new DenseQuantization(group, !asymmetric, true, excluded);
+            return new DenseQuantization(group, !asymmetric, true, excluded,
+                    calibration == null ? null : Calibration.open(calibration));
         } catch (PatternSyntaxException e) {
             throw new ParameterException(spec.commandLine(), "--exclude " + exclude + ": must be a regular expression: "
                     + e.getDescription());

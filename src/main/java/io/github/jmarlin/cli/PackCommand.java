@@ -2,6 +2,7 @@ package io.github.jmarlin.cli;
 
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.checkpoint.Checkpoint;
+import io.github.jmarlin.checkpoint.DenseQuantization;
 import io.github.jmarlin.checkpoint.ModelPacker;
 import io.github.jmarlin.checkpoint.PackOptions;
 import java.io.IOException;
@@ -45,9 +46,10 @@ final class PackCommand implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), threads < 1 ? "--threads " + threads + ": must be at least 1"
                     : "--dtype fp32: must be fp16 or bf16");
         }
-        Checkpoint checkpoint = Checkpoint.open(source, dense.quantization(spec));
+        DenseQuantization quantization = dense.quantization(spec);
+        Checkpoint checkpoint = Checkpoint.open(source, quantization);
         ByteProgress[] shown = new ByteProgress[1];
-        PackOptions options = new PackOptions(computeType, dense.quantization(spec), dense.quantize(), threads,
+        PackOptions options = new PackOptions(computeType, quantization, dense.quantize(), threads,
                 bytes -> shown[0].advanced(bytes));
         ModelPacker packer = new ModelPacker(checkpoint, target, options);
         ModelPacker.Result result;

@@ -4,7 +4,9 @@ import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.memory.NativeMemory;
 import java.nio.ByteBuffer;
+import java.util.List;
 import java.util.Objects;
+import java.util.function.Function;
 
 /**
  * Cuts packed weights for several devices, and joins them. A shard of the packed form equals, byte for byte, the packed form of that
@@ -114,6 +116,57 @@ public final class PackedShards {
             cutScales(packed, layout, from, column, scales, zeros, factors);
         }
         return PackedWeights.of(layout, packed.computeType(), codes, scales, zeros, factors, bias);
+    }
+
+    /**
+     * One layer that computes the outputs of all {@code parts}, one behind the other, in memory of its own; for layers that share their
+     * input, see {@link MatrixShards#join}.
+     *
+     * @throws IllegalArgumentException if shape along k, compute type, zero points, bias or input order differ, or a part other than
+     *     the last is not whole strips wide
+     */
+    public static PackedWeights join(List<PackedWeights> parts) {
+        if (parts.isEmpty()) {
+            throw new IllegalArgumentException("no parts to join");
+        }
+        PackedWeights first = parts.get(0);
+        int n = 0;
+        for (PackedWeights part : parts) {
+            if (n % StripedLayout.BLOCK != 0) {
+                throw new IllegalArgumentException("cannot join " + part + " behind " + n + " columns: no multiple of "
+                        + StripedLayout.BLOCK);
+            }
+            if (part.k() != first.k() || part.layout().rowsPerGroup() != first.layout().rowsPerGroup()
+                    || part.computeType() != first.computeType() || part.hasZeroPoints() != first.hasZeroPoints()
+                    || part.hasBias() != first.hasBias() || !Objects.equals(part.inputOrder(), first.inputOrder())) {
+                throw new IllegalArgumentException("cannot join " + part + " to " + first
+                        + ": k, group size, compute type, zero points, bias and input order must be the same");
+            }
+            n = Math.addExact(n, part.n());
+        }
+        StripedLayout layout = new StripedLayout(first.k(), n, first.groupSize());
+        return PackedWeights.of(layout, first.computeType(),
+                joined(parts, PackedWeights::codes, layout.stripCodeBytes()),
+                joined(parts, PackedWeights::scales, layout.stripScaleBytes()),
+                joined(parts, PackedWeights::zeros, layout.stripScaleBytes()),
+                joined(parts, PackedWeights::factors, Float.BYTES),
+                joined(parts, PackedWeights::bias, Float.BYTES)).withInputOrder(first.inputOrder());
+    }
+
+    private static NativeMemory joined(List<PackedWeights> parts, Function<PackedWeights, NativeMemory> region, long unit) {
+        if (region.apply(parts.get(0)) == null) {
+            return null;
+        }
+        NativeMemory all = NativeMemory.allocate(parts.stream().map(region).mapToLong(NativeMemory::size).sum(), unit);
+        long at = 0;
+        for (PackedWeights part : parts) {
+            NativeMemory source = region.apply(part);
+            for (long offset = 0; offset < source.size(); offset += unit) {
+                all.copyFrom(at + offset, source.slice(offset, (int) unit));
+            }
+            at += source.size();
+        }
+        return all;
     }
 
     /** The group size of a shard that starts at row {@code from}; see the class. */

@@ -16,7 +16,8 @@ import java.util.stream.IntStream;
  *   row  |  quantized  | i ...  |                 |           e  = (w[i] - q) / U[i][i]
  *        +-------------+--------+-----------------+           w[j] -= e * U[i][j]  for j > i in the block; for later j at its end
  * </pre>
- * Outputs do not depend on each other, so they run on all processors, some at a time so that U is read once for all of them.
+ * Outputs do not depend on each other, so they run on all processors, some at a time so that U is read once for all of them; and a
+ * layer may be quantized some outputs at a time. Immutable and thread-safe; holds 4 k^2 bytes.
  */
 public final class GptqQuantizer {
     /** Inputs whose updates to later inputs are applied together. */
@@ -24,47 +25,36 @@ public final class GptqQuantizer {
     /** Outputs that share a pass over U. */
     private static final int OUTPUTS_AT_ONCE = 32;
 
-    private final float[] weights;
     private final int k;
-    private final int n;
     private final GptqOptions options;
-    private final StripedLayout layout;
+    private final int rowsPerGroup;
     private final int[] order;
     private final double[] importance;
     private final float[][] factor;
 
-    private GptqQuantizer(float[] weights, int n, Hessian hessian, GptqOptions options) {
-        this.weights = weights;
+    /**
+     * Decomposes the Hessian, which is most of the work.
+     *
+     * @param hessian of the layer's calibration activations; not used afterwards
+     * @throws io.github.jmarlin.JMarlinException if the damped Hessian is not positive definite
+     */
+    public GptqQuantizer(Hessian hessian, GptqOptions options) {
         this.k = hessian.k();
-        this.n = n;
         this.options = options;
-        this.layout = new StripedLayout(k, n, options.groupSize());
-        this.order = options.actOrder() ? byImportance(hessian) : IntStream.range(0, k).toArray();
+        this.rowsPerGroup = new StripedLayout(k, 1, options.groupSize()).rowsPerGroup();
+        this.order = options.actOrder() ? byImportance(hessian.diagonal()) : IntStream.range(0, k).toArray();
         this.importance = IntStream.of(order).mapToDouble(i -> hessian.get(i, i)).toArray();
         this.factor = hessian.inverseFactor(order, options.damping());
     }
 
-    /**
-     * Quantizes a layer.
-     *
-     * @param weights {@code [n][k]}, as checkpoints store them; not changed
-     * @param hessian of the layer's calibration activations
-     * @throws IllegalArgumentException if a weight is not finite, or the sizes do not agree
-     */
-    public static QuantizedMatrix quantize(float[] weights, int n, Hessian hessian, GptqOptions options) {
-        checkWeights(weights, n, hessian);
-        return new GptqQuantizer(weights, n, hessian, options).run();
-    }
-
-    private static void checkWeights(float[] weights, int n, Hessian hessian) {
-        if (n < 1 || (long) n * hessian.k() != weights.length) {
-            throw new IllegalArgumentException("weights have " + weights.length + " elements, which is not [n " + n + "][k "
-                    + hessian.k() + "]");
+    private static void checkWeights(float[] weights, int n, int k) {
+        if (n < 1 || (long) n * k != weights.length) {
+            throw new IllegalArgumentException("weights have " + weights.length + " elements, which is not [n " + n + "][k " + k + "]");
         }
         for (int i = 0; i < weights.length; i++) {
             if (!Float.isFinite(weights[i])) {
-                throw new IllegalArgumentException("weight " + weights[i] + " at output " + i / hessian.k() + ", input "
-                        + i % hessian.k() + " is not finite");
+                throw new IllegalArgumentException("weight " + weights[i] + " at output " + i / k + ", input " + i % k
+                        + " is not finite");
             }
         }
     }
@@ -74,7 +64,7 @@ public final class GptqQuantizer {
      * {@code sqrt(trace(D^T H D) / trace(W^T H W))} with D the difference to the weights {@code [n][k]}.
      */
     public static double outputError(float[] weights, QuantizedMatrix quantized, Hessian hessian) {
-        checkWeights(weights, quantized.n(), hessian);
+        checkWeights(weights, quantized.n(), hessian.k());
         int k = hessian.k();
         IntBuffer order = quantized.inputOrder();
         double[] sums = IntStream.range(0, quantized.n()).parallel().mapToObj(output -> {
@@ -101,13 +91,21 @@ public final class GptqQuantizer {
         return sum;
     }
 
-    private static int[] byImportance(Hessian hessian) {
-        return IntStream.range(0, hessian.k()).boxed()
-                .sorted(Comparator.comparingDouble((Integer i) -> -hessian.get(i, i)).thenComparing(Comparator.naturalOrder()))
+    /** The inputs by falling diagonal of the Hessian: the order that {@link GptqOptions#actOrder} means. */
+    public static int[] byImportance(double[] diagonal) {
+        return IntStream.range(0, diagonal.length).boxed()
+                .sorted(Comparator.comparingDouble((Integer i) -> -diagonal[i]).thenComparing(Comparator.naturalOrder()))
                 .mapToInt(Integer::intValue).toArray();
     }
 
-    private QuantizedMatrix run() {
+    /**
+     * Quantizes a layer, or some of its outputs.
+     *
+     * @param weights {@code [n][k]}, as checkpoints store them; not changed
+     * @throws IllegalArgumentException if a weight is not finite, needs a scale that is not, or there are not n x k
+     */
+    public QuantizedMatrix quantize(float[] weights, int n) {
+        checkWeights(weights, n, k);
         QuantizedMatrix.Builder matrix = QuantizedMatrix.builder(k, n, options.groupSize(), options.scaleType());
         if (!options.symmetric()) {
             matrix.withZeroPoints();
@@ -117,11 +115,11 @@ public final class GptqQuantizer {
         }
         // Two outputs share a byte of codes: a task takes an even number of them.
         IntStream.range(0, (n - 1) / OUTPUTS_AT_ONCE + 1).parallel()
-                .forEach(part -> quantize(part * OUTPUTS_AT_ONCE, Math.min(n, (part + 1) * OUTPUTS_AT_ONCE), matrix));
+                .forEach(part -> quantize(weights, part * OUTPUTS_AT_ONCE, Math.min(n, (part + 1) * OUTPUTS_AT_ONCE), matrix));
         return matrix.build();
     }
 
-    private void quantize(int from, int to, QuantizedMatrix.Builder matrix) {
+    private void quantize(float[] weights, int from, int to, QuantizedMatrix.Builder matrix) {
         float[][] rows = new float[to - from][k];
         for (int output = from; output < to; output++) {
             for (int i = 0; i < k; i++) {
@@ -148,11 +146,11 @@ public final class GptqQuantizer {
             QuantizedMatrix.Builder matrix) {
         GroupGrid grid = current;
         for (int i = begin; i < end; i++) {
-            if (i % layout.rowsPerGroup() == 0) {
-                grid = GroupGrid.of(row, i, Math.min(k, i + layout.rowsPerGroup()), importance, options);
-                matrix.setScale(i / layout.rowsPerGroup(), output, grid.scale());
+            if (i % rowsPerGroup == 0) {
+                grid = GroupGrid.of(row, i, Math.min(k, i + rowsPerGroup), importance, options);
+                matrix.setScale(i / rowsPerGroup, output, grid.scale());
                 if (!options.symmetric()) {
-                    matrix.setZeroPoint(i / layout.rowsPerGroup(), output, grid.zeroPoint());
+                    matrix.setZeroPoint(i / rowsPerGroup, output, grid.zeroPoint());
                 }
             }
             int code = grid.code(row[i]);

@@ -68,7 +68,12 @@ public final class Hessian {
 
     /** Element (i, j). */
     public double get(int i, int j) {
-        return 2.0 / Math.max(1, samples) * (i >= j ? sums[i * k + j] : sums[j * k + i]);
+        return (i >= j ? sums[i * k + j] : sums[j * k + i]) * (2.0 / Math.max(1, samples));
+    }
+
+    /** The diagonal: how much each input is in use. */
+    public double[] diagonal() {
+        return IntStream.range(0, k).mapToDouble(i -> get(i, i)).toArray();
     }
 
     /**

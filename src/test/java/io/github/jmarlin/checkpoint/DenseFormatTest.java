@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.layout.HalfFloats;
+import io.github.jmarlin.quantize.GptqQuantizer;
+import io.github.jmarlin.quantize.Hessian;
 import io.github.jmarlin.quantize.RoundToNearest;
 import io.github.jmarlin.testing.Errors;
 import io.github.jmarlin.testing.TestMatrices;
@@ -44,7 +46,7 @@ final class DenseFormatTest {
     void readsWhatRoundToNearestGives(TensorType type, int groupSize, boolean symmetric, DataType scaleType) throws IOException {
         float[] weight = weight(type);
         new TestModel().floats("a.weight", type, weight, N, K).write(folder, null);
-        DenseQuantization how = new DenseQuantization(groupSize, symmetric, false, DenseQuantization.USUALLY_EXCLUDED);
+        DenseQuantization how = new DenseQuantization(groupSize, symmetric, false, DenseQuantization.USUALLY_EXCLUDED, null);
         float[] transposed = new float[K * N];
         for (int i = 0; i < K; i++) {
             for (int j = 0; j < N; j++) {
@@ -60,6 +62,38 @@ final class DenseFormatTest {
                 assertEquals(expected.weight(row, 127), part.weight(row, 63));
             }
         }
+    }
+
+    @Test
+    void calibratedLayersAreQuantizedWithGptq() throws IOException {
+        float[] weight = weight(TensorType.F16);
+        float[] activations = TestMatrices.gaussian(300 * K, 4);
+        for (int i = 0; i < activations.length; i++) {
+            // Every second input nearly repeats the one before it, and inputs grow.
+            activations[i] = (i % 2 == 0 ? activations[i] : 0.95f * activations[i - 1] + 0.05f * activations[i]) * (1 + i % K / 50f);
+        }
+        Path model = new TestModel().floats("a.weight", TensorType.F16, weight, N, K)
+                .floats("b.weight", TensorType.F16, weight, N, K).write(folder.resolve("model"), null);
+        Path inputs = new TestModel().floats("a.input", TensorType.F32, activations, 3, 100, K).write(folder.resolve("inputs"), null);
+        Calibration calibration = Calibration.open(inputs);
+        Checkpoint checkpoint = Checkpoint.open(model, new DenseQuantization(64, true, true, DenseQuantization.USUALLY_EXCLUDED, calibration));
+        Hessian hessian = calibration.hessian("a", K);
+        assertEquals(300, hessian.samples());
+        try (QuantizedMatrix gptq = checkpoint.layer("a").read(); QuantizedMatrix nearest = checkpoint.layer("b").read();
+                QuantizedMatrix part = checkpoint.layer("a").read(64, 128)) {
+            assertTrue(gptq.hasInputOrder() && !nearest.hasInputOrder());
+            assertEquals(K - 1, gptq.inputOrder().get(0) / 2 * 2 + 1);
+            double error = GptqQuantizer.outputError(weight, gptq, hessian);
+            double nearestError = GptqQuantizer.outputError(weight, nearest, hessian);
+            assertTrue(error < 0.8 * nearestError, "GPTQ " + error + ", round to nearest " + nearestError);
+            for (int row = 0; row < K; row++) {
+                assertEquals(gptq.weight(row, 100), part.weight(row, 36));
+            }
+        }
+        assertTrue(assertThrows(MalformedCheckpointException.class, () -> calibration.hessian("a", 7)).getMessage()
+                .contains("must be [..., 7]"));
+        assertTrue(assertThrows(MalformedCheckpointException.class, () -> calibration.hessian("c", K)).getMessage()
+                .contains("tensor c.input"));
     }
 
     @Test

@@ -159,6 +159,19 @@ final class ShardsTest {
     }
 
     @Test
+    void joinedPackedLayersAreThePackedJoinedLayer() {
+        for (boolean zeroPoints : new boolean[] {false, true}) {
+            List<QuantizedMatrix> parts = List.of(matrix(192, 128, 64, DataType.FP16, zeroPoints, true),
+                    matrix(192, 64, 64, DataType.FP16, zeroPoints, true), matrix(192, 70, 64, DataType.FP16, zeroPoints, true));
+            List<PackedWeights> packed = parts.stream().map(part -> PackedWeights.pack(part, DataType.FP16)).toList();
+            assertSame(PackedWeights.pack(MatrixShards.join(parts), DataType.FP16), PackedShards.join(packed));
+            assertThrows(IllegalArgumentException.class, () -> PackedShards.join(List.of(packed.get(2), packed.get(1))));
+            PackedWeights other = PackedWeights.pack(matrix(192, 64, 32, DataType.FP16, zeroPoints, true), DataType.FP16);
+            assertThrows(IllegalArgumentException.class, () -> PackedShards.join(List.of(packed.get(0), other)));
+        }
+    }
+
+    @Test
     void layersThatDifferCannotBeJoined() {
         QuantizedMatrix a = matrix(192, 64, 64, DataType.FP16, false, false);
         for (QuantizedMatrix b : List.of(matrix(256, 64, 64, DataType.FP16, false, false),

@@ -56,7 +56,7 @@ final class GptqQuantizerTest {
         Hessian hessian = correlated(K, 1024);
         float[] weights = weights(N, K);
         GptqOptions options = new GptqOptions(groupSize, DataType.FP16, symmetric, actOrder, 0.01, true);
-        try (QuantizedMatrix gptq = GptqQuantizer.quantize(weights, N, hessian, options);
+        try (QuantizedMatrix gptq = new GptqQuantizer(hessian, options).quantize(weights, N);
                 QuantizedMatrix nearest = roundToNearest(weights, N, K, options)) {
             double error = GptqQuantizer.outputError(weights, gptq, hessian);
             double nearestError = GptqQuantizer.outputError(weights, nearest, hessian);
@@ -138,7 +138,7 @@ final class GptqQuantizerTest {
         hessian.add(unit, 64);
         float[] weights = weights(5, 64);
         GptqOptions options = new GptqOptions(-1, DataType.FP16, false, false, 0.01, false);
-        try (QuantizedMatrix gptq = GptqQuantizer.quantize(weights, 5, hessian, options);
+        try (QuantizedMatrix gptq = new GptqQuantizer(hessian, options).quantize(weights, 5);
                 QuantizedMatrix nearest = roundToNearest(weights, 5, 64, options)) {
             for (int i = 0; i < 64; i++) {
                 for (int output = 0; output < 5; output++) {
@@ -160,7 +160,7 @@ final class GptqQuantizerTest {
         hessian.add(activations, 128);
         float[] weights = weights(3, 64);
         java.util.Arrays.fill(weights, 64, 128, 0);
-        try (QuantizedMatrix gptq = GptqQuantizer.quantize(weights, 3, hessian, GptqOptions.DEFAULT)) {
+        try (QuantizedMatrix gptq = new GptqQuantizer(hessian, GptqOptions.DEFAULT).quantize(weights, 3)) {
             for (int i = 0; i < 64; i++) {
                 assertEquals(0, gptq.weight(i, 1));
             }
@@ -181,14 +181,14 @@ final class GptqQuantizerTest {
         float[] weights = new float[64];
         weights[7] = Float.POSITIVE_INFINITY;
         assertTrue(assertThrows(IllegalArgumentException.class,
-                () -> GptqQuantizer.quantize(weights, 1, hessian, GptqOptions.DEFAULT)).getMessage().contains("input 7"));
-        assertThrows(IllegalArgumentException.class, () -> GptqQuantizer.quantize(new float[64], 2, hessian, GptqOptions.DEFAULT));
+                () -> new GptqQuantizer(hessian, GptqOptions.DEFAULT).quantize(weights, 1)).getMessage().contains("input 7"));
+        assertThrows(IllegalArgumentException.class, () -> new GptqQuantizer(hessian, GptqOptions.DEFAULT).quantize(new float[64], 2));
         assertThrows(IllegalArgumentException.class, () -> new GptqOptions(128, DataType.FP16, true, true, Double.NaN, true));
         assertThrows(IllegalArgumentException.class, () -> new GptqOptions(48, DataType.FP16, true, true, 0.01, true));
         hessian.add(new float[64], 1);
         float[] large = new float[64];
         large[0] = 1e30f;
         assertTrue(assertThrows(IllegalArgumentException.class,
-                () -> GptqQuantizer.quantize(large, 1, hessian, GptqOptions.DEFAULT)).getMessage().contains("no finite FP16"));
+                () -> new GptqQuantizer(hessian, GptqOptions.DEFAULT).quantize(large, 1)).getMessage().contains("no finite FP16"));
     }
 }
