@@ -66,14 +66,15 @@ public final class ReadmeTable {
             Results results = ResultsFiles.read(file);
             if (!results.run().emulated() && results.run().cuda() != null) {
                 String link = root.toAbsolutePath().relativize(file.toAbsolutePath()).toString().replace('\\', '/');
-                tables.add("\n" + results.run().device() + " ([" + link + "](" + link + "), commit " + results.run().commit() + "):\n\n"
-                        + table(Optional.of(results)));
+                tables.add("\n" + results.run().device() + " ([" + link + "](" + link + "), commit " + results.run().commit() + "), n = k = 8192, "
+                        + Format.type(TYPE) + ":\n\n"
+                        + table(results));
             }
         }
-        return tables.length() > 0 ? tables.toString() : "\nOn a GPU, n = k = 8192, " + Format.type(TYPE) + ":\n\n" + table(Optional.empty());
+        return tables.length() > 0 ? tables.toString() : "Speed on a GPU: **not yet measured**.\n";
     }
 
-    private static String table(Optional<Results> results) {
+    private static String table(Results results) {
         List<String> header = new ArrayList<>(List.of("m"));
         for (int groupSize : GROUP_SIZES) {
             header.add(Format.group(groupSize) + ": us in a graph");
@@ -96,13 +97,13 @@ public final class ReadmeTable {
         return table.toString();
     }
 
-    private static Figures figures(Optional<Results> results, int m, int groupSize, TimingMode mode) {
-        return find(results, m, groupSize, mode).map(r -> results.get().figures(r)).orElse(Figures.NONE);
+    private static Figures figures(Results results, int m, int groupSize, TimingMode mode) {
+        return find(results, m, groupSize, mode).map(results::figures).orElse(Figures.NONE);
     }
 
-    private static Optional<Measurement> find(Optional<Results> results, int m, int groupSize, TimingMode mode) {
+    private static Optional<Measurement> find(Results results, int m, int groupSize, TimingMode mode) {
         Subject square = Subject.layer(ModelShapes.SQUARE, m, TYPE);
-        return results.flatMap(r -> r.find(square, mode, Contenders.JMARLIN, groupSize)).filter(Measurement::counts);
+        return results.find(square, mode, Contenders.JMARLIN, groupSize).filter(Measurement::counts);
     }
 
     private static String measured(Optional<String> figure) {

@@ -3,6 +3,7 @@ package io.github.jmarlin.bench.report;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.jmarlin.bench.Measurement;
 import io.github.jmarlin.bench.ModelShapes;
@@ -109,7 +110,7 @@ class ReportTest {
         String before = "text\n" + ReadmeTable.BEGIN + "\nold\n" + ReadmeTable.END + "\nrest\n";
         String none = ReadmeTable.updated(before, folder, folder);
         assertTrue(none.startsWith("text\n") && none.endsWith(ReadmeTable.END + "\nrest\n") && !none.contains("old"), none);
-        assertEquals(6 * 8, none.split("not yet measured", -1).length - 1, none);
+        assertTrue(none.contains("Speed on a GPU: **not yet measured**."), none);
 
         Path results = Files.createDirectories(folder.resolve("docs/results/sample"));
         ResultsFiles.write(SampleResults.all(true), results);
@@ -120,6 +121,20 @@ class ReportTest {
         assertFalse(table.contains("not yet measured"), table);
         assertTrue(table.contains("(docs/results/sample/results.json)"), table);
         assertEquals(table, ReadmeTable.updated(table, folder, folder), "a second time changes nothing");
+
+        Results one = new Results(SampleResults.run(false), List.of(), List.of(SampleResults.all(false).measurements().get(2)));
+        ResultsFiles.write(one, results);
+        String gaps = ReadmeTable.updated(before, folder, folder);
+        assertEquals(6 * 8 - 1, gaps.split("not yet measured", -1).length - 1, gaps);
+    }
+
+    @Test
+    void theReadmeHasTheTableOfTheResults() throws Exception {
+        Path root = Path.of(System.getProperty("basedir", "")).toAbsolutePath();
+        Path readme = root.resolve("README.md");
+        assumeTrue(Files.exists(readme), "no source tree here");
+        assertEquals(ReadmeTable.updated(Files.readString(readme), root, root.resolve("docs/results")), Files.readString(readme),
+                "docs/results/README.md says how to write it");
     }
 
     private static Set<String> names(Path folder) throws Exception {
