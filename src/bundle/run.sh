@@ -61,7 +61,7 @@ limited() {       # limited SECONDS PROGRAM...: ends it in time, where there is 
     seconds=$1; shift
     if command -v timeout >/dev/null 2>&1; then timeout -k 10 "$seconds" "$@"; else "$@"; fi
 }
-java_flags="-Djava.io.tmpdir=$out/tmp -Djmarlin.commit=$(cat "$here/COMMIT") -Djava.awt.headless=true $JAVA_FLAGS"
+java_flags="-Djava.io.tmpdir=$out/tmp -Djmarlin.images=$here/images -Djmarlin.commit=$(cat "$here/COMMIT") -Djava.awt.headless=true $JAVA_FLAGS"
 
 tests() {         # tests SECONDS JUNIT_OPTION...
     seconds=$1; shift
@@ -107,7 +107,7 @@ sanitize() {
     failed=
     for tool in memcheck racecheck initcheck synccheck; do
         if limited $((${limit:-600} / 4)) "$tools/compute-sanitizer" --tool $tool --error-exitcode 9 --log-file "$out/$tool.log" \
-                "$here/sanitize/sanitize" "$here/sanitize/images"; then
+                "$here/sanitize/sanitize" "$here/images"; then
             echo "$tool: clean"
         else
             echo "$tool: FAILED, see $out/$tool.log"; failed=1

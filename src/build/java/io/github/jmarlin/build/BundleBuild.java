@@ -10,6 +10,10 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.Stream;
+import java.util.zip.CRC32;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
+import java.util.zip.ZipOutputStream;
 
 /**
  * Packs everything that a machine with a GPU but without Java needs into one archive: a trimmed Java runtime, the command line's jar
@@ -20,8 +24,13 @@ import java.util.stream.Stream;
  */
 public final class BundleBuild {
     private static final long MOST_BYTES = 35_000_000;
-    /** Logging: JCuda. Management and unsupported: JMH. XML: JUnit's reports. Desktop: charts. */
-    private static final String MODULES = "java.base,java.desktop,java.logging,java.management,java.xml,jdk.management,jdk.unsupported";
+    /**
+     * Logging: JCuda. Management and unsupported: JMH. XML: JUnit's reports. Without java.desktop there are no charts, but 7 MB less; a
+     * bare machine has no fonts to draw them with anyway, and {@code jmarlin bench --report} draws them elsewhere.
+     */
+    private static final String MODULES = "java.base,java.logging,java.management,java.xml,jdk.management,jdk.unsupported";
+    /** Left out of the command line's jar: the images, which lie beside it for the C++ program too, and what only charts need. */
+    private static final List<String> NOT_IN_JAR = List.of("io/github/jmarlin/cuda/images/", "org/knowm/", "de/erichseifert/");
     private static final String IMAGES = "classes/io/github/jmarlin/cuda/images";
 
     private final Path project;
@@ -52,10 +61,10 @@ public final class BundleBuild {
         }
         delete(bundle);
         Files.createDirectories(bundle.resolve("lib"));
-        Files.copy(cli, bundle.resolve("lib/jmarlin-cli.jar"));
-        Files.copy(junit, bundle.resolve("lib/junit.jar"));
+        repack(cli, bundle.resolve("lib/jmarlin-cli.jar"));
+        repack(junit, bundle.resolve("lib/junit.jar"));
         copyTree(build.resolve("test-classes"), bundle.resolve("tests"));
-        copyTree(build.resolve(IMAGES), bundle.resolve("sanitize/images"));
+        copyTree(build.resolve(IMAGES), bundle.resolve("images"));
         buildSanitizer();
         Files.copy(project.resolve("src/bundle/run.sh"), bundle.resolve("run.sh"));
         run(List.of("chmod", "755", bundle.resolve("run.sh").toString()));
@@ -66,16 +75,31 @@ public final class BundleBuild {
         archive();
     }
 
-    /** Only the striped kernel's images, which the program runs. */
     private void buildSanitizer() throws IOException, InterruptedException {
-        try (Stream<Path> images = Files.list(bundle.resolve("sanitize/images"))) {
-            for (Path image : images.filter(file -> !file.getFileName().toString().startsWith("striped.")).toList()) {
-                Files.delete(image);
-            }
-        }
+        Files.createDirectories(bundle.resolve("sanitize"));
         run(List.of("g++", "-std=c++17", "-O1", "-s", "-Isrc/test/cuda/sanitize", "-Isrc/test/cuda/striped", "-Isrc/test/cuda/emulator",
                 "-Isrc/main/cuda", "-o", bundle.resolve("sanitize/sanitize").toString(), "src/test/cuda/sanitize/sanitize.cpp",
                 "-static-libstdc++", "-static-libgcc", "-ldl"));
+    }
+
+    /** Copies a jar without compressing it: compressed as a whole the archive becomes a fifth smaller. */
+    private static void repack(Path from, Path to) throws IOException {
+        try (ZipFile jar = new ZipFile(from.toFile()); ZipOutputStream out = new ZipOutputStream(Files.newOutputStream(to))) {
+            for (ZipEntry entry : (Iterable<ZipEntry>) jar.stream().map(ZipEntry.class::cast)::iterator) {
+                if (NOT_IN_JAR.stream().noneMatch(entry.getName()::startsWith)) {
+                    byte[] bytes = jar.getInputStream(entry).readAllBytes();
+                    CRC32 checksum = new CRC32();
+                    checksum.update(bytes);
+                    ZipEntry stored = new ZipEntry(entry.getName());
+                    stored.setTime(0);
+                    stored.setMethod(ZipEntry.STORED);
+                    stored.setSize(bytes.length);
+                    stored.setCrc(checksum.getValue());
+                    out.putNextEntry(stored);
+                    out.write(bytes);
+                }
+            }
+        }
     }
 
     private String commit() throws InterruptedException {
