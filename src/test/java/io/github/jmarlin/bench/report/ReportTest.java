@@ -29,8 +29,13 @@ class ReportTest {
     @TempDir
     private Path folder;
 
+    private static void needsAwt() {
+        assumeTrue(ModuleLayer.boot().findModule("java.desktop").isPresent(), "no charts without the module java.desktop");
+    }
+
     @Test
     void drawsEveryChartAsSvgAndPng() throws Exception {
+        needsAwt();
         assertEquals("5 charts in " + folder.resolve("charts"), Report.write(SampleResults.all(false), folder));
 
         Set<String> expected = new TreeSet<>();
@@ -69,6 +74,7 @@ class ReportTest {
 
     @Test
     void thePageNeedsNoOtherFile() throws Exception {
+        needsAwt();
         Report.write(SampleResults.all(false), folder);
         String page = Files.readString(folder.resolve(Report.PAGE));
         Matcher links = Pattern.compile("(?:src|href)=\"(?!#)([^\"]*)\"").matcher(page);
