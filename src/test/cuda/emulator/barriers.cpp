@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "async.hpp"
+#include "counters.hpp"
 #include "memory.hpp"
 #include "races.hpp"
 #include "sm90.hpp"
@@ -162,6 +163,7 @@ const u8* cluster_access(u32 mapped_address, u32 bytes, const char* operation, S
     if (owner.live_warps == 0)
         fail(ErrorKind::kOutOfBounds, std::string(operation) + " at " + site_text(site) + " reads shared memory of block " +
              std::to_string(owner.index) + ", which has exited");
+    if (machine.options.counters) current->warp->log->add(*current, operation, site, bytes, address, true);
     if (machine.options.races) {
         if (&owner == current->block) race_shared_read(*current, offset, bytes, site);
         else race_remote_read(owner, offset, bytes, site);

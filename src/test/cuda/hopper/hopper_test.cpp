@@ -56,7 +56,8 @@ std::vector<u16> check(const Size& size, const Launch& launch, const Options& op
     for (const SiteCounters& site : result.counters)
         if (site.excess) wrong = std::to_string(site.excess) + " excess transactions of " + site.operation + " at " + site.site;
     if (options.counters)
-        for (const char* operation : {"ld_shared_16", "ld_shared_4", "st_shared_f32x2"})
+        for (const char* operation : {"ld_shared_16", "ld_shared_4", "st_shared_f32x2",
+                                      Shape::kCluster == 1 ? "ld_shared_f32x2" : "ld_cluster_f32x2"})
             if (result.requests(operation) == 0) wrong = std::string("no ") + operation + " was counted";
     if (!wrong.empty()) fail(name<Shape>() + describe(size, launch, options) + wrong);
     return run.output();

@@ -110,7 +110,7 @@ class HopperEmulatorTest {
                         "        fence_proxy_async();  ", "//"),
                 mutation("activations published before the other lanes' are there", "producer.cuh", "race",
                         "    warp_sync();\n    if (lane", "    if (lane"),
-                mutation("activations published a stage early", "producer.cuh", "in flight",
+                mutation("activations published a stage early", "producer.cuh", "race",
                         "cp_async_wait<kActivationLag>();", "cp_async_wait<kActivationLag + 1>();"),
                 mutation("activations published too late for the ring", "producer.cuh", "DEADLOCK",
                         "under_way == kActivationLag", "under_way == kActivationLag + 1"),
