@@ -120,7 +120,8 @@ class BlockMultiplier {
     using Scales = BlockScales<Shape>;
 
     JMARLIN_DEVICE void dequantize_at(u32 (&weights)[4], int s, int step) {
-        dequantize<typename Shape::Type>(weights, codes_.word(s, step), Scales::of(scales_.scale, s), Scales::of(scales_.zero, s));
+        using T = typename Shape::Type;
+        dequantize<T>(weights, codes_.word(s, step), Scales::of(scales_.scale, s), Scales::of(scales_.zero, s));
     }
 
     // Places within a slot.

@@ -76,7 +76,8 @@ struct Problem {
         scales.resize(static_cast<std::size_t>(s.groups()) * s.n);
         zeros.resize(scales.size());
         for (std::size_t i = 0; i < scales.size(); ++i) {
-            const double scale = exact ? std::ldexp(integer(0, 1) ? 3 : 1, -2 - integer(0, 2)) : 0.01 * (0.5 + integer(0, 1000) / 1000.0);
+            const double scale = exact ? std::ldexp(integer(0, 1) ? 3 : 1, -2 - integer(0, 2))
+                                       : 0.01 * (0.5 + integer(0, 1000) / 1000.0);
             scales[i] = static_cast<u16>(f.round(integer(0, 7) == 0 ? -scale : scale));
             zeros[i] = static_cast<u8>(zeros_too ? integer(0, 16) : 8);
         }

@@ -83,7 +83,8 @@ public:
     /** Launches; the workspace is left as the launch before left it, as in real use. */
     Result launch(const Options& options) {
         c_->reset();
-        return jmarlin::emulator::launch(instance_.kernel, launch_.grid, 256, instance_.shared_bytes(launch_.stages), args(), options);
+        const u32 shared_bytes = instance_.shared_bytes(launch_.stages);
+        return jmarlin::emulator::launch(instance_.kernel, launch_.grid, 256, shared_bytes, args(), options);
     }
 
     std::vector<u16> output() const { return {c_->as<u16>(), c_->as<u16>() + c_->size() / 2}; }
@@ -97,7 +98,8 @@ public:
             if (!inside && c_->as<u16>()[i] != 0xffff) return "wrote element " + std::to_string(i) + " of C, which is no result";
         }
         for (std::size_t i = 0; i < counters_->size() / 4; ++i) {
-            if (counters_->as<u32>()[i] != 0) return "left counter " + std::to_string(i) + " at " + std::to_string(counters_->as<u32>()[i]);
+            const u32 left = counters_->as<u32>()[i];
+            if (left != 0) return "left counter " + std::to_string(i) + " at " + std::to_string(left);
         }
         return "";
     }

@@ -63,7 +63,8 @@ void exact() {
     constexpr int kGroups[] = {128, -1, 64, 256};
     constexpr int kGrids[] = {1, 2, 3, 4, 5, 6, 7, 8, 13};
     constexpr int kStages[] = {4, 2, 8, 3, 6, 5, 7};
-    constexpr Schedule kSchedules[] = {Schedule::kGreedy, Schedule::kReversed, Schedule::kRoundRobin, Schedule::kRandom, Schedule::kRandom};
+    constexpr Schedule kSchedules[] = {Schedule::kGreedy, Schedule::kReversed, Schedule::kRoundRobin, Schedule::kRandom,
+                                       Schedule::kRandom};
     int i = 0;
     for (const Instance& instance : instances()) {
         for (int m : kRows) {
@@ -91,7 +92,8 @@ void real() {
     int i = 0;
     for (const Instance& instance : instances()) {
         const bool deep = instance.batch == 8 && instance.columns == 64;  // the deepest layer of a 70B model
-        const Size size{instance.batch + (deep ? 0 : 1), deep ? 64 : 192, deep ? 28672 : 1000, instance.group32 ? 32 : pick(kGroups, i)};
+        const int group = instance.group32 ? 32 : pick(kGroups, i);
+        const Size size = deep ? Size{8, 64, 28672, group} : Size{instance.batch + 1, 192, 1000, group};
         const Launch launch{5, 4};
         const double bound = instance.bf16 ? 3.5e-3 : instance.zeros ? 4.5e-4 : 3e-4;
         run_case(describe(instance, size, launch), [&]() -> std::string {
@@ -123,7 +125,9 @@ void schedules() {
                 const std::string wrong = launch_error(run, options);
                 if (!wrong.empty()) return wrong;
                 if (first.empty()) first = run.output();
-                if (run.output() != first) return "schedule " + std::to_string(static_cast<int>(schedule)) + " gives other bits than greedy";
+                if (run.output() != first) {
+                    return "schedule " + std::to_string(static_cast<int>(schedule)) + " gives other bits than greedy";
+                }
             }
             Run deeper(instance, problem, {launch.grid, 5});
             const std::string wrong = launch_error(deeper, {});
@@ -201,6 +205,9 @@ int main(int count, char** words) {
     if (all || suite == "schedules") schedules();
     if (all || suite == "banks") banks();
     if (suite == "stripes") return stripes(), 0;
-    if (cases == 0) return std::fprintf(stderr, "usage: striped_test exact|real|schedules|banks|all|stripes [part/parts [text]]\n"), 2;
+    if (cases == 0) {
+        std::fprintf(stderr, "usage: striped_test exact|real|schedules|banks|all|stripes [part/parts [text]]\n");
+        return 2;
+    }
     return failures != 0;
 }

@@ -77,8 +77,8 @@ class StripedEmulatorTest {
             StringBuilder planned = new StringBuilder();
             for (int block = 0; block < stripes.grid(); block++) {
                 for (Stripes.Portion portion : stripes.portions(block)) {
-                    planned.append(String.format(" %d %d %d %d %d;", block, portion.tile(), portion.firstKBlock(), portion.endKBlock(),
-                            portion.slot()));
+                    planned.append(String.format(" %d %d %d %d %d;", block, portion.tile(), portion.firstKBlock(),
+                            portion.endKBlock(), portion.slot()));
                 }
             }
             assertEquals(planned.toString(), line.substring(line.indexOf(':') + 1), () -> stripes.toString());

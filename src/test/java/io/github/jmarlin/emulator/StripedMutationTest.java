@@ -21,8 +21,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 
 /**
- * Proves that the striped kernel's cases can fail: every entry of {@code src/test/cuda/striped/mutations.txt} breaks one thing in a
- * copy of the kernel's headers, and some case must say so, in the words that the entry expects.
+ * Proves that the striped kernel's cases can fail: every entry of {@code src/test/cuda/striped/mutations.txt} breaks one
+ * thing in a copy of the kernel's headers, and some case must say so, in the words that the entry expects.
  */
 class StripedMutationTest {
     private static final Path ROOT = Path.of(System.getProperty("basedir", ""));
@@ -83,7 +83,8 @@ class StripedMutationTest {
         }
         List<Path> built = build(programs);
         Map<Mutation, List<String>> failures = new ConcurrentHashMap<>();
-        IntStream.range(0, mutations.size()).parallel().forEach(i -> failures.put(mutations.get(i), failures(built.get(i), mutations.get(i))));
+        IntStream.range(0, mutations.size()).parallel()
+                .forEach(i -> failures.put(mutations.get(i), failures(built.get(i), mutations.get(i))));
         return mutations.stream().map(mutation -> dynamicTest(mutation.name(), () -> {
             List<String> failed = failures.get(mutation);
             assertTrue(failed.stream().anyMatch(line -> line.contains(mutation.expected())),
@@ -94,7 +95,8 @@ class StripedMutationTest {
     /** The cases that fail, up to the one that is expected. */
     private static List<String> failures(Path program, Mutation mutation) {
         try {
-            return StripedProgram.run(program, "all", "0/1", mutation.expected()).stream().filter(line -> line.startsWith("FAIL ")).toList();
+            List<String> lines = StripedProgram.run(program, "all", "0/1", mutation.expected());
+            return lines.stream().filter(line -> line.startsWith("FAIL ")).toList();
         } catch (IOException e) {
             return List.of(e.toString());
         }

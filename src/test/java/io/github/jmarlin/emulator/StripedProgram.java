@@ -37,8 +37,8 @@ final class StripedProgram {
         try {
             int status = process.waitFor();
             if (status > 1) {
-                throw new IOException(String.join(" ", command) + " exits " + status + " after " + lines.size() + " lines, the last: "
-                        + (lines.isEmpty() ? "" : lines.get(lines.size() - 1)));
+                throw new IOException(String.join(" ", command) + " exits " + status + " after " + lines.size()
+                        + " lines, the last: " + (lines.isEmpty() ? "" : lines.get(lines.size() - 1)));
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
