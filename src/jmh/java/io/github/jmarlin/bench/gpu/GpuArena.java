@@ -16,6 +16,9 @@ import io.github.jmarlin.cuda.CudaDevice;
 import io.github.jmarlin.cuda.CudaDriver;
 import io.github.jmarlin.cuda.DeviceBuffer;
 import io.github.jmarlin.plan.DeviceFacts;
+import io.github.jmarlin.plan.DeviceFacts;
+import io.github.jmarlin.plan.HopperTile;
+import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.TileShape;
 import java.util.ArrayList;
@@ -84,7 +87,7 @@ public final class GpuArena implements Arena {
         int m = attempt.benchCase.subject().m();
         List<Integer> groupSizes = attempt.benchCase.groupSizes();
         for (int groupSize : groupSizes) {
-            for (PlanOptions options : attempt.benchCase.everyKernel() ? everyTile() : List.of(PlanOptions.DEFAULT)) {
+            for (PlanOptions options : attempt.benchCase.everyKernel() ? everyTile(gpu.engine().facts()) : List.of(PlanOptions.DEFAULT)) {
                 attempt.add(Contenders.JMARLIN, groupSize, () -> new JMarlinContender(gpu, layer, groupSize, m, options,
                         Activations.slots(gpu, layer.packed(groupSize).byteSize())));
             }
@@ -95,9 +98,13 @@ public final class GpuArena implements Arena {
                 () -> new DequantizeContender(gpu, cublas, layer, groupSizes.get(0), m));
     }
 
-    private static List<PlanOptions> everyTile() {
+    private static List<PlanOptions> everyTile(DeviceFacts device) {
         List<PlanOptions> options = new ArrayList<>(List.of(PlanOptions.DEFAULT));
         TileShape.INSTANCES.forEach(tile -> options.add(PlanOptions.DEFAULT.withTile(tile)));
+        if (device.computeCapability() == 90) {
+            options.add(PlanOptions.DEFAULT.withFamily(KernelFamily.HOPPER));
+            HopperTile.INSTANCES.forEach(tile -> options.add(PlanOptions.DEFAULT.withHopperTile(tile)));
+        }
         return options;
     }
 
