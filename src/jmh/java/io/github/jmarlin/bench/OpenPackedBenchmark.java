@@ -54,7 +54,8 @@ public class OpenPackedBenchmark {
     public void setUp() throws IOException {
         folder = Files.createTempDirectory("open-packed");
         Path source = Files.createDirectories(folder.resolve("source"));
-        Files.writeString(source.resolve("config.json"), "{\"quantization_config\":{\"quant_method\":\"gptq\",\"group_size\":128}}");
+        Files.writeString(source.resolve("config.json"),
+                "{\"quantization_config\":{\"quant_method\":\"gptq\",\"group_size\":128}}");
         SafetensorsWriter.Layout layout = new SafetensorsWriter.Layout();
         for (int layer = 0; layer < LAYERS; layer++) {
             String name = "model.layers." + layer / LAYERS_PER_BLOCK + ".proj_" + layer % LAYERS_PER_BLOCK;

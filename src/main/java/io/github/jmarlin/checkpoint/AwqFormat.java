@@ -46,7 +46,8 @@ final class AwqFormat implements WeightFormat {
         Shapes.requireRank(codes, 2);
         Shapes.requireType(codes, TensorType.I32);
         int k = Shapes.extent(codes, "k", codes.shape().get(0));
-        int n = Shapes.extent(codes, "n", codes.shape().get(1) <= Shapes.LARGEST_EXTENT ? codes.shape().get(1) * Nibbles.PER_WORD : -1);
+        int n = Shapes.extent(codes, "n", codes.shape().get(1) <= Shapes.LARGEST_EXTENT
+                ? codes.shape().get(1) * Nibbles.PER_WORD : -1);
         long rows = groupSize == -1 ? k : groupSize;
         if (!GroupSizes.isSupported(rows, k)) {
             throw new UnsupportedCheckpointException(config.file(), "layer " + name + ", key group_size", groupSize,
@@ -58,7 +59,8 @@ final class AwqFormat implements WeightFormat {
         Shapes.requireType(zeros, TensorType.I32);
         Shapes.require(zeros, groups, n / Nibbles.PER_WORD);
         boolean zeroPoints = Words.firstOther(zeros, 0x88888888) >= 0;
-        return new Layer(new LayerSource.Facts(name, scheme(), k, n, (int) Math.min(rows, k), zeroPoints, Floats.scaleType(scales),
+        return new Layer(new LayerSource.Facts(name, scheme(), k, n, (int) Math.min(rows, k), zeroPoints,
+                Floats.scaleType(scales),
                 bias, null, List.of(codes, zeros, scales)), codes, zeros, scales);
     }
 

@@ -5,8 +5,8 @@ import java.util.regex.PatternSyntaxException;
 
 /**
  * A regular expression out of a configuration file, matched as Python's {@code re.match} does: from the start of the name, not
- * necessarily to its end. Patterns come from strangers, so each match has a budget of steps: a pattern that backtracks without end
- * is an error, not a hang.
+ * necessarily to its end. Patterns come from strangers, so each match has a budget of steps: a pattern that backtracks without
+ * end is an error, not a hang.
  */
 final class BoundedRegex {
     private static final int LONGEST = 1000;

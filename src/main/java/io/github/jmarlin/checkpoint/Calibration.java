@@ -71,7 +71,8 @@ public final class Calibration {
         Shapes.requireType(tensor, TensorType.F16, TensorType.BF16, TensorType.F32);
         int rank = tensor.shape().size();
         if (rank < 2 || tensor.shape().get(rank - 1) != k || tensor.bytes() == 0) {
-            throw tensor.malformed("shape " + tensor.shape(), "must be [..., " + k + "], the layer's in-features last, and not empty");
+            throw tensor.malformed("shape " + tensor.shape(), "must be [..., " + k
+                    + "], the layer's in-features last, and not empty");
         }
         return tensor;
     }

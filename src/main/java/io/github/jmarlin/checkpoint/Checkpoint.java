@@ -54,7 +54,12 @@ public final class Checkpoint {
      * @throws IOException if a file cannot be read
      */
     public static Checkpoint open(Path folder, DenseQuantization onTheFly) throws IOException {
-        return new Checkpoint(TensorStore.open(folder), ModelConfig.read(folder), new DenseFormat(onTheFly));
+        TensorStore store = TensorStore.open(folder);
+        if (store.metadata(PackedModel.VERSION_KEY) != null) {
+            throw new UnsupportedCheckpointException(folder, PackedModel.INDEX, "a packed model",
+                    "a model that is not packed yet");
+        }
+        return new Checkpoint(store, ModelConfig.read(folder), new DenseFormat(onTheFly));
     }
 
     /** Where it lies. */
@@ -97,7 +102,8 @@ public final class Checkpoint {
     public LayerSource layer(String name) {
         WeightFormat of = layers.get(name);
         if (of == null) {
-            throw new IllegalArgumentException("no linear layer \"" + name + "\" in " + folder() + ", which has " + layers.size());
+            throw new IllegalArgumentException("no linear layer \"" + name + "\" in " + folder() + ", which has "
+                    + layers.size());
         }
         return of.layer(store, name);
     }

@@ -45,7 +45,8 @@ final class CompressedTensorsFormat implements WeightFormat {
             throw sparsity.get("format").unsupported("no sparsity (format \"dense\")");
         }
         ConfigNode transform = config.get("transform_config");
-        if (transform.isObject() && !transform.get("config_groups").isNull() && !transform.get("config_groups").entries().isEmpty()) {
+        if (transform.isObject() && !transform.get("config_groups").isNull()
+                && !transform.get("config_groups").entries().isEmpty()) {
             throw transform.unsupported("no transforms: activations would have to be transformed too");
         }
         for (Map.Entry<String, ConfigNode> group : config.get("config_groups").entries().entrySet()) {
@@ -75,7 +76,8 @@ final class CompressedTensorsFormat implements WeightFormat {
                 return scheme.where;
             }
         }
-        throw config.get("config_groups").malformed("one group must have layer \"" + layer + "\" or \"Linear\" among its targets");
+        throw config.get("config_groups").malformed("one group must have layer \"" + layer
+                + "\" or \"Linear\" among its targets");
     }
 
     @Override

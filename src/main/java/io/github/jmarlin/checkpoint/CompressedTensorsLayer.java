@@ -29,7 +29,8 @@ final class CompressedTensorsLayer extends LayerSource {
         for (int word = 0; word < wordsPerColumn; word += WORDS_AT_ONCE) {
             int count = Math.min(WORDS_AT_ONCE, wordsPerColumn - word);
             for (int column = 0; column < width; column += Nibbles.PER_WORD) {
-                transpose(from + column, Math.min(Nibbles.PER_WORD, width - column), word, count, rows, column / Nibbles.PER_WORD);
+                transpose(from + column, Math.min(Nibbles.PER_WORD, width - column), word, count, rows,
+                        column / Nibbles.PER_WORD);
             }
             int first = word * Nibbles.PER_WORD;
             for (int i = 0; i < count * Nibbles.PER_WORD && first + i < k(); i++) {
@@ -61,7 +62,8 @@ final class CompressedTensorsLayer extends LayerSource {
     private void fillScales(QuantizedMatrix.Builder matrix, int from, int to) {
         int fileGroups = Math.toIntExact(scales.shape().get(1));
         for (int column = from; column < to; column++) {
-            short[] bits = Floats.encode(scaleType(), Floats.read(scales, (long) column * fileGroups, (column + 1L) * fileGroups));
+            long first = (long) column * fileGroups;
+            short[] bits = Floats.encode(scaleType(), Floats.read(scales, first, first + fileGroups));
             for (int group = 0; group < groups(); group++) {
                 matrix.setScaleBits(group, column - from, bits[fileGroup(group)]);
             }

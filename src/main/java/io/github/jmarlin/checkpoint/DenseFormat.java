@@ -118,7 +118,8 @@ final class DenseFormat implements WeightFormat {
         private synchronized GptqQuantizer quantizer() {
             GptqQuantizer current = quantizer.get();
             if (current == null) {
-                GptqOptions options = new GptqOptions(groupSize(), scaleType(), how.symmetric(), true, DAMPING, how.clippingSearch());
+                GptqOptions options = new GptqOptions(groupSize(), scaleType(), how.symmetric(), true, DAMPING,
+                        how.clippingSearch());
                 current = new GptqQuantizer(how.calibration().hessian(name(), k()), options);
                 quantizer = new SoftReference<>(current);
             }

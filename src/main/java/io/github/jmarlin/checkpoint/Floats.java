@@ -47,8 +47,8 @@ final class Floats {
     }
 
     /**
-     * The 16-bit type for the scales of a file: its own; for F32 the one that holds every value exactly, fp16 first; if neither does,
-     * fp16 (its mantissa is longer) unless a value leaves its normal range.
+     * The 16-bit type for the scales of a file: its own; for F32 the one that holds every value exactly, fp16 first; if
+     * neither does, fp16 (its mantissa is longer) unless a value leaves its normal range.
      */
     static DataType scaleType(Tensor scales) {
         if (scales.type() != TensorType.F32) {

@@ -7,10 +7,11 @@ import java.util.Map;
 /**
  * GPTQ as AutoGPTQ and GPTQModel write it.
  *
- * <p>Version 1 ({@code checkpoint_format} "gptq" or absent) stores zero points minus one, version 2 ("gptq_v2") as they are. A zero
- * point of 0 becomes -1 in version 1 and spills over the higher nibbles of its word; adding 0x11111111 to the whole word undoes that
- * exactly if the writer subtracted it from the whole word, as GPTQModel does from 0.9.0 on. AutoGPTQ's own asymmetric files cannot
- * be told apart from damaged ones, so version 1 with zero points other than 8 is read only from that writer.
+ * <p>Version 1 ({@code checkpoint_format} "gptq" or absent) stores zero points minus one, version 2 ("gptq_v2") as they are. A
+ * zero point of 0 becomes -1 in version 1 and spills over the higher nibbles of its word; adding 0x11111111 to the whole word
+ * undoes that exactly if the writer subtracted it from the whole word, as GPTQModel does from 0.9.0 on. AutoGPTQ's own
+ * asymmetric files cannot be told apart from damaged ones, so version 1 with zero points other than 8 is read only from that
+ * writer.
  */
 final class GptqFormat implements WeightFormat {
     private static final String FIRST_TRUSTED = "0.9.0";
@@ -133,7 +134,8 @@ final class GptqFormat implements WeightFormat {
 
         Shapes.requireRank(codes, 2);
         Shapes.requireType(codes, TensorType.I32);
-        int k = Shapes.extent(codes, "k", codes.shape().get(0) <= Shapes.LARGEST_EXTENT ? codes.shape().get(0) * Nibbles.PER_WORD : -1);
+        int k = Shapes.extent(codes, "k", codes.shape().get(0) <= Shapes.LARGEST_EXTENT
+                ? codes.shape().get(0) * Nibbles.PER_WORD : -1);
         int n = Shapes.extent(codes, "n", codes.shape().get(1));
         if (n % Nibbles.PER_WORD != 0) {
             throw codes.malformed("shape " + codes.shape(), "n must be a multiple of 8: zero points are packed along it");

@@ -1,8 +1,8 @@
 package io.github.jmarlin.checkpoint;
 
 /**
- * Act order. A quantizer that works through the rows of k in another order leaves a group index that jumps about. Sorting the rows by
- * group once, at load, makes the groups contiguous again; the activations' columns then have to follow the same order.
+ * Act order. A quantizer that works through the rows of k in another order leaves a group index that jumps about. Sorting the
+ * rows by group once, at load, makes the groups contiguous again; the activations' columns then have to follow the same order.
  */
 final class InputOrder {
     private InputOrder() {

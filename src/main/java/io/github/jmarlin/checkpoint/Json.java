@@ -117,7 +117,8 @@ final class Json {
 
     static MalformedCheckpointException malformed(Path file, String where, IOException e) {
         JsonLocation at = e instanceof JsonProcessingException ? ((JsonProcessingException) e).getLocation() : null;
-        String detail = e instanceof JsonProcessingException ? ((JsonProcessingException) e).getOriginalMessage() : e.getMessage();
+        String detail = e instanceof JsonProcessingException ? ((JsonProcessingException) e).getOriginalMessage()
+                : e.getMessage();
         return new MalformedCheckpointException(file, at == null ? where : where + ", character " + at.getCharOffset(), detail,
                 "must be JSON without duplicate keys", e);
     }

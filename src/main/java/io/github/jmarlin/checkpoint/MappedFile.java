@@ -18,8 +18,8 @@ import java.nio.file.StandardOpenOption;
  *   window 1           [--------------------)
  *   window 2                      [--------------------)
  * </pre>
- * Any range of at most 1 GiB lies inside the window of its first byte, wherever it starts. Mapping costs address space, not memory.
- * The windows are unmapped by the garbage collector: a slice in use can never be pulled away.
+ * Any range of at most 1 GiB lies inside the window of its first byte, wherever it starts. Mapping costs address space, not
+ * memory. The windows are unmapped by the garbage collector: a slice in use can never be pulled away.
  */
 final class MappedFile {
     /** The longest range that {@link #slice} gives in one piece, in bytes. */

@@ -9,7 +9,7 @@ import java.util.List;
  *
  * <pre>
  *   B is a row of tiles of 16 rows and 64 columns, 128 words each:
- *     word    (n / 64) * 128 + lane * 4 + j       lane = (c % 8) * 4 + (kk % 8) / 2,   j = (n % 64) / 16,   c = n % 16,   kk = k % 16
+ *     word    (n / 64) * 128 + lane * 4 + j     lane = (c % 8) * 4 + (kk % 8) / 2, j = (n % 64) / 16, c = n % 16, kk = k % 16
  *     nibble  ORDER[4 * (c / 8) + 2 * (kk / 8) + kk % 2]
  *   s, several groups:    within 64 columns position 8 a + b holds column a + 8 b
  *   s, one group:         within 32 columns position 8 a + b holds column 2 a + CHANNEL[b]

@@ -7,8 +7,8 @@ import java.util.List;
 
 /** Finds out from a model folder's configuration files how its layers are stored. */
 final class ModelConfig {
-    private static final String ACCEPTED = "quant_method \"gptq\" (checkpoint_format \"gptq\", \"gptq_v2\" or \"marlin\"), \"awq\" "
-            + "(version \"gemm\"), \"compressed-tensors\" (format \"pack-quantized\") or \"marlin\"";
+    private static final String ACCEPTED = "quant_method \"gptq\" (checkpoint_format \"gptq\", \"gptq_v2\" or \"marlin\"), "
+            + "\"awq\" (version \"gemm\"), \"compressed-tensors\" (format \"pack-quantized\") or \"marlin\"";
 
     private ModelConfig() {
     }

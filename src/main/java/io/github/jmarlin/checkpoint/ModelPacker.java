@@ -18,11 +18,11 @@ import java.util.Map;
 import java.util.stream.Stream;
 
 /**
- * Writes a checkpoint as a packed model: each layer in the striped form, every other tensor and file as it was. Streams in pieces of a
- * few megabytes, so memory does not grow with the model.
+ * Writes a checkpoint as a packed model: each layer in the striped form, every other tensor and file as it was. Streams in
+ * pieces of a few megabytes, so memory does not grow with the model.
  *
- * <p>May be killed at any moment and run again: files that were finished are kept, the others written again. Until the last step, the
- * index, the folder does not open as a model. The source is only read.
+ * <p>May be killed at any moment and run again: files that were finished are kept, the others written again. Until the last
+ * step, the index, the folder does not open as a model. The source is only read.
  */
 public final class ModelPacker {
     private static final String LOCK = ".jmarlin-pack.lock";

@@ -24,11 +24,11 @@ final class Nibbles {
     }
 
     /**
-     * Transposes eight words: nibble i of {@code rows[i'][at]} becomes nibble i' of {@code columns[from + i]}, that is, words that run
-     * down a column become words that run along a row.
+     * Transposes eight words: nibble i of {@code rows[i'][at]} becomes nibble i' of {@code columns[from + i]}, that is, words
+     * that run down a column become words that run along a row.
      *
      * <pre>
-     *   1. pair neighbours:  X_p = even nibbles of words 2p and 2p + 1,   Y_p = odd ones:   byte t of X_p is row 2t, columns 2p, 2p + 1
+     *   1. pair neighbours: X_p = even nibbles of words 2p and 2p + 1, Y_p = odd ones; byte t of X_p is row 2t, columns 2p, 2p + 1
      *   2. transpose the bytes of X_0..X_3 (rows 0, 2, 4, 6) and of Y_0..Y_3 (rows 1, 3, 5, 7)
      * </pre>
      */

@@ -15,8 +15,8 @@ import java.util.Set;
 import java.util.TreeMap;
 
 /**
- * Which layer and tensor goes into which file of a packed model, decided before anything is written and the same on every run: a file
- * per transformer block, cut where it would pass 1 GiB. A file is what an interrupted run keeps or loses.
+ * Which layer and tensor goes into which file of a packed model, decided before anything is written and the same on every run:
+ * a file per transformer block, cut where it would pass 1 GiB. A file is what an interrupted run keeps or loses.
  */
 final class PackPlan {
     private static final long LARGEST_SHARD = 1L << 30;

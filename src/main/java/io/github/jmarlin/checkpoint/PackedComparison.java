@@ -9,7 +9,10 @@ import java.util.Arrays;
 import java.util.Objects;
 import java.util.Optional;
 
-/** Decodes packed weights and compares them with the matrix they should be: codes, scales, zero points, bias and order, all exactly. */
+/**
+ * Decodes packed weights and compares them with the matrix they should be: codes, scales, zero points, bias and order, all
+ * exactly.
+ */
 public final class PackedComparison {
     private PackedComparison() {
     }
@@ -52,8 +55,8 @@ public final class PackedComparison {
             for (int column = 0; column < n; column++) {
                 short bits = HalfFloats.encode(found.scaleType(), expected.scale(group, column));
                 if (bits != found.scaleBits(group, column)) {
-                    return Optional.of("scale of group " + group + ", column " + column + ": source " + expected.scale(group, column)
-                            + ", packed " + found.scale(group, column));
+                    return Optional.of("scale of group " + group + ", column " + column + ": source "
+                            + expected.scale(group, column) + ", packed " + found.scale(group, column));
                 }
             }
         }

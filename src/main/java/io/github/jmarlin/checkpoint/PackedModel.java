@@ -13,8 +13,9 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * A model packed by {@link ModelPacker}: ordinary safetensors files whose layers are in the striped form already. Opening maps the
- * files; the weights of every layer are regions of the map, so devices upload straight from it and pages are read when they are used.
+ * A model packed by {@link ModelPacker}: ordinary safetensors files whose layers are in the striped form already. Opening maps
+ * the files; the weights of every layer are regions of the map, so devices upload straight from it and pages are read when
+ * they are used.
  *
  * <p>Immutable and thread-safe. Nothing needs closing: the map lives as long as someone can reach it. The files must not be
  * truncated meanwhile.
@@ -79,7 +80,8 @@ public final class PackedModel {
     private static void checkVersion(SafetensorsFile file) {
         String version = file.metadata().get(VERSION_KEY);
         if (!Integer.toString(LAYOUT_VERSION).equals(version)) {
-            throw new UnsupportedCheckpointException(file.path(), "metadata " + VERSION_KEY, version == null ? "nothing" : version,
+            throw new UnsupportedCheckpointException(file.path(), "metadata " + VERSION_KEY,
+                    version == null ? "nothing" : version,
                     "version " + LAYOUT_VERSION + ", as written by `jmarlin pack` of this release"
                             + (version == null ? " (this model is not packed)" : ": pack the source model again"));
         }
@@ -137,14 +139,16 @@ public final class PackedModel {
     }
 
     /**
-     * The weights of a layer, in the map. Closing them has no effect on the map, but ends their use by everyone who got them here.
+     * The weights of a layer, in the map. Closing them has no effect on the map, but ends their use by everyone who got them
+     * here.
      *
      * @throws IllegalArgumentException if there is no such layer
      */
     public PackedWeights weights(String layer) {
         PackedWeights packed = weights.get(layer);
         if (packed == null) {
-            throw new IllegalArgumentException("no packed layer \"" + layer + "\" in " + folder() + ", which has " + layers.size());
+            throw new IllegalArgumentException("no packed layer \"" + layer + "\" in " + folder() + ", which has "
+                    + layers.size());
         }
         return packed;
     }

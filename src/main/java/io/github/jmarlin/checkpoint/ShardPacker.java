@@ -18,8 +18,8 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 
 /**
- * Packs shards on several threads. The unit of work is a slab: some strips of one layer, read, packed and written at their place. A
- * strip's bytes depend on no other strip, so slabs need no order, and only as many are in memory as there are threads.
+ * Packs shards on several threads. The unit of work is a slab: some strips of one layer, read, packed and written at their
+ * place. A strip's bytes depend on no other strip, so slabs need no order, and only as many are in memory as there are threads.
  */
 final class ShardPacker implements AutoCloseable {
     /** Codes of a slab: the row-major and the packed form take half a byte each. */
@@ -125,13 +125,15 @@ final class ShardPacker implements AutoCloseable {
 
     private static void packSlab(SafetensorsWriter writer, LayerSource source, PackedLayer layer, int from, int to)
             throws IOException {
-        try (QuantizedMatrix matrix = source.read(from, to); PackedWeights packed = PackedWeights.pack(matrix, layer.computeType())) {
+        try (QuantizedMatrix matrix = source.read(from, to);
+                PackedWeights packed = PackedWeights.pack(matrix, layer.computeType())) {
             StripedLayout layout = layer.layout();
             long strip = from / StripedLayout.BLOCK;
             write(writer, layer.tensor(Part.CODES), strip * layout.stripCodeBytes(), packed.codes(), layout.stripCodeBytes());
             write(writer, layer.tensor(Part.SCALES), strip * layout.stripScaleBytes(), packed.scales(), layout.stripScaleBytes());
             if (layer.zeroPoints()) {
-                write(writer, layer.tensor(Part.ZEROS), strip * layout.stripScaleBytes(), packed.zeros(), layout.stripScaleBytes());
+                write(writer, layer.tensor(Part.ZEROS), strip * layout.stripScaleBytes(), packed.zeros(),
+                        layout.stripScaleBytes());
             }
             write(writer, layer.tensor(Part.FACTORS), (long) from * Float.BYTES, packed.factors(), packed.factors().size());
             if (layer.bias()) {
@@ -147,7 +149,8 @@ final class ShardPacker implements AutoCloseable {
     }
 
     /** Writes a whole region, a contiguous unit at a time. */
-    private static void write(SafetensorsWriter writer, String tensor, long offset, NativeMemory region, long unit) throws IOException {
+    private static void write(SafetensorsWriter writer, String tensor, long offset, NativeMemory region, long unit)
+            throws IOException {
         for (long at = 0; at < region.size(); at += unit) {
             writer.write(tensor, offset + at, region.slice(at, (int) unit));
         }

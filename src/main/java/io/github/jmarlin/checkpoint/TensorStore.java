@@ -42,7 +42,8 @@ final class TensorStore {
         }
         List<Path> indexes = list(folder, INDEX_SUFFIX);
         if (indexes.size() > 1) {
-            throw new MalformedCheckpointException(folder, "index", names(indexes), "at most one file may end with " + INDEX_SUFFIX);
+            throw new MalformedCheckpointException(folder, "index", names(indexes), "at most one file may end with "
+                    + INDEX_SUFFIX);
         }
         if (!indexes.isEmpty()) {
             return indexed(folder, Json.read(indexes.get(0)));
@@ -137,7 +138,8 @@ final class TensorStore {
         Tensor tensor = tensors.get(name);
         if (tensor == null) {
             throw new MalformedCheckpointException(folder, "tensor " + name, "nothing",
-                    "the checkpoint must contain this tensor in one of " + files.stream().map(f -> f.path().getFileName()).toList());
+                    "the checkpoint must contain this tensor in one of "
+                    + files.stream().map(file -> file.path().getFileName()).toList());
         }
         return tensor;
     }

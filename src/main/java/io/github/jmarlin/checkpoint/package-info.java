@@ -10,11 +10,11 @@
  * </pre>
  *
  * <h2>A packed model, layout version 1</h2>
- * Ordinary safetensors files with an index, {@code model.safetensors.index.json}, which is written last: a folder without it is not
- * a model. Each file's metadata has {@code jmarlin.layout_version}, {@code jmarlin.source_fingerprint} (of names, sizes, times and
- * headers of the source, and of the options) and, for each of its layers, {@code jmarlin.layer.<name>}: a JSON object with
- * {@code k, n, group_size, compute_type, zero_points, bias, act_order, scheme, source_tensors, source_sha256}. A layer's parts are the
- * tensors
+ * Ordinary safetensors files with an index, {@code model.safetensors.index.json}, which is written last: a folder without it
+ * is not a model. Each file's metadata has {@code jmarlin.layout_version}, {@code jmarlin.source_fingerprint} (of names,
+ * sizes, times and headers of the source, and of the options) and, for each of its layers, {@code jmarlin.layer.<name>}: a
+ * JSON object with {@code k, n, group_size, compute_type, zero_points, bias, act_order, scheme, source_tensors,
+ * source_sha256}. A layer's parts are the tensors
  * <table>
  * <caption>Parts of a layer</caption>
  * <tr><th>name</th><th>type and shape</th></tr>
@@ -29,8 +29,8 @@
  *
  * <h2>Errors</h2>
  * {@link io.github.jmarlin.checkpoint.MalformedCheckpointException} for what breaks a rule,
- * {@link io.github.jmarlin.checkpoint.UnsupportedCheckpointException} for what is whole but cannot run, {@code IOException} for what
- * cannot be read or written. The files may come from strangers: nothing they say is used to size memory before it was checked against
- * the size of the file.
+ * {@link io.github.jmarlin.checkpoint.UnsupportedCheckpointException} for what is whole but cannot run, {@code IOException}
+ * for what cannot be read or written. The files may come from strangers: nothing they say is used to size memory before it was
+ * checked against the size of the file.
  */
 package io.github.jmarlin.checkpoint;

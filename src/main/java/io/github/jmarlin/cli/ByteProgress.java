@@ -4,7 +4,9 @@ import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
 
-/** A bar of gigabytes with the rate and the time left, on stderr when a person watches, nothing otherwise. Safe for any thread. */
+/**
+ * A bar of gigabytes with the rate and the time left, on stderr when a person watches, nothing otherwise. Safe for any thread.
+ */
 final class ByteProgress implements AutoCloseable {
     private static final long GIGABYTE = 1_000_000_000;
 

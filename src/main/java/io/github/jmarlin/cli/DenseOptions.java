@@ -12,7 +12,8 @@ import picocli.CommandLine.ParameterException;
 
 /** The options of commands that may meet layers in full precision. */
 final class DenseOptions {
-    @Option(names = "--quantize", description = "also quantize layers that are in full precision (to the nearest, or with --calibration)")
+    @Option(names = "--quantize",
+            description = "also quantize layers that are in full precision (to the nearest, or with --calibration)")
     private boolean quantize;
 
     @Option(names = "--group", paramLabel = "SIZE", defaultValue = "128",

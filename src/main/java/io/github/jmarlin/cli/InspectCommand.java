@@ -52,14 +52,16 @@ final class InspectCommand implements Callable<Integer> {
                 layer.tensors().forEach(tensor -> used.add(tensor.name()));
                 runnable++;
                 table.row(name, layer.scheme(), layer.k() + " x " + layer.n(), group(layer), yes(layer.isActOrdered()),
-                        yes(layer.hasZeroPoints()), layer.scaleType().name(), Figures.bytes(layer.bytes()), how(checkpoint, layer));
+                        yes(layer.hasZeroPoints()), layer.scaleType().name(), Figures.bytes(layer.bytes()),
+                        how(checkpoint, layer));
             } catch (JMarlinException e) {
                 table.row(name, checkpoint.scheme(), "", "", "", "", "", "", "no: " + e.getMessage());
             }
         }
         long rest = checkpoint.tensors().values().stream().filter(tensor -> !used.contains(tensor.name()))
                 .mapToLong(Tensor::bytes).sum();
-        return table.fact("model", checkpoint.folder() + ", " + checkpoint.scheme() + ", in " + checkpoint.files().size() + " files")
+        return table.fact("model", checkpoint.folder() + ", " + checkpoint.scheme() + ", in " + checkpoint.files().size()
+                + " files")
                 .fact("layers", runnable + " of " + checkpoint.layerNames().size() + " can run")
                 .fact("other tensors", Figures.bytes(rest));
     }
@@ -85,7 +87,8 @@ final class InspectCommand implements Callable<Integer> {
             long size = model.weights(layer.name()).byteSize();
             bytes += size;
             table.row(layer.name(), layer.scheme(), layer.layout().k() + " x " + layer.layout().n(),
-                    layer.layout().isOneGroup() ? "per column" : Integer.toString(layer.layout().groupSize()), yes(layer.actOrder()),
+                    layer.layout().isOneGroup() ? "per column" : Integer.toString(layer.layout().groupSize()),
+                    yes(layer.actOrder()),
                     yes(layer.zeroPoints()), layer.computeType().name(), Figures.bytes(size));
         }
         return table.fact("model", model.folder() + ", packed, layout version " + PackedModel.LAYOUT_VERSION)

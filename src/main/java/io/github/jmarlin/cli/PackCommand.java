@@ -19,8 +19,8 @@ import picocli.CommandLine.Spec;
 
 /** Writes a model in the form that devices multiply with. */
 @Command(name = "pack", mixinStandardHelpOptions = true,
-        description = "Pack a 4-bit model (GPTQ, AWQ, compressed-tensors, Marlin) or quantize one in full precision, so that it opens "
-                + "in an instant. May be interrupted and run again: what is finished is kept.")
+        description = "Pack a 4-bit model (GPTQ, AWQ, compressed-tensors, Marlin) or quantize one in full precision, so that it "
+                + "opens in an instant. May be interrupted and run again: what is finished is kept.")
 final class PackCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
@@ -31,7 +31,8 @@ final class PackCommand implements Callable<Integer> {
     @Parameters(index = "1", paramLabel = "OUT_DIR", description = "folder for the packed model")
     private Path target;
 
-    @Option(names = "--dtype", paramLabel = "TYPE", description = "fp16 or bf16: what to compute with (default: each layer's scales)")
+    @Option(names = "--dtype", paramLabel = "TYPE",
+            description = "fp16 or bf16: what to compute with (default: each layer's scales)")
     private DataType computeType;
 
     @Option(names = "--threads", paramLabel = "COUNT", description = "default: all processors")
@@ -59,7 +60,8 @@ final class PackCommand implements Callable<Integer> {
         }
         PrintWriter out = spec.commandLine().getOut();
         out.println(Figures.format("%d layers (%s) in %d files%s: read %s, wrote %s in %s, %.2f GB/s", result.layers(),
-                checkpoint.scheme(), result.files(), result.keptFiles() == 0 ? "" : ", " + result.keptFiles() + " kept from before",
+                checkpoint.scheme(), result.files(), result.keptFiles() == 0 ? "" : ", " + result.keptFiles()
+                + " kept from before",
                 Figures.bytes(result.sourceBytes()), Figures.bytes(result.writtenBytes()), Figures.seconds(result.seconds()),
                 result.sourceBytes() / result.seconds() * 1e-9));
         out.flush();

@@ -73,7 +73,8 @@ final class VerifyCommand implements Callable<Integer> {
                 if (packed == null && checkpoint.isDense(name) && !dense.quantize()) {
                     continue;
                 }
-                Finding finding = packed == null ? verify(checkpoint.layer(name), computing) : verify(packed, checkpoint, name, computing);
+                Finding finding = packed == null ? verify(checkpoint.layer(name), computing)
+                        : verify(packed, checkpoint, name, computing);
                 table.row(name, finding.difference.orElse("equal"), Figures.format("%.2e", finding.error),
                         Figures.format("%.1e", finding.bound));
                 bad += finding.isGood() ? 0 : 1;

@@ -29,8 +29,8 @@ public final class MatrixShards {
     }
 
     /**
-     * One layer that computes the outputs of all {@code parts}, one behind the other. If only some have zero points or a bias, the
-     * others get 8 and 0.
+     * One layer that computes the outputs of all {@code parts}, one behind the other. If only some have zero points or a bias,
+     * the others get 8 and 0.
      *
      * @throws IllegalArgumentException if k, group size, scale type or input order differ: such layers cannot share a product
      */
@@ -71,9 +71,11 @@ public final class MatrixShards {
         return joined.build();
     }
 
-    /** Copies rows from {@code firstRow} and columns {@code [from, to)} to columns {@code at} of a matrix of {@code n} columns. */
-    private static void copy(QuantizedMatrix source, QuantizedMatrix.Builder target, int firstRow, int from, int to, int groupSize,
-            int at, int n, int rows) {
+    /**
+     * Copies rows from {@code firstRow} and columns {@code [from, to)} to columns {@code at} of a matrix of {@code n} columns.
+     */
+    private static void copy(QuantizedMatrix source, QuantizedMatrix.Builder target, int firstRow, int from, int to,
+            int groupSize, int at, int n, int rows) {
         int width = to - from;
         for (int row = 0; row < rows; row++) {
             copyCodes(source, firstRow + row, from, to, target, row, at, n);
@@ -96,8 +98,8 @@ public final class MatrixShards {
         }
     }
 
-    private static void copyCodes(QuantizedMatrix source, int sourceRow, int from, int to, QuantizedMatrix.Builder target, int row,
-            int at, int n) {
+    private static void copyCodes(QuantizedMatrix source, int sourceRow, int from, int to, QuantizedMatrix.Builder target,
+            int row, int at, int n) {
         long stride = QuantizedMatrix.codeStride(n);
         if (at % 2 == 1) {
             for (int column = from; column < to; column++) {
@@ -106,7 +108,8 @@ public final class MatrixShards {
             return;
         }
         // Both start at a whole byte; an odd last column leaves the high nibble 0, for the next part to fill.
-        ByteBuffer codes = source.codes().slice(sourceRow * QuantizedMatrix.codeStride(source.n()) + from / 2, (to - from + 1) / 2);
+        long first = sourceRow * QuantizedMatrix.codeStride(source.n()) + from / 2;
+        ByteBuffer codes = source.codes().slice(first, (to - from + 1) / 2);
         target.codes().copyFrom(row * stride + at / 2, codes);
     }
 

@@ -9,8 +9,8 @@ import java.util.Objects;
 import java.util.function.Function;
 
 /**
- * Cuts packed weights for several devices, and joins them. A shard of the packed form equals, byte for byte, the packed form of that
- * shard of the matrix ({@link MatrixShards}), so it does not matter which is done first.
+ * Cuts packed weights for several devices, and joins them. A shard of the packed form equals, byte for byte, the packed form
+ * of that shard of the matrix ({@link MatrixShards}), so it does not matter which is done first.
  *
  * <pre>
  *   along n (each device computes some outputs)       along k (each device sums over some inputs; outputs are added)
@@ -39,7 +39,8 @@ public final class PackedShards {
     public static int[] cuts(int extent, int parts, int step) {
         int steps = (extent - 1) / step + 1;
         if (parts < 1 || steps < parts) {
-            throw new IllegalArgumentException("extent " + extent + " has " + steps + " steps of " + step + ": it can be cut into 1.."
+            throw new IllegalArgumentException("extent " + extent + " has " + steps + " steps of " + step
+                    + ": it can be cut into 1.."
                     + steps + " parts, not " + parts);
         }
         int[] cuts = new int[parts + 1];
@@ -92,8 +93,8 @@ public final class PackedShards {
     /**
      * Rows {@code [from, to)}, in memory of their own. The bias goes with the rows that start at 0, so that it is added once.
      *
-     * <p>If the weights have an input order, row i of the shard multiplies activation {@code inputOrder[from + i]} of the whole: gather
-     * the activations first and give each device its part.
+     * <p>If the weights have an input order, row i of the shard multiplies activation {@code inputOrder[from + i]} of the
+     * whole: gather the activations first and give each device its part.
      *
      * @param from a multiple of 64
      * @param to a multiple of 64, or k
@@ -104,7 +105,8 @@ public final class PackedShards {
         StripedLayout layout = new StripedLayout(to - from, all.n(), groupSize(all, from));
         NativeMemory codes = NativeMemory.allocate(layout.codeBytes(), layout.stripCodeBytes());
         for (int strip = 0; strip < layout.strips(); strip++) {
-            ByteBuffer source = packed.codes().slice(all.blockOffset(strip, from / StripedLayout.BLOCK), (int) layout.stripCodeBytes());
+            ByteBuffer source = packed.codes().slice(all.blockOffset(strip, from / StripedLayout.BLOCK),
+                    (int) layout.stripCodeBytes());
             codes.copyFrom(layout.blockOffset(strip, 0), source);
         }
         NativeMemory scales = NativeMemory.allocate(layout.scaleBytes(), layout.stripScaleBytes());
@@ -119,11 +121,11 @@ public final class PackedShards {
     }
 
     /**
-     * One layer that computes the outputs of all {@code parts}, one behind the other, in memory of its own; for layers that share their
-     * input, see {@link MatrixShards#join}.
+     * One layer that computes the outputs of all {@code parts}, one behind the other, in memory of its own; for layers that
+     * share their input, see {@link MatrixShards#join}.
      *
-     * @throws IllegalArgumentException if shape along k, compute type, zero points, bias or input order differ, or a part other than
-     *     the last is not whole strips wide
+     * @throws IllegalArgumentException if shape along k, compute type, zero points, bias or input order differ, or a part
+     *     other than the last is not whole strips wide
      */
     public static PackedWeights join(List<PackedWeights> parts) {
         if (parts.isEmpty()) {
@@ -201,7 +203,8 @@ public final class PackedShards {
         int more = ShiftedScales.topExponent(type) - Math.getExponent((double) largest);
         float shifted = Math.scalb(factor, -more);
         if (shifted < Float.MIN_NORMAL) {
-            throw new IllegalArgumentException("column " + column + " cannot be cut at row " + from + ": the scales left give the factor "
+            throw new IllegalArgumentException("column " + column + " cannot be cut at row " + from
+                    + ": the scales left give the factor "
                     + factor + " * 2^-" + more + ", below the normal floats");
         }
         factors.putFloat((long) column * Float.BYTES, shifted);

@@ -16,8 +16,8 @@ import java.util.stream.IntStream;
  *   row  |  quantized  | i ...  |                 |           e  = (w[i] - q) / U[i][i]
  *        +-------------+--------+-----------------+           w[j] -= e * U[i][j]  for j > i in the block; for later j at its end
  * </pre>
- * Outputs do not depend on each other, so they run on all processors, some at a time so that U is read once for all of them; and a
- * layer may be quantized some outputs at a time. Immutable and thread-safe; holds 4 k^2 bytes.
+ * Outputs do not depend on each other, so they run on all processors, some at a time so that U is read once for all of them;
+ * and a layer may be quantized some outputs at a time. Immutable and thread-safe; holds 4 k^2 bytes.
  */
 public final class GptqQuantizer {
     /** Inputs whose updates to later inputs are applied together. */
@@ -49,7 +49,8 @@ public final class GptqQuantizer {
 
     private static void checkWeights(float[] weights, int n, int k) {
         if (n < 1 || (long) n * k != weights.length) {
-            throw new IllegalArgumentException("weights have " + weights.length + " elements, which is not [n " + n + "][k " + k + "]");
+            throw new IllegalArgumentException("weights have " + weights.length + " elements, which is not [n " + n + "][k " + k
+                    + "]");
         }
         for (int i = 0; i < weights.length; i++) {
             if (!Float.isFinite(weights[i])) {

@@ -8,8 +8,8 @@ import org.ejml.dense.row.factory.DecompositionFactory_DDRM;
 import org.ejml.interfaces.decomposition.CholeskyDecomposition_F64;
 
 /**
- * What calibration says about a layer's inputs: {@code H = 2 / samples * sum of x x^T} over activations x, {@code [k][k]}. The error
- * that a change D of the weights makes in the outputs is, on average, {@code trace(D^T H D) / 2}.
+ * What calibration says about a layer's inputs: {@code H = 2 / samples * sum of x x^T} over activations x, {@code [k][k]}. The
+ * error that a change D of the weights makes in the outputs is, on average, {@code trace(D^T H D) / 2}.
  *
  * <p>Takes 8 k^2 bytes of heap. Not thread-safe; {@link #add} itself uses all processors.
  */
@@ -77,9 +77,9 @@ public final class Hessian {
     }
 
     /**
-     * The upper triangular U with {@code U^T U = (P H P^T + damping * mean diagonal * I)^-1}, P the order given: row i holds what an
-     * error in input {@code order[i]} costs, and how inputs after it can make up for it. Inputs that were always zero count as
-     * independent of the others.
+     * The upper triangular U with {@code U^T U = (P H P^T + damping * mean diagonal * I)^-1}, P the order given: row i holds
+     * what an error in input {@code order[i]} costs, and how inputs after it can make up for it. Inputs that were always zero
+     * count as independent of the others.
      *
      * <p>U comes from one Cholesky decomposition and one triangular inverse, without inverting H: with J the reversal of rows,
      * {@code J (P H P^T) J = L L^T} gives {@code U = J L^-1 J}.

@@ -70,13 +70,16 @@ final class DenseFormatTest {
         float[] activations = TestMatrices.gaussian(300 * K, 4);
         for (int i = 0; i < activations.length; i++) {
             // Every second input nearly repeats the one before it, and inputs grow.
-            activations[i] = (i % 2 == 0 ? activations[i] : 0.95f * activations[i - 1] + 0.05f * activations[i]) * (1 + i % K / 50f);
+            activations[i] = (i % 2 == 0 ? activations[i] : 0.95f * activations[i - 1] + 0.05f * activations[i]) * (1
+                    + i % K / 50f);
         }
         Path model = new TestModel().floats("a.weight", TensorType.F16, weight, N, K)
                 .floats("b.weight", TensorType.F16, weight, N, K).write(folder.resolve("model"), null);
-        Path inputs = new TestModel().floats("a.input", TensorType.F32, activations, 3, 100, K).write(folder.resolve("inputs"), null);
+        Path inputs = new TestModel().floats("a.input", TensorType.F32, activations, 3, 100, K).write(folder.resolve("inputs"),
+                null);
         Calibration calibration = Calibration.open(inputs);
-        Checkpoint checkpoint = Checkpoint.open(model, new DenseQuantization(64, true, true, DenseQuantization.USUALLY_EXCLUDED, calibration));
+        Checkpoint checkpoint = Checkpoint.open(model, new DenseQuantization(64, true, true, DenseQuantization.USUALLY_EXCLUDED,
+                calibration));
         Hessian hessian = calibration.hessian("a", K);
         assertEquals(300, hessian.samples());
         try (QuantizedMatrix gptq = checkpoint.layer("a").read(); QuantizedMatrix nearest = checkpoint.layer("b").read();

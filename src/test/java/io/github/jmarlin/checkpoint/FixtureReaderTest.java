@@ -128,7 +128,8 @@ final class FixtureReaderTest {
             for (String name : checkpoint.layerNames()) {
                 boolean asymmetric = fixture.contains("asym") || fixture.startsWith("awq");
                 assertEquals(asymmetric, checkpoint.layer(name).hasZeroPoints(), fixture);
-                assertEquals(List.of("gptq_v1_sym_g128", "ct_pack_sym_g128").contains(fixture), checkpoint.layer(name).hasBias(), fixture);
+                assertEquals(List.of("gptq_v1_sym_g128", "ct_pack_sym_g128").contains(fixture),
+                        checkpoint.layer(name).hasBias(), fixture);
             }
         }
     }

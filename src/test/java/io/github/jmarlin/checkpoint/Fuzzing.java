@@ -7,11 +7,11 @@ import java.nio.ByteOrder;
 import java.nio.file.Path;
 
 /**
- * Files of strangers: whatever the bytes, nothing but the two documented exceptions, no hang, and no more memory than the file's size
- * explains.
+ * Files of strangers: whatever the bytes, nothing but the two documented exceptions, no hang, and no more memory than the
+ * file's size explains.
  *
- * <p>The build looks for new inputs for {@link #TIME} per test class, each in a JVM of its own (a fuzzer watches every class of its
- * JVM); what it finds it keeps in {@code .cifuzz-corpus}. In an IDE the same methods run their seeds as plain tests.
+ * <p>The build looks for new inputs for {@link #TIME} per test class, each in a JVM of its own (a fuzzer watches every class
+ * of its JVM); what it finds it keeps in {@code .cifuzz-corpus}. In an IDE the same methods run their seeds as plain tests.
  */
 final class Fuzzing {
     /** How long each test looks; the option -max_total_time of libFuzzer, which Jazzer drives. */

@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -63,7 +64,8 @@ final class GptqFormatTest {
     void version1ZeroPointsOfOtherWritersAreRefused(boolean symmetric) {
         TestModel model = new TestModel().gptqLayer("a", 64, 64, 32, TestModel.repeat(0x77777776, 16), 1);
         String message = refused(UnsupportedCheckpointException.class, model, config(symmetric, ""));
-        assertTrue(message.contains("a.qzeros") && message.contains("gptqmodel >= 0.9.0") && message.contains("sym = " + symmetric),
+        assertTrue(message.contains("a.qzeros") && message.contains("gptqmodel >= 0.9.0") && message.contains("sym = "
+                + symmetric),
                 message);
     }
 
@@ -93,7 +95,8 @@ final class GptqFormatTest {
 
     @ParameterizedTest
     @CsvSource({"gptqmodel:0.9.0,true", "gptqmodel:7.3.4,true", "gptqmodel:0.10.1,true", "gptqmodel:1.0.0-dev+cu128,true",
-        "gptqmodel:0.8.9,false", "autogptq:1.0.0,false", "gptqmodel:,false", "gptqmodel:1,true", "gptqmodel:0,false", "unknown,false",
+        "gptqmodel:0.8.9,false", "autogptq:1.0.0,false", "gptqmodel:,false", "gptqmodel:1,true", "gptqmodel:0,false",
+        "unknown,false",
         "gptqmodel:99999999999.0.0,false"})
     void trustedWriters(String writer, boolean trusted) {
         assertEquals(trusted, GptqFormat.isTrusted(writer));
@@ -205,6 +208,7 @@ final class GptqFormatTest {
         assertTrue(checkpoint.whyNot("skipped").contains("is not quantized"), checkpoint.whyNot("skipped"));
     }
 
+    @Timeout(value = 20, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
     @ParameterizedTest
     @ValueSource(strings = {"((a*)*)*b", "(a*a*a*a*a*a*a*a*)*b"})
     void patternsThatNeverFinishAreRefused(String pattern) throws IOException {

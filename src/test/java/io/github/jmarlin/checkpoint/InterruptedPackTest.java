@@ -15,7 +15,9 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** {@code jmarlin pack} in a process of its own, killed without warning at random moments; {@code -Djmarlin.kills=20} for more. */
+/**
+ * {@code jmarlin pack} in a process of its own, killed without warning at random moments; {@code -Djmarlin.kills=20} for more.
+ */
 final class InterruptedPackTest {
     private static final int KILLS = Integer.getInteger("jmarlin.kills", 5);
 
@@ -45,7 +47,8 @@ final class InterruptedPackTest {
             }
         }
         kept = new ModelPacker(Checkpoint.open(source), target, PackOptions.DEFAULT).run().keptFiles();
-        System.out.println(interrupted + " of " + KILLS + " runs were killed before they ended; the last found " + kept + " files done");
+        System.out.println(interrupted + " of " + KILLS + " runs were killed before they ended; the last found " + kept
+                + " files done");
         assertTrue(interrupted > 0, "no run was killed in time");
 
         Checkpoint checkpoint = Checkpoint.open(source);
@@ -65,7 +68,8 @@ final class InterruptedPackTest {
     /** The exit status of the command, which is killed after some nanoseconds. */
     private int pack(Path source, Path target, long nanoseconds) throws IOException, InterruptedException {
         Process process = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx256m",
-                "-cp", System.getProperty("java.class.path"), "io.github.jmarlin.cli.Main", "pack", source.toString(), target.toString())
+                "-cp", System.getProperty("java.class.path"), "io.github.jmarlin.cli.Main", "pack", source.toString(),
+                target.toString())
                 .redirectErrorStream(true).redirectOutput(folder.resolve("log").toFile()).start();
         if (!process.waitFor(nanoseconds, TimeUnit.NANOSECONDS)) {
             process.destroyForcibly();

@@ -38,7 +38,8 @@ final class ModelConfigTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '\'', value = {
-        "{\"quant_method\":\"bitsandbytes\"} | key quantization_config.quant_method: found bitsandbytes; accepted: quant_method \"gptq\"",
+        "{\"quant_method\":\"bitsandbytes\"} | "
+                + "key quantization_config.quant_method: found bitsandbytes; accepted: quant_method \"gptq\"",
         "{\"quant_method\":\"gptq\",\"checkpoint_format\":\"gptq_p\"} | key quantization_config.checkpoint_format: found gptq_p",
         "{\"quant_method\":\"gptq\",\"pack_dtype\":\"int8\"} | accepted: pack_dtype \"int32\"",
         "{\"quant_method\":\"awq\",\"version\":\"gemv\"} | accepted: AWQ version \"gemm\"",
@@ -48,7 +49,8 @@ final class ModelConfigTest {
         "{\"quant_method\":\"gptq\",\"sym\":\"yes\"} | must be true or false",
         "{\"quant_method\":\"gptq\",\"dynamic\":{\"(\":{}}} | must be a regular expression",
         "{\"quant_method\":\"gptq\",\"dynamic\":[1]} | must be true or false",
-        "{\"quant_method\":\"compressed-tensors\",\"config_groups\":{},\"sparsity_config\":{\"format\":\"sparse-24-bitmask\"}} | no sparsity",
+        "{\"quant_method\":\"compressed-tensors\",\"config_groups\":{},\"sparsity_config\":"
+                + "{\"format\":\"sparse-24-bitmask\"}} | no sparsity",
         "{\"quant_method\":\"compressed-tensors\"} | key quantization_config.config_groups: found null; must be an object",
         "{\"quant_method\":\"gptq\",\"quant_method\":\"awq\"} | Duplicate field 'quant_method'",
         "[] | key quantization_config: found []; must be an object",

@@ -202,14 +202,17 @@ final class ModelPackerTest {
     @Test
     void failuresLeaveNoFileAndNoIndex() throws IOException {
         TestModel model = model();
+        pack();
         float[] scales = new float[32 * 2112];
         scales[scales.length - 1] = Float.POSITIVE_INFINITY;
         model.floats("model.layers.1.up.scales", TensorType.F16, scales, 32, 2112);
         model.writeFile(source().resolve("model.safetensors"));
         MalformedCheckpointException e = assertThrows(MalformedCheckpointException.class, this::pack);
         assertTrue(e.getMessage().contains("model.layers.1.up.scales") && e.getMessage().contains("Infinity"), e.getMessage());
+        assertFalse(PackedModel.isPacked(target()), "the index of the run before outlived its files");
         for (String name : times(target()).keySet()) {
-            assertTrue(name.matches("model-0000[124]-of-00004.safetensors|\\.jmarlin-pack\\.lock"), name);
+            assertTrue(name.matches("config.json|tokenizer.json")
+                    || name.matches("model-0000[124]-of-00004.safetensors|\\.jmarlin-pack\\.lock"), name);
         }
     }
 

@@ -28,7 +28,8 @@ final class ReaderFuzzTest {
         "{\"quant_method\":\"compressed-tensors\",\"config_groups\":{\"g\":{\"targets\":[\"Linear\"],"
                 + "\"weights\":{\"num_bits\":4,\"group_size\":%d,\"symmetric\":false}}}}",
     };
-    private static final String[] NAMES = {"qweight", "qzeros", "scales", "g_idx", "bias", "B", "s", "weight_packed", "weight_scale",
+    private static final String[] NAMES = {"qweight", "qzeros", "scales", "g_idx", "bias", "B", "s", "weight_packed",
+            "weight_scale",
         "weight_zero_point", "weight_shape", "weight_g_idx", "weight"};
 
     @FuzzTest(maxDuration = Fuzzing.TIME)
@@ -93,7 +94,8 @@ final class ReaderFuzzTest {
     private static void read(byte[] file, String config) {
         Fuzzing.documented(() -> {
             SafetensorsFile opened = SafetensorsFile.of(MappedFile.of(Fuzzing.FILE, Fuzzing.little(file)));
-            WeightFormat format = ModelConfig.format(Json.parse(Fuzzing.FILE, "content", config.getBytes(StandardCharsets.UTF_8)), "gptq");
+            WeightFormat format = ModelConfig.format(Json.parse(Fuzzing.FILE, "content",
+                    config.getBytes(StandardCharsets.UTF_8)), "gptq");
             Checkpoint checkpoint = new Checkpoint(TensorStore.union(Fuzzing.FILE, List.of(opened)), format,
                     new DenseFormat(DenseQuantization.DEFAULT));
             for (String name : checkpoint.layerNames()) {

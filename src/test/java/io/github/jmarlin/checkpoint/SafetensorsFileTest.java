@@ -74,7 +74,8 @@ final class SafetensorsFileTest {
         "something behind | {} {} | 0 | nothing but spaces",
         "duplicate tensor | {\"t\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
                 + "\"t\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}} | 2 | Duplicate field 't'",
-        "duplicate key | {\"t\":{\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}} | 1 | Duplicate field 'dtype'",
+        "duplicate key | {\"t\":{\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}} "
+                + "| 1 | Duplicate field 'dtype'",
         "unknown dtype | {\"t\":{\"dtype\":\"U7\",\"shape\":[1],\"data_offsets\":[0,1]}} | 1 | tensor t, key dtype: found U7",
         "no dtype | {\"t\":{\"shape\":[1],\"data_offsets\":[0,1]}} | 1 | an entry needs all three",
         "entry no object | {\"t\":7} | 0 | must be an object",
@@ -115,7 +116,8 @@ final class SafetensorsFileTest {
     @CsvSource({"0, starts with an 8-byte", "7, starts with an 8-byte"})
     void filesWithoutRoomForALength(int bytes, String message) throws IOException {
         Path file = Files.write(folder.resolve("short"), new byte[bytes]);
-        assertTrue(assertThrows(MalformedCheckpointException.class, () -> SafetensorsFile.open(file)).getMessage().contains(message));
+        assertTrue(assertThrows(MalformedCheckpointException.class,
+                () -> SafetensorsFile.open(file)).getMessage().contains(message));
     }
 
     @ParameterizedTest
@@ -123,7 +125,8 @@ final class SafetensorsFileTest {
     void headerLengths(long length, String message) throws IOException {
         ByteBuffer bytes = TestModel.buffer(10).putLong(length);
         Path file = Files.write(folder.resolve("length"), bytes.array());
-        assertTrue(assertThrows(MalformedCheckpointException.class, () -> SafetensorsFile.open(file)).getMessage().contains(message));
+        assertTrue(assertThrows(MalformedCheckpointException.class,
+                () -> SafetensorsFile.open(file)).getMessage().contains(message));
     }
 
     @Test

@@ -43,12 +43,15 @@ final class ModelCommandsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"gptq_v1_desc_act_g32", "gptq_v2_asym_g64", "awq_gemm_g64", "ct_pack_asym_g32", "marlin_channel", "sharded_gptq"})
+    @ValueSource(strings = {"gptq_v1_desc_act_g32", "gptq_v2_asym_g64", "awq_gemm_g64", "ct_pack_asym_g32", "marlin_channel",
+            "sharded_gptq"})
     void packInspectVerify(String name) throws URISyntaxException {
         assertEquals(0, run("pack", fixture(name), target()), err.toString());
         assertTrue(out.toString().matches("(?s)[12] layers \\(.*\\) in [12] files: read .*GB/s\\R"), out.toString());
         assertEquals(0, run("inspect", target()), err.toString());
         assertTrue(out.toString().contains("packed, layout version 1"), out.toString());
+        assertEquals(1, run("pack", target(), folder.resolve("again").toString()));
+        assertTrue(err.toString().contains("found a packed model"), err.toString());
         assertEquals(0, run("verify", target(), "--device", "cpu"), out.toString() + err);
         assertTrue(out.toString().contains("equal"), out.toString());
         assertEquals(0, run("verify", fixture(name), "--device", "cpu"), out.toString() + err);
@@ -86,7 +89,8 @@ final class ModelCommandsTest {
         Files.move(copy, folder.resolve("moved"));
         assertEquals(2, run("verify", target()));
         assertTrue(err.toString().contains("name it with --source"), err.toString());
-        assertEquals(0, run("verify", target(), "--source", folder.resolve("moved").toString(), "--device", "cpu"), err.toString());
+        assertEquals(0, run("verify", target(), "--source", folder.resolve("moved").toString(), "--device", "cpu"),
+                err.toString());
     }
 
     @Test

@@ -57,7 +57,8 @@ final class GptqQuantizerTest {
         float[] weights = weights(N, K);
         GptqOptions options = new GptqOptions(groupSize, DataType.FP16, symmetric, actOrder, 0.01, true);
         try (QuantizedMatrix gptq = new GptqQuantizer(hessian, options).quantize(weights, N);
-                QuantizedMatrix nearest = roundToNearest(weights, N, K, options)) {
+                QuantizedMatrix nearest = new RoundToNearest(groupSize, DataType.FP16, !symmetric, true)
+                        .quantize(transposed(weights), K, N)) {
             double error = GptqQuantizer.outputError(weights, gptq, hessian);
             double nearestError = GptqQuantizer.outputError(weights, nearest, hessian);
             System.out.printf("group %4d, %s, %s: output error GPTQ %.4f, round to nearest %.4f%n", groupSize,
@@ -67,7 +68,15 @@ final class GptqQuantizerTest {
         }
     }
 
-    /** The same grids without the search, each weight on its own. */
+    private static float[] transposed(float[] weights) {
+        float[] transposed = new float[weights.length];
+        for (int i = 0; i < weights.length; i++) {
+            transposed[i % K * N + i / K] = weights[i];
+        }
+        return transposed;
+    }
+
+    /** The same grids, each weight on its own. */
     private static QuantizedMatrix roundToNearest(float[] weights, int n, int k, GptqOptions options) {
         double[] even = IntStream.range(0, k).mapToDouble(i -> 1).toArray();
         var matrix = QuantizedMatrix.builder(k, n, options.groupSize(), options.scaleType());
@@ -89,6 +98,43 @@ final class GptqQuantizerTest {
             }
         }
         return matrix.build();
+    }
+
+    /** Against the method as the paper writes it: every error spread over all inputs to come at once, in doubles, no blocks. */
+    @Test
+    void blocksChangeNothingButRounding() {
+        Hessian hessian = correlated(K, 1024);
+        float[] weights = weights(N, K);
+        GptqOptions options = new GptqOptions(64, DataType.FP16, true, true, 0.01, false);
+        int[] order = GptqQuantizer.byImportance(hessian.diagonal());
+        float[][] factor = hessian.inverseFactor(order, 0.01);
+        double[] even = IntStream.range(0, K).mapToDouble(i -> 1).toArray();
+        int different = 0;
+        try (QuantizedMatrix gptq = new GptqQuantizer(hessian, options).quantize(weights, N)) {
+            for (int output = 0; output < N; output++) {
+                double[] row = new double[K];
+                for (int i = 0; i < K; i++) {
+                    row[i] = weights[output * K + order[i]];
+                }
+                GroupGrid grid = null;
+                for (int i = 0; i < K; i++) {
+                    if (i % 64 == 0) {
+                        float[] floats = new float[K];
+                        for (int j = 0; j < K; j++) {
+                            floats[j] = (float) row[j];
+                        }
+                        grid = GroupGrid.of(floats, i, i + 64, even, options);
+                    }
+                    int code = grid.code(row[i]);
+                    double error = (row[i] - grid.value(code)) / factor[i][i];
+                    for (int j = i; j < K; j++) {
+                        row[j] -= error * factor[i][j];
+                    }
+                    different += code == gptq.code(i, output) ? 0 : 1;
+                }
+            }
+        }
+        assertTrue(different <= N * K / 200, different + " of " + N * K + " codes differ");
     }
 
     @Test
@@ -182,13 +228,15 @@ final class GptqQuantizerTest {
         weights[7] = Float.POSITIVE_INFINITY;
         assertTrue(assertThrows(IllegalArgumentException.class,
                 () -> new GptqQuantizer(hessian, GptqOptions.DEFAULT).quantize(weights, 1)).getMessage().contains("input 7"));
-        assertThrows(IllegalArgumentException.class, () -> new GptqQuantizer(hessian, GptqOptions.DEFAULT).quantize(new float[64], 2));
+        assertThrows(IllegalArgumentException.class, () -> new GptqQuantizer(hessian,
+                GptqOptions.DEFAULT).quantize(new float[64], 2));
         assertThrows(IllegalArgumentException.class, () -> new GptqOptions(128, DataType.FP16, true, true, Double.NaN, true));
         assertThrows(IllegalArgumentException.class, () -> new GptqOptions(48, DataType.FP16, true, true, 0.01, true));
         hessian.add(new float[64], 1);
         float[] large = new float[64];
         large[0] = 1e30f;
         assertTrue(assertThrows(IllegalArgumentException.class,
-                () -> new GptqQuantizer(hessian, GptqOptions.DEFAULT).quantize(large, 1)).getMessage().contains("no finite FP16"));
+                () -> new GptqQuantizer(hessian, GptqOptions.DEFAULT).quantize(large,
+                1)).getMessage().contains("no finite FP16"));
     }
 }
