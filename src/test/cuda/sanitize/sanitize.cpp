@@ -1,9 +1,12 @@
-// Runs every instance of the striped kernel on a real device, from the library's own images and without Java: the program that
+// Runs every instance of the striped kernel, and on compute capability 9.0 of the Hopper kernel, on a real device, from the library's own images and without Java: the program that
 // compute-sanitizer watches. Small products of small numbers, whose results are exact in any order of summation, so that each must
 // come out bit for bit; twice, so that a counter left behind shows.
 //
-//   sanitize IMAGES [FAMILY_FILTER]       exit code 0: all right, 1: wrong results, 2: could not run
-#define JMARLIN_PTX_CUH   // only the kernel's constants and arguments are wanted, not its instructions
+//   sanitize IMAGES [NAME_FILTER]       exit code 0: all right, 1: wrong results, 2: could not run
+#define JMARLIN_PTX_CUH   // only the kernels' constants and arguments are wanted, not their instructions
+#define JMARLIN_PTX_SM90_CUH
+#include <map>
+
 #include "driver.hpp"
 #include "problem.hpp"
 
@@ -15,6 +18,7 @@ struct Bfloat16;
 #include <cstddef>
 
 #include "gemm_args.cuh"
+#include "hopper/shape.cuh"
 #include "striped/shape.cuh"
 
 using namespace striped_test;
@@ -22,19 +26,35 @@ using namespace striped_test;
 namespace {
 
 struct Instance {
-    std::string name;
+    std::string family, name;
     bool bf16, zeros, group32;
     int batch, columns;
+    int cluster;                     // blocks that share a tile; 0: blocks share the work as stripes
+    int least_stages, most_stages;
+    unsigned threads;
     u32 (*shared_bytes)(u32 stages);
 };
+
+template <class T, bool kZeros, bool kGroup32>
+std::string name(const char* family, int batch, int columns) {
+    return std::string(family) + (std::is_same<T, jmarlin::Bfloat16>::value ? "_bf16" : "_f16") + (kZeros ? "_zp" : "_sym") +
+           (kGroup32 ? "_g32" : "_g64") + "_m" + std::to_string(batch) + "_n" + std::to_string(columns);
+}
 
 template <class T, bool kZeros, bool kGroup32, int kBatch, int kColumns>
 void add(std::vector<Instance>& instances) {
     using Shape = jmarlin::StripedShape<T, kZeros, kGroup32, kBatch, kColumns>;
-    const bool bf16 = std::is_same<T, jmarlin::Bfloat16>::value;
-    instances.push_back({std::string("striped_") + (bf16 ? "bf16" : "f16") + (kZeros ? "_zp" : "_sym") + (kGroup32 ? "_g32" : "_g64") + "_m" +
-                             std::to_string(kBatch) + "_n" + std::to_string(kColumns),
-                         bf16, kZeros, kGroup32, kBatch, kColumns, [](u32 stages) { return Shape::shared_bytes(stages); }});
+    instances.push_back({"striped", name<T, kZeros, kGroup32>("striped", kBatch, kColumns), std::is_same<T, jmarlin::Bfloat16>::value, kZeros,
+                         kGroup32, kBatch, kColumns, 0, 2, 4, Shape::kThreads, [](u32 stages) { return Shape::shared_bytes(stages); }});
+}
+
+template <class T, bool kZeros, bool kGroup32, int kBatch, int kColumns, int kCluster>
+void add_hopper(std::vector<Instance>& instances) {
+    using Shape = jmarlin::hopper::Shape<T, kZeros, kGroup32, kBatch, kColumns, kCluster>;
+    instances.push_back({"hopper", name<T, kZeros, kGroup32>("hopper", kBatch, kColumns) + "_s" + std::to_string(kCluster),
+                         std::is_same<T, jmarlin::Bfloat16>::value, kZeros, kGroup32, kBatch, kColumns, kCluster,
+                         jmarlin::hopper::kLeastStages, Shape::kStages, jmarlin::hopper::kThreads,
+                         [](u32 stages) { return Shape::shared_bytes(stages); }});
 }
 
 template <class T, bool kZeros, bool kGroup32>
@@ -49,18 +69,46 @@ void add_tiles(std::vector<Instance>& all) {
     add<T, kZeros, kGroup32, 64, 256>(all);
 }
 
+template <class T, bool kZeros, bool kGroup32>
+void add_hopper_tiles(std::vector<Instance>& all) {
+    add_hopper<T, kZeros, kGroup32, 8, 128, 1>(all);
+    add_hopper<T, kZeros, kGroup32, 8, 128, 2>(all);
+    add_hopper<T, kZeros, kGroup32, 8, 128, 4>(all);
+    add_hopper<T, kZeros, kGroup32, 16, 128, 4>(all);
+    add_hopper<T, kZeros, kGroup32, 16, 256, 1>(all);
+    add_hopper<T, kZeros, kGroup32, 16, 256, 2>(all);
+    add_hopper<T, kZeros, kGroup32, 16, 256, 4>(all);
+    add_hopper<T, kZeros, kGroup32, 32, 128, 4>(all);
+    add_hopper<T, kZeros, kGroup32, 32, 256, 2>(all);
+    add_hopper<T, kZeros, kGroup32, 32, 256, 4>(all);
+    add_hopper<T, kZeros, kGroup32, 64, 128, 4>(all);
+    add_hopper<T, kZeros, kGroup32, 64, 256, 2>(all);
+    add_hopper<T, kZeros, kGroup32, 64, 256, 4>(all);
+    add_hopper<T, kZeros, kGroup32, 128, 128, 4>(all);
+    add_hopper<T, kZeros, kGroup32, 128, 256, 1>(all);
+    add_hopper<T, kZeros, kGroup32, 128, 256, 2>(all);
+    add_hopper<T, kZeros, kGroup32, 128, 256, 4>(all);
+}
+
 template <class T>
-void add_forms(std::vector<Instance>& all) {
+void add_forms(std::vector<Instance>& all, bool hopper_too) {
     add_tiles<T, false, false>(all);
     add_tiles<T, false, true>(all);
     add_tiles<T, true, false>(all);
     add_tiles<T, true, true>(all);
+    if (!hopper_too) return;
+    add_hopper_tiles<T, false, false>(all);
+    add_hopper_tiles<T, false, true>(all);
+    add_hopper_tiles<T, true, false>(all);
+    add_hopper_tiles<T, true, true>(all);
 }
 
 /** As cuda.KernelImages chooses. */
-std::string image_file(const std::string& folder, int major, int minor) {
-    if (major == 8) return folder + "/striped.sm_80.cubin";
-    return folder + (major == 9 && minor == 0 ? "/striped.sm_90a.cubin" : "/striped.compute_80.ptx");
+driver::Handle load(const std::string& folder, const std::string& family, int major, int minor) {
+    const char* target = major == 8 ? ".sm_80.cubin" : major == 9 && minor == 0 ? ".sm_90a.cubin" : ".compute_80.ptx";
+    driver::Handle module;
+    driver::module_load(&module, driver::image(folder + "/" + family + target).data());
+    return module;
 }
 
 /** One product by one instance. Returns what is wrong, or nothing. */
@@ -78,7 +126,8 @@ std::string run(driver::Handle kernel, const Instance& instance, const Problem& 
 
     const driver::Memory activations(a), codes(packed.codes), scales(packed.scales), zeros(packed.zeros), factors(packed.factors),
         bias(packed.bias), c(poison), counters(zero_counters);
-    const driver::Memory partials(std::size_t{8} * grid * instance.batch * instance.columns);   // initcheck sees what is read unwritten
+    const int blocks = instance.cluster ? grid * instance.cluster : grid;
+    const driver::Memory partials(std::size_t{8} * blocks * instance.batch * instance.columns);   // initcheck sees what is read unwritten
     jmarlin::GemmArgs args{activations.address(), codes.address(), scales.address(), instance.zeros ? zeros.address() : 0,
                            factors.address(), problem.has_bias ? bias.address() : 0, c.address(), partials.address(), counters.address(),
                            codes.address(), packed.codes.size(), lda, ldc, s.m, s.n, s.k, packed.k_blocks, packed.scale_rows,
@@ -90,7 +139,7 @@ std::string run(driver::Handle kernel, const Instance& instance, const Problem& 
     for (int time = 1; time <= 2; ++time) {
         driver::to_device(c.address(), poison.data(), 2 * poison.size());
         void* parameters[] = {&args};
-        driver::launch_kernel(kernel, static_cast<unsigned>(grid), 1, 1, 256, 1, 1, instance.shared_bytes(static_cast<u32>(stages)), nullptr,
+        driver::launch_kernel(kernel, static_cast<unsigned>(blocks), 1, 1, instance.threads, 1, 1, instance.shared_bytes(static_cast<u32>(stages)), nullptr,
                               parameters, nullptr);
         driver::synchronize();
         const std::vector<u16> result = c.read<u16>();
@@ -112,11 +161,11 @@ std::string run(driver::Handle kernel, const Instance& instance, const Problem& 
 }  // namespace
 
 int main(int count, char** arguments) {
-    if (count < 2 || count > 3) driver::fail("usage: sanitize IMAGES [FAMILY_FILTER]");
+    if (count < 2 || count > 3) driver::fail("usage: sanitize IMAGES [NAME_FILTER]");
     const std::string filter = count == 3 ? arguments[2] : "";
     int device, major, minor, shared;
     char name[256];
-    driver::Handle context, module;
+    driver::Handle context;
     driver::init(0);
     driver::device_get(&device, 0);
     driver::device_name(name, sizeof name, device);
@@ -125,25 +174,27 @@ int main(int count, char** arguments) {
     driver::device_attribute(&shared, driver::kSharedOptin, device);
     driver::primary_context_retain(&context, device);
     driver::context_set_current(context);
-    const std::string file = image_file(arguments[1], major, minor);
-    driver::module_load(&module, driver::image(file).data());
-    std::printf("%s, compute capability %d.%d, %s\n", name, major, minor, file.c_str());
+    std::printf("%s, compute capability %d.%d\n", name, major, minor);
 
+    const bool is_hopper = major == 9 && minor == 0;
+    std::map<std::string, driver::Handle> modules;
+    modules["striped"] = load(arguments[1], "striped", major, minor);
+    if (is_hopper) modules["hopper"] = load(arguments[1], "hopper", major, minor);
     std::vector<Instance> instances;
-    add_forms<jmarlin::Half>(instances);
-    add_forms<jmarlin::Bfloat16>(instances);
+    add_forms<jmarlin::Half>(instances, is_hopper);
+    add_forms<jmarlin::Bfloat16>(instances, is_hopper);
     int products = 0, wrong = 0;
     for (const Instance& instance : instances) {
         if (instance.name.find(filter) == std::string::npos) continue;
         driver::Handle kernel;
-        driver::module_function(&kernel, module, instance.name.c_str());
+        driver::module_function(&kernel, modules[instance.family], instance.name.c_str());
         driver::function_set(kernel, driver::kMaxDynamicShared, shared);
         // A whole tile and more rows than one; a k tail and odd columns; more blocks than tiles, and fewer.
         const Size sizes[] = {{instance.batch, instance.columns, 256, instance.group32 ? 32 : 64},
                               {instance.batch + 3, instance.columns + 65, 200, instance.group32 ? 32 : 128},
                               {1, 70, 333, instance.group32 ? 32 : -1}};
-        int stages = 2;
-        while (stages < 4 && instance.shared_bytes(static_cast<u32>(stages) + 1) <= static_cast<u32>(shared)) ++stages;
+        int stages = instance.least_stages;
+        while (stages < instance.most_stages && instance.shared_bytes(static_cast<u32>(stages) + 1) <= static_cast<u32>(shared)) ++stages;
         for (const Size& size : sizes) {
             for (int grid : {1, 5}) {
                 const Problem problem(size, Format{instance.bf16}, instance.zeros, true, Values::kExact, 7);

@@ -4,6 +4,8 @@ package io.github.jmarlin.bench;
 public final class Contenders {
     /** JMarlin on the GPU, with the plan it chooses itself; a forced tile is appended to the name. */
     public static final String JMARLIN = "jmarlin";
+    /** JMarlin's kernel for compute capability 9.0, which it does not choose by itself yet. */
+    public static final String JMARLIN_HOPPER = "jmarlin hopper";
     /** JMarlin in a block, without fetching the next layer's first weights into the L2 cache. */
     public static final String JMARLIN_NO_PREFETCH = "jmarlin, no prefetch";
     /** cuBLAS with dense 16-bit weights of the activations' type, accumulating in fp32: what speedups are over on a GPU. */

@@ -16,7 +16,6 @@ import io.github.jmarlin.cuda.CudaDevice;
 import io.github.jmarlin.cuda.CudaDriver;
 import io.github.jmarlin.cuda.DeviceBuffer;
 import io.github.jmarlin.plan.DeviceFacts;
-import io.github.jmarlin.plan.DeviceFacts;
 import io.github.jmarlin.plan.HopperTile;
 import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.PlanOptions;
@@ -87,7 +86,7 @@ public final class GpuArena implements Arena {
         int m = attempt.benchCase.subject().m();
         List<Integer> groupSizes = attempt.benchCase.groupSizes();
         for (int groupSize : groupSizes) {
-            for (PlanOptions options : attempt.benchCase.everyKernel() ? everyTile(gpu.engine().facts()) : List.of(PlanOptions.DEFAULT)) {
+            for (PlanOptions options : attempt.benchCase.everyKernel() ? everyTile() : families()) {
                 attempt.add(Contenders.JMARLIN, groupSize, () -> new JMarlinContender(gpu, layer, groupSize, m, options,
                         Activations.slots(gpu, layer.packed(groupSize).byteSize())));
             }
@@ -98,11 +97,20 @@ public final class GpuArena implements Arena {
                 () -> new DequantizeContender(gpu, cublas, layer, groupSizes.get(0), m));
     }
 
-    private static List<PlanOptions> everyTile(DeviceFacts device) {
-        List<PlanOptions> options = new ArrayList<>(List.of(PlanOptions.DEFAULT));
+    /** What the planner chooses, and the Hopper kernel, which it does not choose by itself. */
+    private List<PlanOptions> families() {
+        return hasHopperKernel() ? List.of(PlanOptions.DEFAULT, PlanOptions.DEFAULT.withFamily(KernelFamily.HOPPER))
+                : List.of(PlanOptions.DEFAULT);
+    }
+
+    private boolean hasHopperKernel() {
+        return gpu.device().facts().computeCapability() == 90;
+    }
+
+    private List<PlanOptions> everyTile() {
+        List<PlanOptions> options = new ArrayList<>(families());
         TileShape.INSTANCES.forEach(tile -> options.add(PlanOptions.DEFAULT.withTile(tile)));
-        if (device.computeCapability() == 90) {
-            options.add(PlanOptions.DEFAULT.withFamily(KernelFamily.HOPPER));
+        if (hasHopperKernel()) {
             HopperTile.INSTANCES.forEach(tile -> options.add(PlanOptions.DEFAULT.withHopperTile(tile)));
         }
         return options;
@@ -114,18 +122,23 @@ public final class GpuArena implements Arena {
         double dense = block.stream().mapToDouble(layer -> 2.0 * layer.shape().weights()).sum();
         for (int groupSize : attempt.benchCase.groupSizes()) {
             int slots = Activations.slots(gpu, block.stream().mapToDouble(layer -> layer.packed(groupSize).byteSize()).sum());
-            attempt.add(Contenders.JMARLIN, groupSize, () -> chain(block, Contenders.JMARLIN, groupSize, m, slots, true));
+            attempt.add(Contenders.JMARLIN, groupSize, () -> chain(block, Contenders.JMARLIN, PlanOptions.DEFAULT, groupSize, m, slots, true));
+            if (hasHopperKernel()) {
+                attempt.add(Contenders.JMARLIN_HOPPER, groupSize, () -> chain(block, Contenders.JMARLIN_HOPPER,
+                        PlanOptions.DEFAULT.withFamily(KernelFamily.HOPPER), groupSize, m, slots, true));
+            }
             attempt.add(Contenders.JMARLIN_NO_PREFETCH, groupSize,
-                    () -> chain(block, Contenders.JMARLIN_NO_PREFETCH, groupSize, m, slots, false));
+                    () -> chain(block, Contenders.JMARLIN_NO_PREFETCH, PlanOptions.DEFAULT, groupSize, m, slots, false));
         }
         int groupSize = attempt.benchCase.groupSizes().get(0);
         attempt.addCublas(Contenders.CUBLAS, 0, () -> new ChainContender(Contenders.CUBLAS,
                 Building.all(block, layer -> new CublasContender(cublas, layer, groupSize, m, Activations.slots(gpu, dense)))));
     }
 
-    private GpuContender chain(List<LayerWeights> block, String name, int groupSize, int m, int slots, boolean prefetch) {
+    private GpuContender chain(List<LayerWeights> block, String name, PlanOptions options, int groupSize, int m, int slots,
+            boolean prefetch) {
         List<JMarlinContender> links = Building.all(block,
-                layer -> new JMarlinContender(gpu, layer, groupSize, m, PlanOptions.DEFAULT, slots));
+                layer -> new JMarlinContender(gpu, layer, groupSize, m, options, slots));
         if (prefetch) {
             ChainContender.linkPrefetches(links);
         }

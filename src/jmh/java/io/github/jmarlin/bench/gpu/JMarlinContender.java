@@ -23,15 +23,15 @@ final class JMarlinContender implements GpuContender {
     private IntFunction<DeviceWeights> next = slot -> null;
 
     /**
-     * @param options the planner's own choice, or a family or tile whose name is then added to the contender's
+     * @param options the planner's own choice, or a kernel or tile whose name is then added to the contender's
      * @param slots copies of the weights
      */
     JMarlinContender(Gpu gpu, LayerWeights layer, int groupSize, int m, PlanOptions options, int slots) {
         this.layer = layer;
         this.groupSize = groupSize;
         this.m = m;
-        name = Contenders.JMARLIN + (options.family() == KernelFamily.HOPPER ? " hopper" : "")
-                + options.tile().map(tile -> " " + tile).orElse("") + options.hopperTile().map(tile -> " " + tile).orElse("");
+        name = Contenders.JMARLIN + (options.family() == KernelFamily.HOPPER ? " hopper" : "") + options.tile().map(t -> " " + t).orElse("")
+                + options.hopperTile().map(t -> " " + t).orElse("");
         copies = layer.copies(groupSize, slots);
         products = copies.stream().map(copy -> copy.gemm(options)).toList();
         activations = layer.activations(m);
