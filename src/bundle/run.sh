@@ -5,8 +5,9 @@
 #   run.sh check [--cpu]              the tests: those of the GPU, or with --cpu those that need none
 #   run.sh sanitize                   the kernels under compute-sanitizer: memcheck, racecheck, initcheck, synccheck
 #   run.sh bench [--quick|--resume|...]   speeds against cuBLAS, with a report; options as of "jmarlin bench"
+#   run.sh probe                      on compute capability 9.0: what the Hopper kernel's plan rests on, measured one by one
 #   run.sh profile                    key counters of one product from Nsight Compute
-#   run.sh all [--quick]              info, check, sanitize, bench and profile
+#   run.sh all [--quick]              info, check, sanitize, probe, bench and profile
 #   run.sh jmarlin ...                the command line itself;   run.sh jmh ...   the JMH benchmarks
 #
 # Before the command's own options: --out FOLDER (./jmarlin-out) for logs and results, --limit SECONDS for the whole command.
@@ -125,6 +126,13 @@ bench() {
     limit=$seconds run_java "$seconds" bench --out "$out/bench" --seconds $((seconds * 8 / 10)) "$@"
 }
 
+probe() {          # exit code 2: not a device of compute capability 9.0, so there is nothing to measure
+    limited "${limit:-120}" "$here/probe/hopper_probe"
+    code=$?
+    [ $code = 2 ] && return 0
+    return $code
+}
+
 profile() {
     tools=$(toolkit ncu)
     [ -n "$tools" ] || { echo "run.sh: ncu not found (CUDA_HOME, /usr/local/cuda/bin)"; return 1; }
@@ -136,7 +144,7 @@ profile() {
 
 everything() {
     result=0
-    for part in info check sanitize bench profile; do
+    for part in info check sanitize probe bench profile; do
         echo "==== $part"
         case $part in bench) logged $part $part "$@" ;; *) logged $part $part ;; esac || result=1
         echo "$part: exit code $status" >> "$out/summary.txt"
@@ -146,7 +154,7 @@ everything() {
 }
 
 case $command in
-info|check|sanitize|bench|profile) logged "$command" "$command" "$@" ;;
+info|check|sanitize|probe|bench|profile) logged "$command" "$command" "$@" ;;
 all) rm -f "$out/summary.txt"; everything "$@" ;;
 jmarlin) run_java 86400 "$@" ;;
 jmh) limited "${limit:-86400}" "$here/jre/bin/java" $java_flags -cp "$here/lib/jmarlin-cli.jar" org.openjdk.jmh.Main -foe true "$@" ;;

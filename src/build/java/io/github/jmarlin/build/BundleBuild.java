@@ -17,10 +17,11 @@ import java.util.zip.ZipOutputStream;
 
 /**
  * Packs everything that a machine with a GPU but without Java needs into one archive: a trimmed Java runtime, the command line's jar
- * with kernels and benchmarks, the tests with JUnit, the C++ program for compute-sanitizer, and {@code run.sh}.
+ * with kernels and benchmarks, the tests with JUnit, the C++ program for compute-sanitizer, the probe of what the Hopper kernel's plan
+ * rests on, and {@code run.sh}.
  *
  * <p>Arguments: project folder, build folder, the command line's jar, JUnit's console jar. Leaves {@code jmarlin-gpu-bundle.tar.gz} in the
- * build folder. Needs the JDK's jlink, g++, tar, gzip and compiled kernels; says so in one line and exits 1 without.
+ * build folder. Needs the JDK's jlink, g++, nvcc, tar, gzip and compiled kernels; says so in one line and exits 1 without.
  */
 public final class BundleBuild {
     private static final long MOST_BYTES = 35_000_000;
@@ -66,6 +67,7 @@ public final class BundleBuild {
         copyTree(build.resolve("test-classes"), bundle.resolve("tests"));
         copyTree(build.resolve(IMAGES), bundle.resolve("images"));
         buildSanitizer();
+        buildProbe();
         Files.copy(project.resolve("src/bundle/run.sh"), bundle.resolve("run.sh"));
         run(List.of("chmod", "755", bundle.resolve("run.sh").toString()));
         Files.writeString(bundle.resolve("COMMIT"), commit() + "\n");
@@ -80,6 +82,18 @@ public final class BundleBuild {
         run(List.of("g++", "-std=c++17", "-O1", "-s", "-Isrc/test/cuda/sanitize", "-Isrc/test/cuda/striped", "-Isrc/test/cuda/emulator",
                 "-Isrc/main/cuda", "-o", bundle.resolve("sanitize/sanitize").toString(), "src/test/cuda/sanitize/sanitize.cpp",
                 "-static-libstdc++", "-static-libgcc", "-ldl"));
+    }
+
+    private void buildProbe() throws IOException, InterruptedException {
+        Files.createDirectories(bundle.resolve("probe"));
+        run(List.of(nvcc(), "-std=c++17", "-O3", "-Isrc/main/cuda", "-gencode=arch=compute_90a,code=sm_90a",
+                "-o", bundle.resolve("probe/hopper_probe").toString(), "src/bench/cuda/hopper_probe.cu"));
+    }
+
+    private static String nvcc() {
+        String home = System.getenv("CUDA_HOME");
+        return Stream.of(home == null ? "" : home + "/bin/nvcc", "/usr/local/cuda/bin/nvcc").filter(file -> Files.isExecutable(Path.of(file)))
+                .findFirst().orElse("nvcc");
     }
 
     /** Copies a jar without compressing it: compressed as a whole the archive becomes a fifth smaller. */
