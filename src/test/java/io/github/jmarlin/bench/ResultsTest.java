@@ -49,7 +49,7 @@ class ResultsTest {
         assertEquals(Figures.NONE, real.figures(Measurement.skipped(SQUARE, TimingMode.GRAPH, Contenders.JMARLIN, 128, "no memory")));
         Measurement row = real.measurements().get(2);
         assertEquals(Figures.NONE, real.figures(wrong(row)));
-        Results wrongBaseline = new Results(real.run(), List.of(), List.of(row, wrong(real.measurements().get(4))));
+        Results wrongBaseline = new Results(real.run(), List.of(), List.of(row, wrong(real.measurements().get(6))));
         assertNull(wrongBaseline.figures(row).speedup(), "over a wrong baseline");
     }
 

@@ -47,6 +47,7 @@ public final class SampleResults {
         for (int group : new int[] {-1, 128}) {
             double bytes = shape.weights() * (group == 128 ? 0.515625 : 0.5);
             rows.add(row(subject, mode, Contenders.JMARLIN, group, constant + seconds(bytes, flops, 0.9, 0.6), bytes, flops));
+            rows.add(row(subject, mode, Contenders.JMARLIN_HOPPER, group, constant + seconds(bytes, flops, 0.85, 0.8), bytes, flops));
         }
         double dense = shape.weights() * 2.0;
         rows.add(row(subject, mode, Contenders.CUBLAS, 0, constant + seconds(dense, flops, 0.95, 1), dense, flops));

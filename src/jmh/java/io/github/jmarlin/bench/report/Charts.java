@@ -8,6 +8,7 @@ import io.github.jmarlin.bench.Results;
 import io.github.jmarlin.bench.Subject;
 import io.github.jmarlin.bench.TimingMode;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -104,8 +105,8 @@ final class Charts {
 
     /** A series per contender; the ideal ones are drawn for JMarlin's weights only. */
     private List<Series> lines(List<Measurement> points, TreeSet<Integer> batches, Function<Figures, Double> figure, boolean ideal) {
-        Map<Line, List<Measurement>> byLine = points.stream()
-                .filter(p -> !ideal || p.contender().equals(Contenders.JMARLIN) || p.contender().equals(Contenders.CPU))
+        Map<Line, List<Measurement>> byLine = points.stream().filter(p -> !ideal || isPlain(p))
+                .sorted(Comparator.comparing(p -> !isPlain(p)))
                 .collect(Collectors.groupingBy(p -> new Line(p.contender(), p.groupSize()), LinkedHashMap::new, Collectors.toList()));
         List<Series> series = new ArrayList<>();
         byLine.forEach((line, its) -> {
@@ -117,6 +118,11 @@ final class Charts {
             series.add(new Series(name, role, batches.stream().map(values::get).collect(Collectors.toList())));
         });
         return series;
+    }
+
+    /** JMarlin with its own choice of kernel: these curves come first, and share colors with their ideals. */
+    private static boolean isPlain(Measurement m) {
+        return m.contender().equals(Contenders.JMARLIN) || m.contender().equals(Contenders.CPU);
     }
 
     private void addBlocks(List<Plot> plots) {

@@ -26,7 +26,7 @@ import org.knowm.xchart.style.markers.SeriesMarkers;
 
 /** Draws plots with XChart, as SVG and as PNG. */
 final class Pictures {
-    private static final int WIDTH = 900;
+    private static final int WIDTH = 1080;
     private static final int HEIGHT = 520;
     private static final Color INK = new Color(0x24292f);
     private static final Color GRID = new Color(0xe3e6ea);
@@ -77,7 +77,8 @@ final class Pictures {
         style.setPlotGridVerticalLinesVisible(false).setPlotGridLinesColor(GRID).setPlotBorderVisible(false);
         style.setAxisTitleFont(font(Font.PLAIN, 14)).setAxisTickLabelsFont(font(Font.PLAIN, 13)).setAxisTickLabelsColor(INK)
                 .setAxisTickMarksColor(GRID).setYAxisDecimalPattern("#0.##").setYAxisMin(0.0).setYAxisMax(ceiling(plot.series()));
-        style.setLegendPosition(LegendPosition.OutsideS).setLegendLayout(LegendLayout.Horizontal);
+        // A row of names would be cut off where there are many.
+        style.setLegendPosition(LegendPosition.OutsideE).setLegendLayout(LegendLayout.Vertical);
         style.setLegendBorderColor(Color.WHITE).setLegendFont(font(Font.PLAIN, 13)).setLegendSeriesLineLength(28);
         style.setMarkerSize(8);
         style.setLabelsVisible(plot.bars()).setLabelsFont(font(Font.PLAIN, 11)).setLabelsFontColor(INK)
