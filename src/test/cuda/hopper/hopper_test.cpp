@@ -167,6 +167,40 @@ void real_suite() {
     check<S<Bfloat16, false, false, 16, 256, 2>>({16, 256, 2048, 128}, two, greedy, Values::kReal);
 }
 
+/** "name slot-bytes stages shared-bytes", for comparison with the plan's HopperTile. */
+template <class Shape>
+void print_shape() {
+    std::printf("%s %d %d %u\n", name<Shape>().c_str(), Shape::kSlotBytes, Shape::kStages, Shape::shared_bytes(Shape::kStages));
+}
+
+template <int kM, int kN, int kCluster>
+void print_tile() {
+    print_shape<S<Half, false, false, kM, kN, kCluster>>();
+    print_shape<S<Half, true, true, kM, kN, kCluster>>();
+    print_shape<S<Bfloat16, true, false, kM, kN, kCluster>>();
+    print_shape<S<Bfloat16, false, true, kM, kN, kCluster>>();
+}
+
+void tiles_suite() {
+    print_tile<8, 128, 1>();
+    print_tile<8, 128, 2>();
+    print_tile<8, 128, 4>();
+    print_tile<16, 128, 4>();
+    print_tile<16, 256, 1>();
+    print_tile<16, 256, 2>();
+    print_tile<16, 256, 4>();
+    print_tile<32, 128, 4>();
+    print_tile<32, 256, 2>();
+    print_tile<32, 256, 4>();
+    print_tile<64, 128, 4>();
+    print_tile<64, 256, 2>();
+    print_tile<64, 256, 4>();
+    print_tile<128, 128, 4>();
+    print_tile<128, 256, 1>();
+    print_tile<128, 256, 2>();
+    print_tile<128, 256, 4>();
+}
+
 void expect_word(const char* what, u64 actual, u64 expected) {
     char text[160];
     std::snprintf(text, sizeof text, "%s is 0x%016llx, by hand 0x%016llx", what, actual, expected);
@@ -235,7 +269,7 @@ const Suite suites[] = {
     {"exact", exact_suite}, {"banks", banks_suite},
 #ifndef JMARLIN_MUTANT
     {"shapes", shapes_suite}, {"real", real_suite}, {"deterministic", deterministic_suite},
-    {"golden", golden_suite}, {"fragments", fragments_suite},
+    {"golden", golden_suite}, {"tiles", tiles_suite}, {"fragments", fragments_suite},
 #endif
 };
 

@@ -42,7 +42,7 @@ public final class CudaEngine implements AutoCloseable {
         this.context = context;
         this.retained = retained;
         holders = new Holders("engine on " + device.name());
-        runInContext(() -> family(KernelModule.FAMILY));
+        kernels.put(KernelModule.FAMILY, inContext(() -> KernelModule.load(KernelModule.FAMILY, device.facts())));
     }
 
     /**

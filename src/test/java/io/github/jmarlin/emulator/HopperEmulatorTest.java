@@ -6,7 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
+import io.github.jmarlin.DataType;
 import io.github.jmarlin.emulator.EmulatorBuild.Source;
+import io.github.jmarlin.plan.HopperTile;
+import io.github.jmarlin.plan.WeightShape;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -19,6 +22,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -41,6 +45,23 @@ class HopperEmulatorTest {
         Outcome outcome = run(BUILD.program("hopper_test", CASES, List.of(INCLUDE)), name);
         assertEquals(0, outcome.exit(), outcome.output());
         assertTrue(outcome.output().contains(name + ": passed"), outcome.output());
+    }
+
+    /** The plan and the kernel agree on every tile's bytes. */
+    @Test
+    void tilesAreThoseOfThePlan() throws Exception {
+        String printed = run(BUILD.program("hopper_test", CASES, List.of(INCLUDE)), "tiles").output();
+        StringBuilder planned = new StringBuilder();
+        for (HopperTile tile : HopperTile.INSTANCES) {
+            for (WeightShape weights : List.of(new WeightShape(256, 256, 64, DataType.FP16, false),
+                    new WeightShape(256, 256, 32, DataType.FP16, true), new WeightShape(256, 256, -1, DataType.BF16, true),
+                    new WeightShape(256, 256, 32, DataType.BF16, false))) {
+                int stages = tile.stagesFitting(weights, 227 * 1024);
+                planned.append(tile.kernelName(weights)).append(' ').append(tile.slotBytes(weights)).append(' ').append(stages).append(' ')
+                        .append(tile.sharedBytes(weights, stages)).append('\n');
+            }
+        }
+        assertEquals(planned + "tiles: passed\n", printed);
     }
 
     @TestFactory
