@@ -92,7 +92,7 @@ public final class BundleBuild {
 
     private static String nvcc() {
         String home = System.getenv("CUDA_HOME");
-        return Stream.of(home == null ? "" : home + "/bin/nvcc", "/usr/local/cuda/bin/nvcc").filter(file -> Files.isExecutable(Path.of(file)))
+        return Stream.of(home + "/bin/nvcc", "/usr/local/cuda/bin/nvcc").filter(file -> Files.isRegularFile(Path.of(file)))
                 .findFirst().orElse("nvcc");
     }
 
