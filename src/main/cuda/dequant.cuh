@@ -1,4 +1,5 @@
-// From 4-bit codes to the tensor core's A operand, 9 instructions per 8 weights: a shift, four ANDs, four FMAs.
+// From 4-bit codes to the tensor core's A operand, 9 instructions per 8 weights: a shift, four ANDs, four FMAs; 13 with
+// zero points.
 //
 // One packed word of lane l (r = l / 4, t = l % 4) holds the two columns h = 0, 1 of one sub-block at eight k:
 //
@@ -21,9 +22,14 @@
 //
 //   weight' = fma(q', S, Z)      Z = zero code * S
 //
-// rounds once, or twice where z * S needs more bits than the type has: never for z = 8. S is the scale times a
-// power of two per column, chosen by the packer so that weights do not come out subnormal; the epilogue's factor
-// undoes that power and the 2^24 ... 2^129 of the unit.
+// rounds once, or twice where z * S needs more bits than the type has: never for z = 8. The second rounding is one of
+// z * S, several times the weight, and common to a group; so weights with zero points of their own are subtracted
+// first, which is exact, and rounded once too:
+//
+//   weight' = (q' + zero code) * S
+//
+// S is the scale times a power of two per column, chosen by the packer so that weights do not come out subnormal; the
+// epilogue's factor undoes that power and the 2^24 ... 2^129 of the unit.
 #pragma once
 
 #include "ptx.cuh"
@@ -41,6 +47,21 @@ JMARLIN_DEVICE void dequantize(u32 (&a)[4], u32 word, u32 scale, u32 zero) {
     a[1] = fma2_high<T>(word & 0x00f000f0, scale, zero);
     a[2] = fma2_low<T>(upper & 0x000f000f, scale, zero);
     a[3] = fma2_high<T>(upper & 0x00f000f0, scale, zero);
+}
+
+template <class T>
+constexpr u32 kOne = 0x3c003c00;
+template <>
+constexpr u32 kOne<Bfloat16> = 0x3f803f80;
+
+// The same for any zero point. `scale` and `zero_code` hold S and the zero codes of the two columns.
+template <class T>
+JMARLIN_DEVICE void dequantize_with_zeros(u32 (&a)[4], u32 word, u32 scale, u32 zero_code) {
+    const u32 upper = word >> 8;
+    a[0] = fma2_low<T>(fma2_low<T>(word & 0x000f000f, kOne<T>, zero_code), scale, 0);
+    a[1] = fma2_high<T>(fma2_high<T>(word & 0x00f000f0, kOne<T>, zero_code), scale, 0);
+    a[2] = fma2_low<T>(fma2_low<T>(upper & 0x000f000f, kOne<T>, zero_code), scale, 0);
+    a[3] = fma2_high<T>(fma2_high<T>(upper & 0x00f000f0, kOne<T>, zero_code), scale, 0);
 }
 
 }  // namespace jmarlin

@@ -22,7 +22,7 @@ struct BlockCodes {
     }
 };
 
-// S and Z of a lane's eight columns, the two of sub-block s in one register.
+// S of a lane's eight columns, the two of sub-block s in one register, and beside it their Z or their zero codes.
 template <class Shape>
 struct BlockScales {
     Vec16 scale;
@@ -30,10 +30,10 @@ struct BlockScales {
 
     JMARLIN_DEVICE void load(u32 address) {
         using T = typename Shape::Type;
-        Vec16 codes{kSymmetricZeroCodes, kSymmetricZeroCodes, kSymmetricZeroCodes, kSymmetricZeroCodes};
-        if (Shape::kHasZeros) codes = ld_shared_16(address + Shape::kZeroOffset);
+        constexpr u32 z8 = kSymmetricZeroCodes;
         scale = ld_shared_16(address);
-        zero = {mul2<T>(scale.x, codes.x), mul2<T>(scale.y, codes.y), mul2<T>(scale.z, codes.z), mul2<T>(scale.w, codes.w)};
+        if (Shape::kHasZeros) zero = ld_shared_16(address + Shape::kZeroOffset);
+        else zero = {mul2<T>(scale.x, z8), mul2<T>(scale.y, z8), mul2<T>(scale.z, z8), mul2<T>(scale.w, z8)};
     }
 
     JMARLIN_DEVICE static u32 of(const Vec16& v, int s) { return s == 0 ? v.x : s == 1 ? v.y : s == 2 ? v.z : v.w; }
@@ -121,7 +121,10 @@ class BlockMultiplier {
 
     JMARLIN_DEVICE void dequantize_at(u32 (&weights)[4], int s, int step) {
         using T = typename Shape::Type;
-        dequantize<T>(weights, codes_.word(s, step), Scales::of(scales_.scale, s), Scales::of(scales_.zero, s));
+        const u32 scale = Scales::of(scales_.scale, s);
+        const u32 zero = Scales::of(scales_.zero, s);
+        if (Shape::kHasZeros) dequantize_with_zeros<T>(weights, codes_.word(s, step), scale, zero);
+        else dequantize<T>(weights, codes_.word(s, step), scale, zero);
     }
 
     // Places within a slot.

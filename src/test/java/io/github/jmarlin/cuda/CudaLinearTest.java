@@ -3,7 +3,6 @@ package io.github.jmarlin.cuda;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.jmarlin.ComputeDevice;
-import io.github.jmarlin.DataType;
 import io.github.jmarlin.MultiplyContractTest;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
@@ -23,15 +22,6 @@ class CudaLinearTest extends MultiplyContractTest {
     @Override
     protected ComputeDevice device() {
         return CudaDriver.devices().get(0);
-    }
-
-    /**
-     * With zero points, four times the bound that {@link CudaAccuracyTest} holds for many rows: the product of scale and zero point is
-     * rounded once per group, and a single row meets that error as often as its activations add up to something.
-     */
-    @Override
-    protected double errorBound(DataType type, boolean zeroPoints) {
-        return zeroPoints ? 4 * super.errorBound(type, true) : super.errorBound(type, false);
     }
 
     @Override
