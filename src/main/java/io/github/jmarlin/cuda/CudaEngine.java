@@ -86,6 +86,7 @@ public final class CudaEngine implements AutoCloseable {
         }
     }
 
+    /** The device of the context. */
     public CudaDevice device() {
         return device;
     }
@@ -176,6 +177,10 @@ public final class CudaEngine implements AutoCloseable {
         return kernels.computeIfAbsent(name, first -> KernelModule.load(first, device.facts()));
     }
 
+    private void unload() {
+        runInContext(() -> Cuda.closeAll(kernels.values().toArray(AutoCloseable[]::new)));
+    }
+
     /** Everything that belongs to the engine holds it, so that it outlives them. */
     Holders holders() {
         return holders;
@@ -189,7 +194,7 @@ public final class CudaEngine implements AutoCloseable {
     @Override
     public void close() {
         if (holders.close()) {
-            Cuda.closeAll(() -> runInContext(() -> Cuda.closeAll(kernels.values().toArray(AutoCloseable[]::new))),
+            Cuda.closeAll(this::unload,
                     () -> {
                         if (retained != null) {
                             Cuda.call("cuDevicePrimaryCtxRelease", () -> cuDevicePrimaryCtxRelease(retained));

@@ -40,6 +40,7 @@ public final class CudaGemm {
         kernels = new PlannedKernel[planner.rowsPerLaunch() / 8 + 1];
     }
 
+    /** The weights it multiplies with. */
     public DeviceWeights weights() {
         return weights;
     }

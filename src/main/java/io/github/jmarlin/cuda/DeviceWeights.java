@@ -83,6 +83,7 @@ public final class DeviceWeights implements AutoCloseable {
         return region == null ? 0 : region.address();
     }
 
+    /** The engine they belong to. */
     public CudaEngine engine() {
         return engine;
     }

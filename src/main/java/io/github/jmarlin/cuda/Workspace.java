@@ -68,6 +68,7 @@ public final class Workspace implements AutoCloseable {
         }
     }
 
+    /** The engine it belongs to. */
     public CudaEngine engine() {
         return engine;
     }
