@@ -104,8 +104,8 @@ void measure_wgmma(const char* type, const char* numbers, u32 a_bits) {
     for (int warpgroups = 1; warpgroups <= 2; ++warpgroups) {
         wgmma_clocks<T, kCount><<<multiprocessors, warpgroups * 128, kCount * 256 + 1024>>>(a_bits, clocks.data, sink.data);
         CHECK(cudaDeviceSynchronize());
-        std::printf("wgmma m64n%dk16 %s, A %s, %d warpgroup(s): %.1f clocks each    LEAST_WGMMA_CLOCKS, CLOCKS_PER_WGMMA_COLUMN\n", kCount * 2,
-                    type, numbers, warpgroups, double(clocks.copy(1)[0]) / kProducts / warpgroups);
+        std::printf("wgmma m64n%dk16 %s, A %s, %d warpgroup(s): %.1f clocks each    LEAST_WGMMA_CLOCKS, CLOCKS_PER_WGMMA_COLUMN\n",
+                    kCount * 2, type, numbers, warpgroups, double(clocks.copy(1)[0]) / kProducts / warpgroups);
     }
 }
 
@@ -134,8 +134,8 @@ void check_subnormal(const char* type, u32 a_bits, u32 b_bits, float expected) {
     CHECK(cudaDeviceSynchronize());
     float actual = result.copy(1)[0];
     wrong += !(actual == expected);
-    std::printf("wgmma %s, 16 x subnormal 0x%04x x 0x%04x: %g, expected %g: %s    subnormal weights\n", type, a_bits, b_bits, actual, expected,
-                actual == expected ? "exact" : "WRONG");
+    std::printf("wgmma %s, 16 x subnormal 0x%04x x 0x%04x: %g, expected %g: %s    subnormal weights\n",
+                type, a_bits, b_bits, actual, expected, actual == expected ? "exact" : "WRONG");
 }
 
 /** The dequantization's FMA on one nibble. */
@@ -184,14 +184,17 @@ __global__ void stream_cp_async(u64 source, u64 bytes, u32 rounds) {
     u64 begin = source + share * kGroup * block_index();
     for (u64 i = 0; i < share * rounds; ++i) {
         u32 slot = slots + u32(i % 8) * kGroup;
-        for (u32 at = thread_index() * 16; at < kGroup; at += 128 * 16) cp_async_16_zfill(slot + at, begin + i % share * kGroup + at, 16);
+        u64 from = begin + i % share * kGroup;
+        for (u32 at = thread_index() * 16; at < kGroup; at += 128 * 16) cp_async_16_zfill(slot + at, from + at, 16);
         cp_async_commit();
         cp_async_wait<6>();
     }
     cp_async_wait<0>();
 }
 
-void allow_shared(const void* kernel, int bytes) { CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes)); }
+void allow_shared(const void* kernel, int bytes) {
+    CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
+}
 
 void measure_copies(double clock_hz) {
     constexpr u64 kResident = 16ull << 20, kLarge = 4ull << 30;
@@ -214,8 +217,8 @@ void measure_copies(double clock_hz) {
         for (u32 in_flight_kb : {32, 64, 128, 192}) {
             u32 depth = in_flight_kb / slot_kb;
             time = milliseconds([&] { stream_bulk<<<multiprocessors, 32, kRing + 2048>>>(source, kLarge, slot_kb * 1024, depth, 1); });
-            std::printf("HBM to shared memory, stages of %u KB, %u KB in flight: %.2f TB/s    DRAM_EFFICIENCY, LOADED_LATENCY_SECONDS\n", slot_kb,
-                        in_flight_kb, kLarge / time / 1e9);
+            std::printf("HBM to shared memory, stages of %u KB, %u KB in flight: %.2f TB/s    DRAM_EFFICIENCY, LOADED_LATENCY_SECONDS\n",
+                        slot_kb, in_flight_kb, kLarge / time / 1e9);
         }
     }
 }
@@ -267,7 +270,8 @@ void measure_cluster(double clock_hz) {
     config.dynamicSmemBytes = kShared;
     int clusters = 0;
     CHECK(cudaOccupancyMaxActiveClusters(&clusters, kernel, &config));
-    std::printf("clusters of %d blocks with 220 KB at once: %d of %d    grid of HopperPlanner\n", kBlocks, clusters, multiprocessors / kBlocks);
+    std::printf("clusters of %d blocks with 220 KB at once: %d of %d    grid of HopperPlanner\n", kBlocks, clusters,
+                multiprocessors / kBlocks);
     DeviceArray<float> sink(size_t(multiprocessors) * 384);
     DeviceArray<long long> clocks(1);
     read_neighbour<kBlocks><<<clusters * kBlocks, 384, kShared>>>(sink.data, clocks.data);
@@ -276,7 +280,8 @@ void measure_cluster(double clock_hz) {
                 double(kRemoteBytes) * kRemoteRounds / double(clocks.copy(1)[0]));
     meet<kBlocks><<<clusters * kBlocks, 384>>>(clocks.data);
     CHECK(cudaDeviceSynchronize());
-    std::printf("cluster barrier of %d blocks: %.2f us    CLUSTER_SYNC_SECONDS\n", kBlocks, double(clocks.copy(1)[0]) / 64 / clock_hz * 1e6);
+    std::printf("cluster barrier of %d blocks: %.2f us    CLUSTER_SYNC_SECONDS\n", kBlocks,
+                double(clocks.copy(1)[0]) / 64 / clock_hz * 1e6);
 }
 
 // ---- 6. gap between the nodes of a graph ----
@@ -324,7 +329,8 @@ int main() {
     int clock_khz = 0;
     CHECK(cudaDeviceGetAttribute(&clock_khz, cudaDevAttrClockRate, 0));
     double clock_hz = clock_khz * 1e3;
-    std::printf("%s, %d SMs, top clock %.0f MHz (clocks below count at the clock of the moment)\n", device.name, multiprocessors, clock_hz / 1e6);
+    std::printf("%s, %d SMs, top clock %.0f MHz (clocks below count at the clock of the moment)\n", device.name,
+                multiprocessors, clock_hz / 1e6);
 
     constexpr u32 kOnes = 0x3c003c00, kSubnormals = 0x00050005, kBfloat16Ones = 0x3f803f80;
     measure_wgmma<Half, 4>("fp16", "normal", kOnes);
