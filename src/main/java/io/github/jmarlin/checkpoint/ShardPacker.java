@@ -22,8 +22,8 @@ import java.util.concurrent.atomic.AtomicReference;
  * place. A strip's bytes depend on no other strip, so slabs need no order, and only as many are in memory as there are threads.
  */
 final class ShardPacker implements AutoCloseable {
-    /** Codes of a slab: the row-major and the packed form take half a byte each. */
-    private static final long SLAB_CODES = 8L << 20;
+    /** Codes of a slab: the row-major and the packed form take half a byte each, and should meet in the cache. */
+    private static final long SLAB_CODES = 2L << 20;
     private static final long COPY_BYTES = 8L << 20;
     /** Slabs waiting per thread, so that none runs dry while the next is submitted. */
     private static final int QUEUED_PER_THREAD = 2;
