@@ -38,7 +38,8 @@ public final class Devices {
     /** The GPU with the fastest memory, or the processor if no GPU can be used; and why. */
     public static DeviceChoice best() {
         List<CudaDevice> gpus = usableGpus();
-        Optional<CudaDevice> fastest = gpus.stream().max(Comparator.comparingLong((CudaDevice gpu) -> gpu.facts().memoryBytesPerSecond())
+        Optional<CudaDevice> fastest = gpus.stream().max(Comparator
+                .comparingLong((CudaDevice gpu) -> gpu.facts().memoryBytesPerSecond())
                 .thenComparing(Comparator.comparingInt(CudaDevice::ordinal).reversed()));
         if (fastest.isPresent()) {
             return new DeviceChoice(fastest.get(), gpus.size() == 1 ? "the only usable GPU"

@@ -37,10 +37,12 @@ import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
- * What a launch costs the calling thread: checks, plan lookup, arguments, one driver call. Run with {@code -prof gc}: no bytes per launch.
+ * What a launch costs the calling thread: checks, plan lookup, arguments, one driver call. Run with {@code -prof gc}: no bytes
+ * per launch.
  *
- * <p>On a GPU the driver's own work is included, and the device is waited for, outside the measurement, before the launch queue is full.
- * On the stand-in driver with {@code JMARLIN_STANDIN_FAST=1} no kernel runs, so that what remains is this library and JCuda.
+ * <p>On a GPU the driver's own work is included, and the device is waited for, outside the measurement, before the launch queue
+ * is full. On the stand-in driver with {@code JMARLIN_STANDIN_FAST=1} no kernel runs, so that what remains is this library and
+ * JCuda.
  */
 @State(Scope.Thread)
 @BenchmarkMode(Mode.AverageTime)

@@ -9,8 +9,8 @@ import io.github.jmarlin.plan.PlanOptions;
 import java.util.Optional;
 
 /**
- * A GPU. Found by {@link CudaDriver#devices}. Layers placed on it share its primary context (the one the CUDA runtime uses too) and one
- * loaded copy of the kernels, held from the first layer to the close of the last. Safe for any number of threads.
+ * A GPU. Found by {@link CudaDriver#devices}. Layers placed on it share its primary context (the one the CUDA runtime uses too)
+ * and one loaded copy of the kernels, held from the first layer to the close of the last. Safe for any number of threads.
  */
 public final class CudaDevice implements ComputeDevice {
     private final int ordinal;

@@ -21,12 +21,13 @@ import jcuda.driver.CUdevice;
 import jcuda.driver.CUdevice_attribute;
 
 /**
- * What the CUDA driver of this machine offers, asked once. Never throws: on a machine without a driver, without a GPU, or of a kind
- * JCuda has no natives for, it keeps the reason.
+ * What the CUDA driver of this machine offers, asked once. Never throws: on a machine without a driver, without a GPU, or of a
+ * kind JCuda has no natives for, it keeps the reason.
  */
 public final class CudaDriver {
     /** The part of JCuda's page-long message that says what was missing. */
-    private static final Pattern CAUSE_LINE = Pattern.compile("(?m)^[\\w.]+(?:Error|Exception): (.*(?:cannot open|No resource|\\.so|\\.dll).*)$");
+    private static final Pattern CAUSE_LINE = Pattern.compile(
+            "(?m)^[\\w.]+(?:Error|Exception): (.*(?:cannot open|No resource|\\.so|\\.dll).*)$");
 
     private static final CudaDriver THIS_MACHINE = ask();
 
@@ -110,7 +111,8 @@ public final class CudaDriver {
             }
         }
         if (devices.isEmpty()) {
-            return unavailable(count == 0 ? "the CUDA driver finds no device" : String.join("; ", unusable), null, version, unusable);
+            return unavailable(count == 0 ? "the CUDA driver finds no device" : String.join("; ", unusable), null, version,
+                    unusable);
         }
         return new CudaDriver("", null, version, devices, unusable);
     }
@@ -174,8 +176,8 @@ public final class CudaDriver {
             found = line.group(1).replaceFirst("^\\S*libJCudaDriver\\S*: ", "");
         }
         if (found.contains("No resource")) {
-            return "JCuda has no natives for " + System.getProperty("os.name") + " on " + System.getProperty("os.arch") + " on the class path ("
-                    + found + ")";
+            return "JCuda has no natives for " + System.getProperty("os.name") + " on " + System.getProperty("os.arch")
+                    + " on the class path (" + found + ")";
         }
         return found.isEmpty() ? message.lines().findFirst().orElse(root.toString()) : found;
     }

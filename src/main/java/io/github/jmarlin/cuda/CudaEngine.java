@@ -23,11 +23,12 @@ import jcuda.driver.CUfunction;
 import jcuda.driver.CUstream;
 
 /**
- * The kernels, loaded into one CUDA context. Everything made by an engine belongs to its context and must be closed before the engine.
+ * The kernels, loaded into one CUDA context. Everything made by an engine belongs to its context and must be closed before the
+ * engine.
  *
- * <p>Safe for any number of threads. All methods here and all {@code close} methods may be called with any context current, or none:
- * they switch to the engine's context and back. None of them may run while a stream of the context is being captured, since they
- * allocate and synchronise; {@link CudaGemm#launch} is the call that may.
+ * <p>Safe for any number of threads. All methods here and all {@code close} methods may be called with any context current, or
+ * none: they switch to the engine's context and back. None of them may run while a stream of the context is being captured, since
+ * they allocate and synchronise; {@link CudaGemm#launch} is the call that may.
  */
 public final class CudaEngine implements AutoCloseable {
     private final CudaDevice device;
@@ -56,7 +57,8 @@ public final class CudaEngine implements AutoCloseable {
         CudaDriver.require();
         CUcontext current = current();
         if (current.equals(new CUcontext())) {
-            throw new IllegalStateException("no CUDA context is current on this thread: make one current, or use ofPrimaryContext");
+            throw new IllegalStateException("no CUDA context is current on this thread: make one current, or use"
+                    + " ofPrimaryContext");
         }
         CUdevice ofContext = new CUdevice();
         Cuda.call("cuCtxGetDevice", () -> cuCtxGetDevice(ofContext));
@@ -126,7 +128,9 @@ public final class CudaEngine implements AutoCloseable {
         return new DeviceBuffer(this, bytes, purpose);
     }
 
-    /** Runs with the engine's context current, and leaves the thread's context as it was. If it cannot, a resource made is closed. */
+    /**
+     * Runs with the engine's context current, and leaves the thread's context as it was. If it cannot, a resource made is closed.
+     */
     <T> T inContext(Supplier<T> action) {
         Cuda.call("cuCtxPushCurrent", () -> cuCtxPushCurrent(context));
         T result;

@@ -12,12 +12,13 @@ import jcuda.driver.CUfunction;
 /**
  * The product {@code C[m][n] = A[m][k] * W[k][n] + bias[n]} on device memory, for inference engines.
  *
- * <p>{@link #launch} only puts kernels into the workspace's stream: it allocates neither device nor (after the first calls) Java memory,
- * synchronises nothing, keeps nothing, and may be captured in a CUDA graph. The first launch for a number of rows looks its kernel up;
- * {@link #workspaceFor} does that beforehand. Errors of a running kernel show, as always with CUDA, in a later call.
+ * <p>{@link #launch} only puts kernels into the workspace's stream: it allocates neither device nor (after the first calls) Java
+ * memory, synchronises nothing, keeps nothing, and may be captured in a CUDA graph. The first launch for a number of rows looks
+ * its kernel up; {@link #workspaceFor} does that beforehand. Errors of a running kernel show, as always with CUDA, in a later
+ * call.
  *
- * <p>Safe for any number of threads, each with a workspace of its own. The same operands give the same bits on the same kind of device,
- * launch after launch; with {@link PlanOptions#batchInvariant} a row's bits depend on that row only.
+ * <p>Safe for any number of threads, each with a workspace of its own. The same operands give the same bits on the same kind of
+ * device, launch after launch; with {@link PlanOptions#batchInvariant} a row's bits depend on that row only.
  */
 public final class CudaGemm {
     /** Rows of A must begin at multiples of this many bytes: the kernels copy 16 at a time. */
@@ -88,15 +89,16 @@ public final class CudaGemm {
     /**
      * Launches the product. The context of the weights must be current on this thread.
      *
-     * @param a device address of the activations, {@code [m][lda]} of the compute type, row-major, at a multiple of 16 bytes; all bytes
-     *     of a row up to k are read, none beyond
+     * @param a device address of the activations, {@code [m][lda]} of the compute type, row-major, at a multiple of 16 bytes;
+     *     all bytes of a row up to k are read, none beyond
      * @param lda elements from row to row of A: at least k, a multiple of 8
-     * @param c device address of the output, {@code [m][ldc]} of the compute type, row-major, at a multiple of 2 bytes; must not overlap A
+     * @param c device address of the output, {@code [m][ldc]} of the compute type, row-major, at a multiple of 2 bytes; must
+     *     not overlap A
      * @param ldc elements from row to row of C: at least n; elements beyond n stay as they are
      * @param m rows, 0 or more; 0 does nothing
      * @param workspace of the same engine, at least {@link #workspaceFor} in size; the launch goes to its stream
-     * @param next weights of the same engine that the stream will multiply with next, or null: finished blocks fetch the first of their
-     *     codes into the L2 cache
+     * @param next weights of the same engine that the stream will multiply with next, or null: finished blocks fetch the
+     *     first of their codes into the L2 cache
      * @throws IllegalArgumentException with the values and the rule, before anything is launched
      * @throws IllegalStateException if something is closed, or another thread uses the workspace
      * @throws CudaCallException if the driver refuses the launch
@@ -126,13 +128,15 @@ public final class CudaGemm {
             throw new IllegalArgumentException("m " + m + " is negative: 0 or more rows expected");
         }
         if (lda < weights.shape().k() || lda % 8 != 0) {
-            throw new IllegalArgumentException("lda " + lda + " elements: must be at least k " + weights.shape().k() + " and a multiple of 8");
+            throw new IllegalArgumentException("lda " + lda + " elements: must be at least k " + weights.shape().k()
+                    + " and a multiple of 8");
         }
         if (ldc < weights.shape().n()) {
             throw new IllegalArgumentException("ldc " + ldc + " elements: must be at least n " + weights.shape().n());
         }
         if (m > Long.MAX_VALUE / ELEMENT_BYTES / Math.max(lda, ldc)) {
-            throw new IllegalArgumentException("m " + m + " rows of lda " + lda + " and ldc " + ldc + " elements: more than 2^63 bytes");
+            throw new IllegalArgumentException("m " + m + " rows of lda " + lda + " and ldc " + ldc
+                    + " elements: more than 2^63 bytes");
         }
         weights.holders().checkOpen();
         checkEngine("workspace", workspace == null ? null : workspace.engine());
@@ -145,12 +149,12 @@ public final class CudaGemm {
             return;
         }
         if (a == 0 || a % ROW_ALIGNMENT != 0) {
-            throw new IllegalArgumentException("a at device address 0x" + Long.toHexString(a) + ": must be a multiple of " + ROW_ALIGNMENT
-                    + ", and not 0");
+            throw new IllegalArgumentException("a at device address 0x" + Long.toHexString(a) + ": must be a multiple of "
+                    + ROW_ALIGNMENT + ", and not 0");
         }
         if (c == 0 || c % ELEMENT_BYTES != 0) {
-            throw new IllegalArgumentException("c at device address 0x" + Long.toHexString(c) + ": must be a multiple of " + ELEMENT_BYTES
-                    + ", and not 0");
+            throw new IllegalArgumentException("c at device address 0x" + Long.toHexString(c) + ": must be a multiple of "
+                    + ELEMENT_BYTES + ", and not 0");
         }
         checkWorkspace(workspace, (int) Math.min(m, planner.rowsPerLaunch()));
         checkWorkspace(workspace, rowsOfLastLaunch(m));
@@ -161,15 +165,16 @@ public final class CudaGemm {
             throw new IllegalArgumentException(what + " is null: one of " + weights.engine() + " expected");
         }
         if (other != weights.engine()) {
-            throw new IllegalArgumentException(what + " of another engine (" + other + ") than the weights (" + weights.engine() + ")");
+            throw new IllegalArgumentException(what + " of another engine (" + other + ") than the weights (" + weights.engine()
+                    + ")");
         }
     }
 
     private void checkWorkspace(Workspace workspace, int rows) {
         WorkspaceSize needed = kernel(rows).workspace;
         if (!workspace.size().covers(needed)) {
-            throw new IllegalArgumentException("workspace of " + workspace.size() + " is too small: " + rows + " rows with weights "
-                    + weights.shape() + " need " + needed);
+            throw new IllegalArgumentException("workspace of " + workspace.size() + " is too small: " + rows
+                    + " rows with weights " + weights.shape() + " need " + needed);
         }
     }
 

@@ -16,8 +16,8 @@ import jcuda.driver.CUresult;
 import jcuda.driver.CUstream;
 
 /**
- * Device memory, aligned to 256 bytes. Its address is fixed and may be given to any kernel; the copies here are for set-up and tests and
- * wait until they are done.
+ * Device memory, aligned to 256 bytes. Its address is fixed and may be given to any kernel; the copies here are for set-up and
+ * tests and wait until they are done.
  */
 public final class DeviceBuffer implements AutoCloseable {
     private final CudaEngine engine;
@@ -77,8 +77,8 @@ public final class DeviceBuffer implements AutoCloseable {
     }
 
     /**
-     * Copies the remaining bytes of a host buffer to {@code offset} and waits for that; the buffer's position stays. Direct memory is
-     * read where it is.
+     * Copies the remaining bytes of a host buffer to {@code offset} and waits for that; the buffer's position stays. Direct
+     * memory is read where it is.
      */
     public void upload(long offset, ByteBuffer source) {
         copy("upload", offset, source.remaining(), () -> {
@@ -90,7 +90,10 @@ public final class DeviceBuffer implements AutoCloseable {
         });
     }
 
-    /** Fills the remaining bytes of a host buffer from {@code offset}; its position stays. Work of other streams is not waited for. */
+    /**
+     * Fills the remaining bytes of a host buffer from {@code offset}; its position stays. Work of other streams is not waited
+     * for.
+     */
     public void download(long offset, ByteBuffer target) {
         copy("download", offset, target.remaining(), () -> {
             ByteBuffer to = target.isDirect() ? target.slice() : ByteBuffer.allocateDirect(target.remaining());
@@ -103,8 +106,8 @@ public final class DeviceBuffer implements AutoCloseable {
 
     private void copy(String what, long offset, int length, Runnable action) {
         if (offset < 0 || offset > bytes - length) {
-            throw new IllegalArgumentException(what + " of " + length + " bytes at offset " + offset + " does not lie inside device memory of "
-                    + bytes + " bytes for " + purpose);
+            throw new IllegalArgumentException(what + " of " + length + " bytes at offset " + offset
+                    + " does not lie inside device memory of " + bytes + " bytes for " + purpose);
         }
         holders.acquire();
         try {

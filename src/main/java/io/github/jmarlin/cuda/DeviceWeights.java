@@ -9,8 +9,8 @@ import java.util.Objects;
 /**
  * Packed weights on a device, immutable and shared by any number of {@link CudaGemm}s, streams and threads.
  *
- * <p>Close them when no launch is being made and no graph that reads them will be launched again. Freeing waits for kernels that are
- * already under way.
+ * <p>Close them when no launch is being made and no graph that reads them will be launched again. Freeing waits for kernels that
+ * are already under way.
  */
 public final class DeviceWeights implements AutoCloseable {
     private final CudaEngine engine;
@@ -100,7 +100,8 @@ public final class DeviceWeights implements AutoCloseable {
 
     /** Bytes of device memory. */
     public long deviceBytes() {
-        return codes.size() + scales.size() + factors.size() + (zeros == null ? 0 : zeros.size()) + (bias == null ? 0 : bias.size());
+        return codes.size() + scales.size() + factors.size() + (zeros == null ? 0 : zeros.size())
+                + (bias == null ? 0 : bias.size());
     }
 
     /** Products with these weights, run as the planner thinks best. */
@@ -115,8 +116,8 @@ public final class DeviceWeights implements AutoCloseable {
      */
     public CudaGemm gemm(PlanOptions options) {
         if (hasInputOrder) {
-            throw new IllegalArgumentException("weights " + shape + " have an input order: the raw call multiplies activations in the"
-                    + " order of the rows; a LinearLayer puts them into that order first");
+            throw new IllegalArgumentException("weights " + shape + " have an input order: the raw call multiplies"
+                    + " activations in the order of the rows; a LinearLayer puts them into that order first");
         }
         return new CudaGemm(this, options);
     }

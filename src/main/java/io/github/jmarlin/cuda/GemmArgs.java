@@ -1,8 +1,8 @@
 package io.github.jmarlin.cuda;
 
 /**
- * Where the fields of the kernels' one argument lie: the Java half of {@code gemm_args.cuh}. An image publishes its own offsets, and
- * {@link KernelModule} refuses an image whose offsets differ from these.
+ * Where the fields of the kernels' one argument lie: the Java half of {@code gemm_args.cuh}. An image publishes its own offsets,
+ * and {@link KernelModule} refuses an image whose offsets differ from these.
  */
 final class GemmArgs {
     static final int ABI_VERSION = 1;
@@ -37,7 +37,7 @@ final class GemmArgs {
 
     /** What an image that fits this library exports as {@code jmarlin_striped_abi}. */
     static int[] abi() {
-        return new int[] {ABI_VERSION, SIZE, A, CODES, SCALES, ZEROS, FACTORS, BIAS, C, PARTIALS, COUNTERS, PREFETCH, PREFETCH_BYTES,
-            LDA, LDC, M, N, K, K_BLOCKS, SCALE_ROWS, GROUP_SHIFT, N_TILES, M_TILES, UNITS_PER_BLOCK, STAGES};
+        return new int[] {ABI_VERSION, SIZE, A, CODES, SCALES, ZEROS, FACTORS, BIAS, C, PARTIALS, COUNTERS,
+            PREFETCH, PREFETCH_BYTES, LDA, LDC, M, N, K, K_BLOCKS, SCALE_ROWS, GROUP_SHIFT, N_TILES, M_TILES, UNITS_PER_BLOCK, STAGES};
     }
 }

@@ -55,6 +55,7 @@ final class Holders {
         if (now == CLOSED) {
             return false;
         }
-        throw new IllegalStateException(what + " closed while in use by " + now + " holder(s): every use must have ended before close");
+        throw new IllegalStateException(what + " closed while in use by " + now
+                + " holder(s): every use must have ended before close");
     }
 }

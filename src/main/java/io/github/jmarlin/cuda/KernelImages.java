@@ -58,8 +58,9 @@ public final class KernelImages {
             byte[] bytes = read(folder, file);
             return new Image(origin, file.endsWith(".ptx") ? java.util.Arrays.copyOf(bytes, bytes.length + 1) : bytes);
         } catch (NoSuchFileException e) {
-            throw new KernelImageException("no kernel image for " + device + ": " + origin + " does not exist; a build finds nvcc in"
-                    + " CUDA_HOME or PATH and adds it, -D" + FOLDER_PROPERTY + " names a folder with images", e);
+            throw new KernelImageException("no kernel image for " + device + ": " + origin
+                    + " does not exist; a build finds nvcc in CUDA_HOME or PATH and adds it, -D" + FOLDER_PROPERTY
+                    + " names a folder with images", e);
         } catch (IOException e) {
             throw new KernelImageException("kernel image " + origin + " cannot be read: " + e, e);
         }

@@ -20,7 +20,9 @@ import jcuda.driver.CUfunction_attribute;
 import jcuda.driver.CUmodule;
 import jcuda.driver.CUresult;
 
-/** A kernel image loaded into a context, checked to be of this version of the library. The context must be current in every call. */
+/**
+ * A kernel image loaded into a context, checked to be of this version of the library. The context must be current in every call.
+ */
 final class KernelModule implements AutoCloseable {
     /** The family that runs everywhere. */
     static final String FAMILY = "striped";
@@ -80,8 +82,9 @@ final class KernelModule implements AutoCloseable {
 
     static void checkAbi(String origin, String abi, int[] found) {
         if (!Arrays.equals(found, GemmArgs.abi())) {
-            throw new KernelImageException("kernel image " + origin + " is of another version of this library: its " + abi + " is "
-                    + Arrays.toString(found) + ", expected " + Arrays.toString(GemmArgs.abi()) + " (version, size and field offsets of GemmArgs)");
+            throw new KernelImageException("kernel image " + origin + " is of another version of this library: its " + abi
+                    + " is " + Arrays.toString(found) + ", expected " + Arrays.toString(GemmArgs.abi())
+                    + " (version, size and field offsets of GemmArgs)");
         }
     }
 

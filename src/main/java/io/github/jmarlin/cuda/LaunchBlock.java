@@ -21,8 +21,9 @@ import jcuda.driver.CUstream;
  *        16   GemmArgs
  * </pre>
  *
- * <p>NOTES: JCuda turns a tree of Pointer objects into such a table at every launch, for 7 us and a kilobyte of garbage. A raw address
- * passes through untouched. The driver copies the arguments before cuLaunchKernel returns, so the block can be used again at once.
+ * <p>NOTES: JCuda turns a tree of Pointer objects into such a table at every launch, for 7 us and a kilobyte of garbage. A raw
+ * address passes through untouched. The driver copies the arguments before cuLaunchKernel returns, so the block can be used again
+ * at once.
  */
 final class LaunchBlock implements AutoCloseable {
     private static final int ARGS = 16;

@@ -12,15 +12,17 @@ import jcuda.LibUtils;
 /**
  * Sees to it that JCuda loads its own native library.
  *
- * <p>NOTES: JCuda unpacks it into java.io.tmpdir under a fixed name, and loads whatever file of that name it finds there: one that another
- * JVM is still writing, or that was cut off by a full disk. So the file is put there first, whole, in one step.
+ * <p>NOTES: JCuda unpacks it into java.io.tmpdir under a fixed name, and loads whatever file of that name it finds there: one
+ * that another JVM is still writing, or that was cut off by a full disk. So the file is put there first, whole, in one step.
  */
 final class NativeLibrary {
 
     private NativeLibrary() {
     }
 
-    /** Makes the file in {@code folder} the one of the class path. Where that cannot be done, JCuda is left to try and to report. */
+    /**
+     * Makes the file in {@code folder} the one of the class path. Where that cannot be done, JCuda is left to try and to report.
+     */
     static void unpackTo(Path folder) {
         String name = LibUtils.createLibraryFileName(LibUtils.createPlatformLibraryName("JCudaDriver-" + JCudaVersion.get()));
         try (InputStream in = LibUtils.class.getResourceAsStream("/lib/" + name)) {

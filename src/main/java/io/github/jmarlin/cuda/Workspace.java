@@ -10,12 +10,12 @@ import jcuda.driver.CUstream;
 /**
  * What launches on one stream share: partial tiles, arrival counters, and the native memory their arguments are written to.
  *
- * <p>Kernels that use the same workspace must not run at the same time. Launches through one workspace go to its stream, which keeps
- * them in order; a graph captured from that stream must not run beside other launches of the workspace. One thread at a time may use
- * it: a second one gets an {@link IllegalStateException}.
+ * <p>Kernels that use the same workspace must not run at the same time. Launches through one workspace go to its stream, which
+ * keeps them in order; a graph captured from that stream must not run beside other launches of the workspace. One thread at a
+ * time may use it: a second one gets an {@link IllegalStateException}.
  *
- * <p>The counters are zero between launches: the kernels see to that. If a launch was lost (the context survived an error, a process
- * was stopped in a debugger), {@link #reset} makes them zero again.
+ * <p>The counters are zero between launches: the kernels see to that. If a launch was lost (the context survived an error, a
+ * process was stopped in a debugger), {@link #reset} makes them zero again.
  */
 public final class Workspace implements AutoCloseable {
     private final CudaEngine engine;

@@ -1,9 +1,10 @@
 /**
  * Multiplies on NVIDIA GPUs through the CUDA driver. The only package that touches JCuda.
  *
- * <p>Reading order: {@link io.github.jmarlin.cuda.CudaDriver} (is there a GPU, and if not, why), {@link io.github.jmarlin.cuda.CudaEngine}
- * (kernels loaded into one context), {@link io.github.jmarlin.cuda.DeviceWeights}, {@link io.github.jmarlin.cuda.Workspace} and
- * {@link io.github.jmarlin.cuda.CudaGemm} (the call an inference engine makes: validate, select, launch), and
- * {@link io.github.jmarlin.cuda.CudaLinear} (the same behind the device-independent {@link io.github.jmarlin.LinearLayer}).
+ * <p>Reading order: {@link io.github.jmarlin.cuda.CudaDriver} (is there a GPU, and if not, why), {@link
+ * io.github.jmarlin.cuda.CudaEngine} (kernels loaded into one context), {@link io.github.jmarlin.cuda.DeviceWeights}, {@link
+ * io.github.jmarlin.cuda.Workspace} and {@link io.github.jmarlin.cuda.CudaGemm} (the call an inference engine makes: validate,
+ * select, launch), and {@link io.github.jmarlin.cuda.CudaLinear} (the same behind the device-independent {@link
+ * io.github.jmarlin.LinearLayer}).
  */
 package io.github.jmarlin.cuda;

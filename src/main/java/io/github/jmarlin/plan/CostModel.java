@@ -38,7 +38,8 @@ final class CostModel {
             return switch (device.computeCapability()) {
                 case 80 -> new Architecture(0.5, 26);          // A100: 312 TFLOP/s; 4.0 TB/s over 108 SMs at 1.41 GHz
                 case 86, 87, 89 -> new Architecture(0.25, 20); // A40, L40S data sheets (GeForce halves the first)
-                case 90 -> new Architecture(0.62, 24);         // H200: mma.sync at 62 % of wgmma; 5.5 TB/s over 132 SMs at 1.75 GHz
+                // H200: mma.sync at 62 % of wgmma; 5.5 TB/s over 132 SMs at 1.75 GHz
+                case 90 -> new Architecture(0.62, 24);
                 default -> new Architecture(0.5, 24);          // newer, through PTX: assumed no slower than an A100
             };
         }

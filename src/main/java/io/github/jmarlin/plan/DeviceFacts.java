@@ -24,13 +24,13 @@ public record DeviceFacts(String name, int computeMajor, int computeMinor, int m
     public DeviceFacts {
         Objects.requireNonNull(name, "name");
         if (computeMajor < 1 || computeMinor < 0 || multiprocessors < 1 || sharedMemoryPerBlockOptin < 1) {
-            throw new IllegalArgumentException("device " + name + ": compute capability " + computeMajor + "." + computeMinor + ", "
-                    + multiprocessors + " multiprocessors, " + sharedMemoryPerBlockOptin + " bytes of shared memory per block:"
-                    + " all must be positive");
+            throw new IllegalArgumentException("device " + name + ": compute capability " + computeMajor + "." + computeMinor
+                    + ", " + multiprocessors + " multiprocessors, " + sharedMemoryPerBlockOptin
+                    + " bytes of shared memory per block: all must be positive");
         }
         if (l2Bytes < 0 || totalMemory < 0 || clockKhz < 0 || memoryBytesPerSecond < 0) {
-            throw new IllegalArgumentException("device " + name + ": L2 " + l2Bytes + " bytes, memory " + totalMemory + " bytes, clock "
-                    + clockKhz + " kHz, " + memoryBytesPerSecond + " bytes/s: none may be negative");
+            throw new IllegalArgumentException("device " + name + ": L2 " + l2Bytes + " bytes, memory " + totalMemory
+                    + " bytes, clock " + clockKhz + " kHz, " + memoryBytesPerSecond + " bytes/s: none may be negative");
         }
     }
 

@@ -6,9 +6,9 @@ import java.util.Optional;
 /**
  * What a caller may ask of the planner.
  *
- * @param batchInvariant a row of the result has the same bits whatever m is and whatever the other rows hold (on one kind of device):
- *     rows go in chunks of at most {@value Planner#BATCH_INVARIANT_ROWS} through kernels that differ in their batch tile only, over
- *     stripes that do not depend on m. Costs speed from m of about 64 up
+ * @param batchInvariant a row of the result has the same bits whatever m is and whatever the other rows hold (on one kind of
+ *     device): rows go in chunks of at most {@value Planner#BATCH_INVARIANT_ROWS} through kernels that differ in their batch tile
+ *     only, over stripes that do not depend on m. Costs speed from m of about 64 up
  * @param tile the tile shape to use instead of the planner's choice, for tests and tuning
  * @param grid the number of thread blocks to cut the work for; 0 leaves it to the planner
  * @param stages the pipeline depth; 0 leaves it to the planner. To ask for one of another family, ask for the family first
@@ -36,14 +36,15 @@ public record PlanOptions(boolean batchInvariant, Optional<TileShape> tile, int 
                     + ", or 0 for the planner's choice");
         }
         if (hopper && (batchInvariant || tile.isPresent())) {
-            throw new IllegalArgumentException("the Hopper kernel with " + (batchInvariant ? "batchInvariant" : "tile " + tile.get())
-                    + ": only the striped kernel knows that");
+            throw new IllegalArgumentException("the Hopper kernel with "
+                    + (batchInvariant ? "batchInvariant" : "tile " + tile.get()) + ": only the striped kernel knows that");
         }
         if (!hopper && hopperTile.isPresent()) {
             throw new IllegalArgumentException("tile " + hopperTile.get() + ": only the Hopper kernel knows that");
         }
         if (batchInvariant && tile.isPresent()) {
-            throw new IllegalArgumentException("tile " + tile.get() + " with batchInvariant: batch invariance fixes the tile shape");
+            throw new IllegalArgumentException("tile " + tile.get()
+                    + " with batchInvariant: batch invariance fixes the tile shape");
         }
     }
 

@@ -5,8 +5,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Chooses kernel, tile, stripes and pipeline depth for given weights on a given device. Immutable and thread-safe; planning the same
- * thing twice gives the same plan.
+ * Chooses kernel, tile, stripes and pipeline depth for given weights on a given device. Immutable and thread-safe; planning the
+ * same thing twice gives the same plan.
  */
 public final class Planner {
 
@@ -64,7 +64,8 @@ public final class Planner {
             return hopper.plan(rows).orElseThrow(() -> noKernelFits());
         }
         List<StripedPlan> plans = tiles(rows).stream()
-                .flatMap(tile -> stripes(rows, tile).stream().map(stripes -> planWith(rows, tile, stripes)).flatMap(Optional::stream))
+                .flatMap(tile -> stripes(rows, tile).stream().map(stripes -> planWith(rows, tile, stripes))
+                        .flatMap(Optional::stream))
                 .sorted(Comparator.comparingDouble(plan -> plan.prediction().seconds()))
                 .toList();
         if (plans.isEmpty()) {
@@ -88,8 +89,8 @@ public final class Planner {
     }
 
     /**
-     * The ways to cut the work that are worth a prediction. Evenly over all SMs; and the same rounded up to whole stages, which leaves
-     * some SMs less work but no stage half empty.
+     * The ways to cut the work that are worth a prediction. Evenly over all SMs; and the same rounded up to whole stages, which
+     * leaves some SMs less work but no stage half empty.
      */
     private List<Stripes> stripes(int rows, TileShape tile) {
         int mTiles = ceilDiv(rows, tile.batchTile());
@@ -131,16 +132,16 @@ public final class Planner {
         } else {
             reason = "fastest prediction of " + plans.size() + plans.stream()
                     .filter(plan -> !plan.tile().equals(best.tile())).findFirst()
-                    .map(next -> String.format("; next tile %s at %.2f us, bound by %s", next.tile(), 1e6 * next.prediction().seconds(),
-                            next.prediction().bound()))
+                    .map(next -> String.format("; next tile %s at %.2f us, bound by %s", next.tile(),
+                            1e6 * next.prediction().seconds(), next.prediction().bound()))
                     .orElse("");
         }
         if (options.grid() > 0) {
             reason += "; work cut for " + options.grid() + " blocks as asked";
         }
         if (hopper != null && !options.batchInvariant() && options.tile().isEmpty()) {
-            reason += hopper.plan(best.rows()).map(plan -> String.format("; the Hopper kernel, predicted at %.2f us with tile %s, is not"
-                    + " chosen before a measurement", 1e6 * plan.prediction().seconds(), plan.tile())).orElse("");
+            reason += hopper.plan(best.rows()).map(plan -> String.format("; the Hopper kernel, predicted at %.2f us with tile %s,"
+                    + " is not chosen before a measurement", 1e6 * plan.prediction().seconds(), plan.tile())).orElse("");
         }
         return best.withReason(reason);
     }
@@ -158,8 +159,9 @@ public final class Planner {
         int fitting = tile.stagesFitting(weights, device.sharedMemoryPerBlockOptin());
         int asked = Math.max(options.stages(), TileShape.MIN_STAGES);
         if (fitting < asked) {
-            throw new IllegalArgumentException("tile " + tile + " with " + asked + " stages needs " + tile.sharedBytes(weights, asked)
-                    + " bytes of shared memory: " + device.name() + " has " + device.sharedMemoryPerBlockOptin());
+            throw new IllegalArgumentException("tile " + tile + " with " + asked + " stages needs "
+                    + tile.sharedBytes(weights, asked) + " bytes of shared memory: " + device.name() + " has "
+                    + device.sharedMemoryPerBlockOptin());
         }
     }
 
@@ -169,8 +171,8 @@ public final class Planner {
         long unitsOfRowTile = Stripes.unitsOf(1, weights.strips(), weights.kBlocks());
         long rowTiles = Math.min(MOST_ROWS / batchTile, Integer.MAX_VALUE / 2 / unitsOfRowTile);
         if (rowTiles < 1) {
-            throw new IllegalArgumentException("weights " + weights + ": " + unitsOfRowTile + " units of 64 k; one row of tiles may have"
-                    + " at most " + Integer.MAX_VALUE / 2);
+            throw new IllegalArgumentException("weights " + weights + ": " + unitsOfRowTile
+                    + " units of 64 k; one row of tiles may have at most " + Integer.MAX_VALUE / 2);
         }
         return (int) rowTiles * batchTile;
     }

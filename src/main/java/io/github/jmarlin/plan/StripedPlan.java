@@ -15,15 +15,15 @@ import java.util.Objects;
  * @param prediction where the time is expected to go
  * @param reason why this plan, in words
  */
-public record StripedPlan(String kernel, int rows, WeightShape weights, TileShape tile, Stripes stripes, int stages, int sharedBytes,
-                          Prediction prediction, String reason) implements GemmPlan {
+public record StripedPlan(String kernel, int rows, WeightShape weights, TileShape tile, Stripes stripes, int stages,
+                          int sharedBytes, Prediction prediction, String reason) implements GemmPlan {
 
     public StripedPlan {
         Objects.requireNonNull(kernel, "kernel");
         Objects.requireNonNull(reason, "reason");
         if (rows < 1 || stages < TileShape.MIN_STAGES || stages > TileShape.MAX_STAGES) {
-            throw new IllegalArgumentException("plan for " + rows + " rows with " + stages + " stages: rows must be positive, stages in "
-                    + TileShape.MIN_STAGES + ".." + TileShape.MAX_STAGES);
+            throw new IllegalArgumentException("plan for " + rows + " rows with " + stages
+                    + " stages: rows must be positive, stages in " + TileShape.MIN_STAGES + ".." + TileShape.MAX_STAGES);
         }
     }
 
@@ -66,9 +66,9 @@ public record StripedPlan(String kernel, int rows, WeightShape weights, TileShap
     @Override
     public String toString() {
         return String.format("%s for %s, m <= %d%n"
-                        + "  %d tiles of %s, %d blocks x %d threads, %d units of 64 k per block, %d stages, %d bytes of shared memory%n"
-                        + "  workspace %s%n  %s%n  %s",
-                kernel, weights, rows, stripes.tiles(), tile, grid(), TileShape.THREADS, stripes.unitsPerBlock(), stages, sharedBytes,
-                workspace(), prediction, reason);
+                        + "  %d tiles of %s, %d blocks x %d threads, %d units of 64 k per block, %d stages,"
+                        + " %d bytes of shared memory%n  workspace %s%n  %s%n  %s",
+                kernel, weights, rows, stripes.tiles(), tile, grid(), TileShape.THREADS, stripes.unitsPerBlock(), stages,
+                sharedBytes, workspace(), prediction, reason);
     }
 }

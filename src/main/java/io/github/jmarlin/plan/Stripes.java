@@ -8,7 +8,8 @@ import java.util.List;
  * The same arithmetic as {@code stripe.cuh} on the device; a test compares the two.
  *
  * <p>The unit of work is 64 k of one tile. Unit {@code tile * kBlocks + kBlock}, tile {@code nTile * mTiles + mTile}, so the row
- * tiles that read the same weights run side by side. Block {@code b} owns units {@code [b * unitsPerBlock, (b + 1) * unitsPerBlock)}.
+ * tiles that read the same weights run side by side. Block {@code b} owns units {@code [b * unitsPerBlock, (b + 1) *
+ * unitsPerBlock)}.
  *
  * <pre>
  * Three tiles of 4 blocks of k, 5 units per block:
@@ -21,8 +22,8 @@ import java.util.List;
  * </pre>
  *
  * <p>A block that computes a whole tile writes it out. Otherwise it leaves a partial tile in one of its two workspace slots: slot
- * {@code 2b} for the portion that begins inside a tile (only its first one can), {@code 2b + 1} for the portion that begins a tile and
- * does not finish it (only its last one can). Whoever arrives last at a tile adds the slots in block order.
+ * {@code 2b} for the portion that begins inside a tile (only its first one can), {@code 2b + 1} for the portion that begins a
+ * tile and does not finish it (only its last one can). Whoever arrives last at a tile adds the slots in block order.
  *
  * @param mTiles tiles along the rows of the activations
  * @param nTiles tiles along n
@@ -51,8 +52,8 @@ public record Stripes(int mTiles, int nTiles, int kBlocks, int unitsPerBlock) {
         }
         // The device counts in 32 bits, up to the end of the last block's range.
         if (unitsOf(mTiles, nTiles, kBlocks) + unitsPerBlock > Integer.MAX_VALUE) {
-            throw new IllegalArgumentException("stripes of " + mTiles + " x " + nTiles + " tiles, " + kBlocks + " blocks of k and "
-                    + unitsPerBlock + " units per block: total units plus one block must stay below 2^31");
+            throw new IllegalArgumentException("stripes of " + mTiles + " x " + nTiles + " tiles, " + kBlocks
+                    + " blocks of k and " + unitsPerBlock + " units per block: total units plus one block must stay below 2^31");
         }
     }
 
@@ -112,8 +113,9 @@ public record Stripes(int mTiles, int nTiles, int kBlocks, int unitsPerBlock) {
     }
 
     /**
-     * The most blocks that can share one tile: 1 if no tile is shared. Tiles begin at multiples of {@code gcd(kBlocks, unitsPerBlock)}
-     * inside a stripe, and the one that begins last in its stripe meets the most blocks; exact if there are tiles enough to meet it.
+     * The most blocks that can share one tile: 1 if no tile is shared. Tiles begin at multiples of {@code gcd(kBlocks,
+     * unitsPerBlock)} inside a stripe, and the one that begins last in its stripe meets the most blocks; exact if there are tiles
+     * enough to meet it.
      */
     public int mostArrivals() {
         int latestBegin = unitsPerBlock - gcd(kBlocks, unitsPerBlock);

@@ -96,8 +96,8 @@ public record TileShape(int batchTile, int nTile) {
 
     /** Entry point of the kernel of this shape for the given weights, as exported by the kernel image. */
     public String kernelName(WeightShape weights) {
-        return "striped_" + weights.typeTag() + (weights.zeroPoints() ? "_zp" : "_sym") + (weights.isGroupOf32() ? "_g32" : "_g64")
-                + "_m" + batchTile + "_n" + nTile;
+        return "striped_" + weights.typeTag() + (weights.zeroPoints() ? "_zp" : "_sym")
+                + (weights.isGroupOf32() ? "_g32" : "_g64") + "_m" + batchTile + "_n" + nTile;
     }
 
     @Override

@@ -20,7 +20,8 @@ public record WeightShape(int k, int n, int groupSize, DataType computeType, boo
     public WeightShape {
         Objects.requireNonNull(computeType, "computeType");
         if (k < 1 || n < 1 || k > Integer.MAX_VALUE - 63 || n > Integer.MAX_VALUE - 63) {
-            throw new IllegalArgumentException("weights " + k + " x " + n + ": k and n must be in 1.." + (Integer.MAX_VALUE - 63));
+            throw new IllegalArgumentException("weights " + k + " x " + n + ": k and n must be in 1.."
+                    + (Integer.MAX_VALUE - 63));
         }
         if (groupSize != -1 && groupSize != 32 && groupSize != 64 && groupSize != 128 && groupSize != 256) {
             throw new IllegalArgumentException("group size " + groupSize + ": must be -1, 32, 64, 128 or 256");

@@ -1,8 +1,8 @@
 package io.github.jmarlin.plan;
 
 /**
- * Device memory that a launch needs besides its operands. The two parts are kept apart so that one workspace serves many plans: the
- * counters stay zero between launches and must never lie where another plan keeps partial tiles.
+ * Device memory that a launch needs besides its operands. The two parts are kept apart so that one workspace serves many plans:
+ * the counters stay zero between launches and must never lie where another plan keeps partial tiles.
  *
  * @param partialBytes partial tiles, two slots per thread block
  * @param counterBytes arrival counters, one 32-bit word per tile and strip

@@ -2,7 +2,7 @@
  * Decides how a product runs on a GPU: weights and device facts in, one printable {@link io.github.jmarlin.plan.GemmPlan} out.
  *
  * <p>Pure Java, no native code: everything here can be tested, printed and argued about on a machine without a GPU.
- * Reading order: {@link io.github.jmarlin.plan.TileShape} (what one block computes), {@link io.github.jmarlin.plan.Stripes} (which block
- * computes what), {@link io.github.jmarlin.plan.Planner} (the choice and its reason).
+ * Reading order: {@link io.github.jmarlin.plan.TileShape} (what one block computes), {@link io.github.jmarlin.plan.Stripes}
+ * (which block computes what), {@link io.github.jmarlin.plan.Planner} (the choice and its reason).
  */
 package io.github.jmarlin.plan;

@@ -11,7 +11,10 @@ import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The accuracy that is promised: against double precision of the dequantized weights, Gaussian data, relative in the Frobenius norm. */
+/**
+ * The accuracy that is promised: against double precision of the dequantized weights, Gaussian data, relative in the Frobenius
+ * norm.
+ */
 class CudaAccuracyTest extends GpuTest {
     private static final int ROWS = 48;
     private static final int COLUMNS = 64;
@@ -37,7 +40,7 @@ class CudaAccuracyTest extends GpuTest {
         CudaGemm gemm = upload(matrix, test.type).gemm(PlanOptions.DEFAULT);
         float[] a = activations(ROWS, test.k, test.type);
         double bound = test.type == DataType.BF16 ? 3.5e-3 : 3e-4;
-        Errors.assertWithin(bound, ReferenceProduct.multiply(matrix, a, ROWS), multiply(gemm, a, ROWS, workspace(gemm, ROWS)), COLUMNS,
-                test.toString());
+        Errors.assertWithin(bound, ReferenceProduct.multiply(matrix, a, ROWS), multiply(gemm, a, ROWS, workspace(gemm, ROWS)),
+                COLUMNS, test.toString());
     }
 }

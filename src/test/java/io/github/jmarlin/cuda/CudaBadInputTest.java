@@ -78,7 +78,8 @@ class CudaBadInputTest extends GpuTest {
         WorkspaceSize first = invariant.plan(32).workspace();
         if (!invariant.plan(1).workspace().covers(first)) {
             Workspace small = closing(engine.newWorkspace(stream, invariant.plan(1).workspace()));
-            illegal(() -> invariant.launch(operands.a(), 104, operands.c(), N, 33, small), "too small", first.toString(), "32 rows");
+            illegal(() -> invariant.launch(operands.a(), 104, operands.c(), N, 33, small), "too small", first.toString(),
+                    "32 rows");
         }
     }
 
@@ -89,7 +90,8 @@ class CudaBadInputTest extends GpuTest {
                 PackedWeights packed = PackedWeights.pack(matrix(64, 64, 64, DataType.FP16, false), DataType.FP16);
                 DeviceWeights otherWeights = other.upload(packed)) {
             illegal(() -> gemm.launch(operands.a(), 104, operands.c(), N, M, otherWorkspace), "workspace of another engine");
-            illegal(() -> gemm.launch(operands.a(), 104, operands.c(), N, M, workspace, otherWeights), "next weights of another engine");
+            illegal(() -> gemm.launch(operands.a(), 104, operands.c(), N, M, workspace, otherWeights),
+                    "next weights of another engine");
         }
     }
 
@@ -102,7 +104,8 @@ class CudaBadInputTest extends GpuTest {
         illegalState(() -> engine.upload(packed), "used after close");
         next.close();
         next.close();
-        illegalState(() -> gemm.launch(operands.a(), 104, operands.c(), N, M, workspace, next), "weights 64 x 64", "used after close");
+        illegalState(() -> gemm.launch(operands.a(), 104, operands.c(), N, M, workspace, next), "weights 64 x 64",
+                "used after close");
         CudaGemm ofClosed = next.gemm();
         illegalState(() -> ofClosed.launch(operands.a(), 104, operands.c(), N, M, workspace), "used after close");
         workspace.close();
@@ -151,7 +154,8 @@ class CudaBadInputTest extends GpuTest {
     @Test
     void weightsWithAnInputOrderNeedTheLayer() {
         IntBuffer reversed = IntBuffer.wrap(IntStream.range(0, K).map(i -> K - 1 - i).toArray());
-        try (PackedWeights packed = PackedWeights.pack(matrix(K, N, 32, DataType.FP16, false), DataType.FP16).withInputOrder(reversed);
+        try (PackedWeights packed = PackedWeights.pack(matrix(K, N, 32, DataType.FP16, false), DataType.FP16)
+                .withInputOrder(reversed);
                 DeviceWeights ordered = engine.upload(packed)) {
             illegal(() -> ordered.gemm(), "input order");
         }
@@ -177,16 +181,16 @@ class CudaBadInputTest extends GpuTest {
         String file = KernelImages.fileName(KernelModule.FAMILY, engine.facts());
         Files.writeString(folder.resolve(file), "not an image");
         String path = folder.resolve(file).toString();
-        assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder, CudaEngine::ofCurrentContext)),
-                path, "refused by the driver");
+        assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder,
+                CudaEngine::ofCurrentContext)), path, "refused by the driver");
         // An image of this build, but of another family of kernels.
         KernelImages.Image other = KernelImages.load("empty", engine.facts());
         Files.write(folder.resolve(file), other.bytes());
-        assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder, CudaEngine::ofCurrentContext)),
-                path, "not of this library");
+        assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder,
+                CudaEngine::ofCurrentContext)), path, "not of this library");
         Files.delete(folder.resolve(file));
-        assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder, CudaEngine::ofCurrentContext)),
-                path, "does not exist");
+        assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder,
+                CudaEngine::ofCurrentContext)), path, "does not exist");
     }
 
     private static void illegal(Executable call, String... parts) {

@@ -41,16 +41,19 @@ class CudaDriverTest {
     /** What JCuda throws on a machine without a driver; the rest of it is a page of stack traces. */
     @Test
     void noDriver() {
-        UnsatisfiedLinkError error = new UnsatisfiedLinkError("Error while loading native library \"JCudaDriver-12.6.0-linux-x86_64\"\n"
+        UnsatisfiedLinkError error = new UnsatisfiedLinkError(
+                "Error while loading native library \"JCudaDriver-12.6.0-linux-x86_64\"\n"
                 + "Operating system name: Linux\nArchitecture         : amd64\n---(start of nested stack traces)---\n"
                 + "Stack trace from the attempt to load the library as a file:\n"
                 + "java.lang.UnsatisfiedLinkError: no JCudaDriver-12.6.0-linux-x86_64 in java.library.path: /usr/lib\n"
                 + "\tat java.base/java.lang.System.loadLibrary(System.java:2006)\n"
                 + "Stack trace from the attempt to load the library as a resource:\n"
-                + "java.lang.UnsatisfiedLinkError: x.so: libcuda.so.1: cannot open shared object file: No such file or directory\n"
+                + "java.lang.UnsatisfiedLinkError: x.so: libcuda.so.1: cannot open shared object file: No such file or"
+                + " directory\n"
                 + "\tat java.base/java.lang.Runtime.load0(Runtime.java:755)\n---(end of nested stack traces)---\n");
         assertEquals("x.so: libcuda.so.1: cannot open shared object file: No such file or directory", CudaDriver.reason(error));
-        assertEquals("something else", CudaDriver.reason(new ExceptionInInitializerError(new IllegalStateException("something else\nmore"))));
+        assertEquals("something else",
+                CudaDriver.reason(new ExceptionInInitializerError(new IllegalStateException("something else\nmore"))));
         assertEquals("null", CudaDriver.reason(new NoClassDefFoundError()));
     }
 
@@ -65,7 +68,8 @@ class CudaDriverTest {
     private List<String> probe(List<String> flags) throws IOException, InterruptedException {
         List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
         command.addAll(flags);
-        command.addAll(List.of("-Djava.io.tmpdir=" + tmp, "-cp", System.getProperty("java.class.path"), DriverProbe.class.getName()));
+        command.addAll(List.of("-Djava.io.tmpdir=" + tmp, "-cp", System.getProperty("java.class.path"),
+                DriverProbe.class.getName()));
         Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
         String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertTrue(process.waitFor(60, TimeUnit.SECONDS), () -> "still running: " + output);

@@ -95,7 +95,8 @@ class CudaGemmTest extends GpuTest {
         CudaGemm gemm = upload(matrix, DataType.FP16).gemm(PlanOptions.DEFAULT.withGrid(7));
         Workspace workspace = workspace(gemm, 17);
         float[] a = activations(17, 1024, DataType.FP16);
-        assertTrue(((StripedPlan) gemm.plan(17)).stripes().mostArrivals() > 1, "several blocks must share a tile: " + gemm.plan(17));
+        assertTrue(((StripedPlan) gemm.plan(17)).stripes().mostArrivals() > 1,
+                "several blocks must share a tile: " + gemm.plan(17));
         float[] first = multiply(gemm, a, 17, workspace);
         for (int run = 1; run < 10; run++) {
             Errors.assertSameBits(first, multiply(gemm, a, 17, workspace), 130, "run " + run);
@@ -112,7 +113,8 @@ class CudaGemmTest extends GpuTest {
         CUgraph graph = new CUgraph();
         CUgraphExec exec = new CUgraphExec();
         try (DeviceOperands operands = new DeviceOperands(gemm.weights(), new float[a.length], 17, 256, 192)) {
-            Cuda.call("cuStreamBeginCapture", () -> cuStreamBeginCapture(stream, CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_GLOBAL));
+            Cuda.call("cuStreamBeginCapture", () -> cuStreamBeginCapture(stream,
+                    CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_GLOBAL));
             gemm.launch(operands.a(), 256, operands.c(), 192, 17, workspace, gemm.weights());
             Cuda.call("cuStreamEndCapture", () -> cuStreamEndCapture(stream, graph));
             Cuda.call("cuGraphInstantiate", () -> cuGraphInstantiate(exec, graph, 0));
@@ -190,7 +192,8 @@ class CudaGemmTest extends GpuTest {
             }
             for (int thread = 0; thread < 4; thread++) {
                 int m = 1 + 5 * thread;
-                assertProduct(matrix, DataType.FP16, activations(m, 256, DataType.FP16), m, results.get(thread).get(), "thread " + thread);
+                assertProduct(matrix, DataType.FP16, activations(m, 256, DataType.FP16), m, results.get(thread).get(),
+                        "thread " + thread);
             }
         } finally {
             threads.shutdown();

@@ -42,9 +42,10 @@ class CudaStandInTest extends GpuTest {
             FUNCTIONS.put(pair.split(" ")[0], pair.split(" ")[1]);
             FUNCTIONS.put(pair.split(" ")[1], "");
         }
-        for (String function : List.of("cuDeviceGet", "cuCtxGetCurrent", "cuCtxGetDevice", "cuModuleGetGlobal", "cuModuleGetFunction",
-                "cuFuncSetAttribute", "cuMemcpyHtoD", "cuMemcpyDtoH", "cuMemsetD8Async", "cuStreamSynchronize", "cuMemcpyHtoDAsync",
-                "cuMemcpyDtoHAsync", "cuLaunchKernel", "cuMemGetInfo", "cuCtxSynchronize")) {
+        for (String function : List.of("cuDeviceGet", "cuCtxGetCurrent", "cuCtxGetDevice", "cuModuleGetGlobal",
+                "cuModuleGetFunction", "cuFuncSetAttribute", "cuMemcpyHtoD", "cuMemcpyDtoH", "cuMemsetD8Async",
+                "cuStreamSynchronize", "cuMemcpyHtoDAsync", "cuMemcpyDtoHAsync", "cuLaunchKernel", "cuMemGetInfo",
+                "cuCtxSynchronize")) {
             FUNCTIONS.put(function, "");
         }
     }
@@ -107,7 +108,9 @@ class CudaStandInTest extends GpuTest {
         }
     }
 
-    /** Places, multiplies, multiplies more rows, closes: in a thread, whose context stack a failed pop cannot spoil for others. */
+    /**
+     * Places, multiplies, multiplies more rows, closes: in a thread, whose context stack a failed pop cannot spoil for others.
+     */
     private Throwable live(PackedWeights packed) {
         AtomicReference<Throwable> thrown = new AtomicReference<>();
         Thread thread = new Thread(() -> {
@@ -141,8 +144,8 @@ class CudaStandInTest extends GpuTest {
     }
 
     /**
-     * Whatever was acquired was given back, or at least tried to. One thing may be lost if the driver does not let us into the context
-     * to give it back.
+     * Whatever was acquired was given back, or at least tried to. One thing may be lost if the driver does not let us into the
+     * context to give it back.
      */
     private static void assertBalanced(String failed, String what) {
         long lost = 0;
@@ -214,7 +217,8 @@ class CudaStandInTest extends GpuTest {
 
     @Test
     void batchInvariantLaunchesAreChunksOf32() {
-        CudaGemm gemm = upload(matrix(64, 64, 64, DataType.FP16, false), DataType.FP16).gemm(PlanOptions.DEFAULT.withBatchInvariance());
+        CudaGemm gemm = upload(matrix(64, 64, 64, DataType.FP16, false), DataType.FP16)
+                .gemm(PlanOptions.DEFAULT.withBatchInvariance());
         Workspace workspace = workspace(gemm, 70);
         StandIn.reset();
         float[] result = multiply(gemm, activations(70, 64, DataType.FP16), 70, workspace);
@@ -258,8 +262,8 @@ class CudaStandInTest extends GpuTest {
     /** One of the exceptions of this library, whatever goes wrong in the driver. */
     @Test
     void theEngineItselfFailsCleanly() {
-        for (String function : List.of("cuCtxGetCurrent", "cuCtxGetDevice", "cuCtxPushCurrent", "cuModuleLoadDataEx", "cuModuleGetGlobal",
-                "cuMemcpyDtoH")) {
+        for (String function : List.of("cuCtxGetCurrent", "cuCtxGetDevice", "cuCtxPushCurrent", "cuModuleLoadDataEx",
+                "cuModuleGetGlobal", "cuMemcpyDtoH")) {
             StandIn.reset();
             StandIn.inject(function, UNKNOWN, 0, 1);
             assertThrows(JMarlinException.class, CudaEngine::ofCurrentContext, function);

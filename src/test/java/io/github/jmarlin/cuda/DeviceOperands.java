@@ -7,7 +7,9 @@ import io.github.jmarlin.layout.HalfFloats;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
-/** Activations and outputs on a device. What a launch must not read or write is NaN: between the rows, and the output before it. */
+/**
+ * Activations and outputs on a device. What a launch must not read or write is NaN: between the rows, and the output before it.
+ */
 final class DeviceOperands implements AutoCloseable {
     private static final short POISON = (short) 0xffff;
 
@@ -66,7 +68,8 @@ final class DeviceOperands implements AutoCloseable {
             if (at % ldc < n) {
                 values[at / ldc * n + at % ldc] = HalfFloats.decode(type, bits);
             } else {
-                assertEquals(POISON, bits, "written between the rows of C: row " + at / ldc + ", column " + at % ldc + " of " + n);
+                assertEquals(POISON, bits, "written between the rows of C: row " + at / ldc + ", column " + at % ldc + " of "
+                        + n);
             }
         }
         return values;

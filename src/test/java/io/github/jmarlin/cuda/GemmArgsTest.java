@@ -30,7 +30,8 @@ class GemmArgsTest {
     void offsetsAreThoseOfTheStruct() throws Exception {
         List<Field> fields = new ArrayList<>();
         int end = 0;
-        Matcher body = Pattern.compile("struct GemmArgs \\{(.*?)\n};", Pattern.DOTALL).matcher(Files.readString(CUDA.resolve("gemm_args.cuh")));
+        Matcher body = Pattern.compile("struct GemmArgs \\{(.*?)\n};", Pattern.DOTALL)
+                .matcher(Files.readString(CUDA.resolve("gemm_args.cuh")));
         assertTrue(body.find(), "struct GemmArgs");
         for (Matcher field = Pattern.compile("(?m)^\\s+(\\w+) (\\w+);").matcher(body.group(1)); field.find();) {
             int bytes = BYTES.get(field.group(1));
@@ -40,7 +41,8 @@ class GemmArgsTest {
         }
         assertEquals(23, fields.size(), fields.toString());
         for (Field field : fields) {
-            assertEquals(field.offset, GemmArgs.class.getDeclaredField(field.name.toUpperCase(Locale.ROOT)).getInt(null), field.name);
+            assertEquals(field.offset, GemmArgs.class.getDeclaredField(field.name.toUpperCase(Locale.ROOT)).getInt(null),
+                    field.name);
         }
         assertEquals((end + 7) / 8 * 8, GemmArgs.SIZE);
         assertArrayEquals(expectedAbi(fields), GemmArgs.abi());
@@ -52,7 +54,8 @@ class GemmArgsTest {
         int[] other = GemmArgs.abi();
         other[7] += 8;
         for (int[] found : new int[][] {other, {}, {2}}) {
-            String message = assertThrows(KernelImageException.class, () -> KernelModule.checkAbi("folder/x.cubin", "jmarlin_striped_abi", found)).getMessage();
+            String message = assertThrows(KernelImageException.class, () -> KernelModule.checkAbi("folder/x.cubin",
+                    "jmarlin_striped_abi", found)).getMessage();
             assertTrue(message.contains("folder/x.cubin") && message.contains(Arrays.toString(found))
                     && message.contains(Arrays.toString(GemmArgs.abi())), message);
         }
@@ -61,7 +64,8 @@ class GemmArgsTest {
     /** In the order in which the image lists them. */
     private static int[] expectedAbi(List<Field> fields) throws IOException {
         String source = Files.readString(CUDA.resolve("gemm_args.cuh"));
-        Matcher list = Pattern.compile("#define JMARLIN_GEMM_ABI[\\s\\\\]*\\{(\\d+), sizeof\\(::jmarlin::GemmArgs\\),(.*?)\\}", Pattern.DOTALL).matcher(source);
+        Matcher list = Pattern.compile("#define JMARLIN_GEMM_ABI[\\s\\\\]*\\{(\\d+), sizeof\\(::jmarlin::GemmArgs\\),(.*?)\\}",
+                Pattern.DOTALL).matcher(source);
         assertTrue(list.find(), "JMARLIN_GEMM_ABI");
         List<Integer> abi = new ArrayList<>(List.of(Integer.parseInt(list.group(1)), GemmArgs.SIZE));
         for (Matcher entry = Pattern.compile("offsetof\\(::jmarlin::GemmArgs, (\\w+)\\)").matcher(list.group(2)); entry.find();) {

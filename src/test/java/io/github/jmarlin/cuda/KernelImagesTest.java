@@ -21,7 +21,8 @@ class KernelImagesTest {
     private Path folder;
 
     @ParameterizedTest
-    @CsvSource({"8, 0, striped.sm_80.cubin", "8, 6, striped.sm_80.cubin", "8, 9, striped.sm_80.cubin", "9, 0, striped.sm_90a.cubin",
+    @CsvSource({"8, 0, striped.sm_80.cubin", "8, 6, striped.sm_80.cubin", "8, 9, striped.sm_80.cubin",
+            "9, 0, striped.sm_90a.cubin",
         "10, 0, striped.compute_80.ptx", "12, 0, striped.compute_80.ptx"})
     void eachArchitectureHasItsImage(int major, int minor, String file) {
         assertEquals(file, KernelImages.fileName("striped", device(major, minor)));

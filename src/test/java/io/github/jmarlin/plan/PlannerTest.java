@@ -14,8 +14,10 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 class PlannerTest {
 
-    static final DeviceFacts H200 = new DeviceFacts("H200", 9, 0, 132, 232448, 50L << 20, 141L << 30, 1_980_000, 4_917_000_000_000L);
-    static final DeviceFacts A100 = new DeviceFacts("A100", 8, 0, 108, 166912, 40L << 20, 80L << 30, 1_410_000, 2_039_000_000_000L);
+    static final DeviceFacts H200 = new DeviceFacts("H200", 9, 0, 132, 232448, 50L << 20, 141L << 30, 1_980_000,
+            4_917_000_000_000L);
+    static final DeviceFacts A100 = new DeviceFacts("A100", 8, 0, 108, 166912, 40L << 20, 80L << 30, 1_410_000,
+            2_039_000_000_000L);
     static final DeviceFacts A10 = new DeviceFacts("A10", 8, 6, 72, 101376, 6L << 20, 24L << 30, 1_695_000, 600_000_000_000L);
     static final DeviceFacts UNTOLD = new DeviceFacts("newer", 12, 0, 170, 101376, 0, 0, 0, 0);
 
@@ -23,7 +25,8 @@ class PlannerTest {
 
     static Stream<WeightShape> shapes() {
         List<WeightShape> shapes = new ArrayList<>();
-        for (int[] kn : new int[][] {{4096, 4096}, {4096, 14336}, {14336, 4096}, {28672, 8192}, {64, 64}, {100, 1}, {1, 100}, {224, 320}}) {
+        for (int[] kn : new int[][] {{4096, 4096}, {4096, 14336}, {14336, 4096}, {28672, 8192}, {64, 64}, {100, 1}, {1, 100},
+                {224, 320}}) {
             for (int group : new int[] {-1, 32, 64, 128, 256}) {
                 shapes.add(new WeightShape(kn[0], kn[1], group, DataType.FP16, group == 32));
             }
@@ -125,7 +128,8 @@ class PlannerTest {
     void overridesAreObeyed() {
         for (TileShape tile : TileShape.INSTANCES) {
             for (int grid : new int[] {1, 2, 3, 8, 1000}) {
-                StripedPlan plan = striped(new Planner(H200, LLAMA_UP, PlanOptions.DEFAULT.withTile(tile).withGrid(grid).withStages(3)), 20);
+                StripedPlan plan = striped(new Planner(H200, LLAMA_UP, PlanOptions.DEFAULT.withTile(tile).withGrid(grid)
+                        .withStages(3)), 20);
                 assertEquals(tile, plan.tile());
                 assertEquals(3, plan.stages());
                 assertTrue(plan.grid() <= grid, plan.toString());
@@ -141,12 +145,14 @@ class PlannerTest {
         Planner planner = new Planner(H200, huge, PlanOptions.DEFAULT);
         assertTrue(planner.rowsPerLaunch() < 64 * 2 && planner.rowsPerLaunch() % 8 == 0, "rows " + planner.rowsPerLaunch());
         assertTrue(striped(planner, planner.rowsPerLaunch()).stripes().totalUnits() > 0);
-        refused("units of 64 k", () -> new Planner(H200, new WeightShape(1 << 24, 1 << 20, -1, DataType.FP16, false), PlanOptions.DEFAULT));
+        refused("units of 64 k", () -> new Planner(H200, new WeightShape(1 << 24, 1 << 20, -1, DataType.FP16, false),
+                PlanOptions.DEFAULT));
     }
 
     @Test
     void refusesWithTheValues() {
-        refused("compute capability 7.5", () -> new Planner(new DeviceFacts("T4", 7, 5, 40, 65536, 0, 0, 0, 0), LLAMA_UP, PlanOptions.DEFAULT));
+        refused("compute capability 7.5", () -> new Planner(new DeviceFacts("T4", 7, 5, 40, 65536, 0, 0, 0, 0), LLAMA_UP,
+                PlanOptions.DEFAULT));
         Planner planner = new Planner(H200, LLAMA_UP, PlanOptions.DEFAULT);
         refused("m 0", () -> planner.plan(0));
         refused("m -3", () -> planner.plan(-3));
@@ -157,7 +163,8 @@ class PlannerTest {
         refused("stages 1", () -> PlanOptions.DEFAULT.withStages(1));
         refused("stages 9", () -> PlanOptions.DEFAULT.withStages(9));
         refused("batchInvariant", () -> PlanOptions.DEFAULT.withBatchInvariance().withTile(new TileShape(8, 128)));
-        refused("no kernel for", () -> new Planner(new DeviceFacts("small", 8, 6, 8, 20000, 0, 0, 0, 0), LLAMA_UP, PlanOptions.DEFAULT).plan(1));
+        refused("no kernel for", () -> new Planner(new DeviceFacts("small", 8, 6, 8, 20000, 0, 0, 0, 0), LLAMA_UP,
+                PlanOptions.DEFAULT).plan(1));
     }
 
     private static StripedPlan striped(Planner planner, int m) {

@@ -73,7 +73,8 @@ class StripesTest {
             }
             for (int tile = 0; tile < stripes.tiles(); tile++) {
                 Set<Integer> read = new HashSet<>();
-                for (int block = stripes.firstBlock(tile); stripes.arrivals(tile) > 1 && block <= stripes.lastBlock(tile); block++) {
+                for (int block = stripes.firstBlock(tile); stripes.arrivals(tile) > 1
+                        && block <= stripes.lastBlock(tile); block++) {
                     read.add(stripes.slot(block, tile));
                 }
                 assertEquals(slotsOfTile.getOrDefault(tile, Set.of()), read, stripes.toString());
@@ -119,6 +120,7 @@ class StripesTest {
 
     static Stream<int[]> outOfRange() {
         return Stream.of(new int[] {0, 1, 1, 1}, new int[] {1, 0, 1, 1}, new int[] {1, 1, 0, 1}, new int[] {1, 1, 1, 0},
-                new int[] {1 << 16, 1 << 15, 1, 1}, new int[] {1 << 20, 1 << 20, 1 << 20, 7}, new int[] {1, 1, 5, Integer.MAX_VALUE});
+                new int[] {1 << 16, 1 << 15, 1, 1}, new int[] {1 << 20, 1 << 20, 1 << 20, 7},
+                new int[] {1, 1, 5, Integer.MAX_VALUE});
     }
 }

@@ -24,9 +24,11 @@ class TileShapeTest {
         // 8 x 2048 codes + 8 x 128 scales + 4 blocks of k x 16 rows x 128 bytes
         assertEquals(16384 + 1024 + 8192, new TileShape(16, 128).stageBytes(GROUPS_OF_128));
         // zero points as many as scales
-        assertEquals(16384 + 2048 + 8192, new TileShape(16, 128).stageBytes(new WeightShape(4096, 4096, 64, DataType.BF16, true)));
+        assertEquals(16384 + 2048 + 8192, new TileShape(16, 128)
+                .stageBytes(new WeightShape(4096, 4096, 64, DataType.BF16, true)));
         // groups of 32: two rows per block
-        assertEquals(16384 + 4096 + 8192, new TileShape(16, 128).stageBytes(new WeightShape(4096, 4096, 32, DataType.FP16, true)));
+        assertEquals(16384 + 4096 + 8192, new TileShape(16, 128)
+                .stageBytes(new WeightShape(4096, 4096, 32, DataType.FP16, true)));
         // a column of at most 32 is one group, whatever was asked
         assertEquals(16384 + 1024 + 8192, new TileShape(16, 128).stageBytes(new WeightShape(32, 4096, 32, DataType.FP16, false)));
     }
@@ -44,7 +46,8 @@ class TileShapeTest {
             for (int limit = 0; limit <= 240_000; limit += 1000) {
                 int stages = tile.stagesFitting(GROUPS_OF_128, limit);
                 assertTrue(stages == 0 || tile.sharedBytes(GROUPS_OF_128, stages) <= limit, tile + " in " + limit);
-                assertTrue(stages == TileShape.MAX_STAGES || tile.sharedBytes(GROUPS_OF_128, stages + 1) > limit, tile + " in " + limit);
+                assertTrue(stages == TileShape.MAX_STAGES || tile.sharedBytes(GROUPS_OF_128, stages + 1) > limit, tile + " in "
+                        + limit);
             }
         }
     }
@@ -54,7 +57,8 @@ class TileShapeTest {
         assertEquals("striped_f16_sym_g64_m8_n64", new TileShape(8, 64).kernelName(GROUPS_OF_128));
         assertEquals("striped_bf16_zp_g32_m64_n256",
                 new TileShape(64, 256).kernelName(new WeightShape(4096, 4096, 32, DataType.BF16, true)));
-        assertEquals("striped_f16_sym_g64_m8_n128", new TileShape(8, 128).kernelName(new WeightShape(4096, 64, -1, DataType.FP16, false)));
+        assertEquals("striped_f16_sym_g64_m8_n128", new TileShape(8, 128)
+                .kernelName(new WeightShape(4096, 64, -1, DataType.FP16, false)));
     }
 
     @Test
