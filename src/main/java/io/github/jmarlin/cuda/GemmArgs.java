@@ -38,6 +38,7 @@ final class GemmArgs {
     /** What an image that fits this library exports as {@code jmarlin_striped_abi}. */
     static int[] abi() {
         return new int[] {ABI_VERSION, SIZE, A, CODES, SCALES, ZEROS, FACTORS, BIAS, C, PARTIALS, COUNTERS,
-            PREFETCH, PREFETCH_BYTES, LDA, LDC, M, N, K, K_BLOCKS, SCALE_ROWS, GROUP_SHIFT, N_TILES, M_TILES, UNITS_PER_BLOCK, STAGES};
+            PREFETCH, PREFETCH_BYTES, LDA, LDC, M, N, K, K_BLOCKS, SCALE_ROWS, GROUP_SHIFT, N_TILES, M_TILES, UNITS_PER_BLOCK,
+            STAGES};
     }
 }
