@@ -15,6 +15,7 @@ import io.github.jmarlin.bench.Measurement.Status;
 import io.github.jmarlin.bench.ModelShapes;
 import io.github.jmarlin.bench.Results;
 import io.github.jmarlin.bench.ResultsFiles;
+import io.github.jmarlin.bench.Session;
 import io.github.jmarlin.bench.Subject;
 import io.github.jmarlin.bench.TimingMode;
 import io.github.jmarlin.cuda.CudaDriver;
@@ -26,6 +27,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -87,18 +89,26 @@ class GpuArenaTest {
 
     @Test
     void anInterruptedRunGoesOn() throws Exception {
-        Finished first = bench(Map.of(), "--m", "1,2,3", "--group", "64", "--mode", "graph", "--seconds", "1");
+        String[] options = {"--m", "1,2,3", "--group", "64", "--mode", "graph", "--seconds", "60"};
+        Finished first = bench(Map.of(), options);
         assertEquals(0, first.exitCode(), first.text());
-        assertTrue(first.text().contains("with --resume goes on"), first.text());
-        int before = Journal.read(folder).orElseThrow().measurements().size();
 
-        Finished second = bench(Map.of(), "--m", "1,2,3", "--group", "64", "--mode", "graph", "--seconds", "60", "--resume");
+        // As if the process had gone in the middle of the second product's first line.
+        Path journal = folder.resolve(Journal.FILE);
+        List<String> lines = Files.readAllLines(journal);
+        int kept = IntStream.range(0, lines.size()).filter(i -> lines.get(i).contains("\"finished\":\"77x130 m1 ")).findFirst().orElseThrow() + 1;
+        Files.writeString(journal, String.join("\n", lines.subList(0, kept)) + "\n" + lines.get(kept).substring(0, 40));
+        List<Measurement> before = Journal.read(folder).orElseThrow().measurements();
+        assertEquals(List.of(0, 1), before.stream().map(m -> m.subject().m()).distinct().toList());
+
+        List<String> resume = new ArrayList<>(List.of(options));
+        resume.add("--resume");
+        Finished second = bench(Map.of(), resume.toArray(new String[0]));
         assertEquals(0, second.exitCode(), second.text());
         Results results = Journal.read(folder).orElseThrow();
-        assertTrue(before < results.measurements().size(), "more than " + before + " measurements");
-        assertEquals(2, results.sessions().size());
-        assertEquals(List.of(1, 2, 3), results.of(Subject.Kind.LAYER).stream().map(m -> m.subject().m()).distinct().toList());
-        assertEquals(0, results.sessions().get(1).unfinished());
+        assertEquals(before, results.measurements().subList(0, before.size()), "what was there is not measured again");
+        assertEquals(List.of(0, 1, 2, 3), results.measurements().stream().map(m -> m.subject().m()).distinct().toList());
+        assertEquals(List.of(0), results.sessions().stream().map(Session::unfinished).toList());
     }
 
     @Test
