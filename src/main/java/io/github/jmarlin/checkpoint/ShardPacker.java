@@ -81,11 +81,37 @@ final class ShardPacker implements AutoCloseable {
             }
             try (writer) {
                 if (failure.get() == null) {
-                    writer.commit();
+                    ForkJoinPool.managedBlock(new Commit(writer));
                 }
             } catch (Throwable e) {
                 failure.compareAndSet(null, e);
             }
+        }
+    }
+
+    /** Waits for the disk; meanwhile the pool lets another thread work. */
+    private static final class Commit implements ForkJoinPool.ManagedBlocker {
+        private final SafetensorsWriter writer;
+        private boolean committed;
+
+        Commit(SafetensorsWriter writer) {
+            this.writer = writer;
+        }
+
+        @Override
+        public boolean block() {
+            try {
+                writer.commit();
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+            committed = true;
+            return true;
+        }
+
+        @Override
+        public boolean isReleasable() {
+            return committed;
         }
     }
 
