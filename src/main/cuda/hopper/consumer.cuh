@@ -56,13 +56,16 @@ struct Consumer {
         return p;
     }
 
-    // The two words of half `half` to weights: w' = fma(nibble, S, S * zero code).
+    // The two words of half kHalf to weights.
     template <int kHalf>
     static JMARLIN_DEVICE void unpack(Fragments& f, const Packed<Shape>& p) {
         constexpr int row = Shape::kTwoScalesPerBlock ? kHalf : 0;
-        u32 z = mul2<T>(p.scale[row], p.zero[row]);
-        dequantize<T>(f.a[0], kHalf == 0 ? p.words.x : p.words.z, p.scale[row], z);
-        dequantize<T>(f.a[1], kHalf == 0 ? p.words.y : p.words.w, p.scale[row], z);
+        const u32 words[2] = {kHalf == 0 ? p.words.x : p.words.z, kHalf == 0 ? p.words.y : p.words.w};
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+            if constexpr (Shape::kZeroPoints) dequantize_with_zeros<T>(f.a[i], words[i], p.scale[row], p.zero[row]);
+            else dequantize<T>(f.a[i], words[i], p.scale[row], mul2<T>(p.scale[row], p.zero[row]));
+        }
         settle(f.a[0]);
         settle(f.a[1]);
     }

@@ -38,7 +38,7 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 
 /** Accuracy promised to users, relative Frobenius error. */
 template <class Shape>
-double bound() { return !kIsHalf<typename Shape::Element> ? 3.5e-3 : Shape::kZeroPoints ? 4.5e-4 : 3e-4; }
+double bound() { return kIsHalf<typename Shape::Element> ? 3e-4 : 3.5e-3; }
 
 /** Runs and judges one case; the result's bits, for comparing runs. */
 template <class Shape>
