@@ -36,7 +36,8 @@ int cublasGemmEx(Handle handle, int transa, int transb, int m, int n, int k, con
 {
     const int arrived[] = {
         handle == &first_handle, transa == 1, transb == 0, m == 101, n == 102, k == 103, *alpha == 1.5f,
-        a == (void *)0x700011112222, a_type == 2, lda == 201, b == (void *)0x700033334444, b_type == 14, ldb == 202, *beta == -0.25f,
+        a == (void *)0x700011112222, a_type == 2, lda == 201, b == (void *)0x700033334444, b_type == 14, ldb == 202,
+        *beta == -0.25f,
         c == (void *)0x700055556666, c_type == 0, ldc == 203, compute_type == 68, algo == -1,
     };
     int wrong = 0;

@@ -1,6 +1,6 @@
 /*
- * Stand-in for libcublas.so.13 that multiplies, slowly, in the stream it was given, where device memory is host memory: the stand-in
- * CUDA driver. CUBLAS_WRONG in the environment makes one element of every product wrong.
+ * Stand-in for libcublas.so.13 that multiplies, slowly, in the stream it was given, where device memory is host memory: the
+ * stand-in CUDA driver. CUBLAS_WRONG in the environment makes one element of every product wrong.
  *
  * gcc -shared -fPIC -O2 -o libcublas.so.13 cublas13_product.c -Wl,-soname,libcublas.so.13 -Wl,--version-script=cublas13.map -ldl
  */

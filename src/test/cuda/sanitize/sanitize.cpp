@@ -1,6 +1,7 @@
-// Runs every instance of the striped kernel, and on compute capability 9.0 of the Hopper kernel, on a real device, from the library's own images and without Java: the program that
-// compute-sanitizer watches. Small products of small numbers, whose results are exact in any order of summation, so that each must
-// come out bit for bit; twice, so that a counter left behind shows.
+// Runs every instance of the striped kernel, and on compute capability 9.0 of the Hopper kernel, on a real device, from the
+// library's own images and without Java: the program that compute-sanitizer watches. Small products of small numbers, whose
+// results are exact in any order of summation, so that each must come out bit for bit; twice, so that a counter left behind
+// shows.
 //
 //   sanitize IMAGES [NAME_FILTER]       exit code 0: all right, 1: wrong results, 2: could not run
 #define JMARLIN_PTX_CUH   // only the kernels' constants and arguments are wanted, not their instructions
@@ -44,8 +45,9 @@ std::string name(const char* family, int batch, int columns) {
 template <class T, bool kZeros, bool kGroup32, int kBatch, int kColumns>
 void add(std::vector<Instance>& instances) {
     using Shape = jmarlin::StripedShape<T, kZeros, kGroup32, kBatch, kColumns>;
-    instances.push_back({"striped", name<T, kZeros, kGroup32>("striped", kBatch, kColumns), std::is_same<T, jmarlin::Bfloat16>::value, kZeros,
-                         kGroup32, kBatch, kColumns, 0, 2, 4, Shape::kThreads, [](u32 stages) { return Shape::shared_bytes(stages); }});
+    instances.push_back({"striped", name<T, kZeros, kGroup32>("striped", kBatch, kColumns),
+                         std::is_same<T, jmarlin::Bfloat16>::value, kZeros, kGroup32, kBatch, kColumns, 0, 2, 4, Shape::kThreads,
+                         [](u32 stages) { return Shape::shared_bytes(stages); }});
 }
 
 template <class T, bool kZeros, bool kGroup32, int kBatch, int kColumns, int kCluster>
@@ -127,9 +129,11 @@ std::string run(driver::Handle kernel, const Instance& instance, const Problem& 
     const driver::Memory activations(a), codes(packed.codes), scales(packed.scales), zeros(packed.zeros), factors(packed.factors),
         bias(packed.bias), c(poison), counters(zero_counters);
     const int blocks = instance.cluster ? grid * instance.cluster : grid;
-    const driver::Memory partials(std::size_t{8} * blocks * instance.batch * instance.columns);   // initcheck sees what is read unwritten
+    // Left as it comes: initcheck sees what is read before it is written.
+    const driver::Memory partials(std::size_t{8} * blocks * instance.batch * instance.columns);
     jmarlin::GemmArgs args{activations.address(), codes.address(), scales.address(), instance.zeros ? zeros.address() : 0,
-                           factors.address(), problem.has_bias ? bias.address() : 0, c.address(), partials.address(), counters.address(),
+                           factors.address(), problem.has_bias ? bias.address() : 0, c.address(), partials.address(),
+                           counters.address(),
                            codes.address(), packed.codes.size(), lda, ldc, s.m, s.n, s.k, packed.k_blocks, packed.scale_rows,
                            packed.group_shift, n_tiles, m_tiles, ceil_div(n_tiles * m_tiles * packed.k_blocks, grid), stages};
     std::vector<double> expected = problem.expected();
@@ -139,15 +143,18 @@ std::string run(driver::Handle kernel, const Instance& instance, const Problem& 
     for (int time = 1; time <= 2; ++time) {
         driver::to_device(c.address(), poison.data(), 2 * poison.size());
         void* parameters[] = {&args};
-        driver::launch_kernel(kernel, static_cast<unsigned>(blocks), 1, 1, instance.threads, 1, 1, instance.shared_bytes(static_cast<u32>(stages)), nullptr,
+        driver::launch_kernel(kernel, static_cast<unsigned>(blocks), 1, 1, instance.threads, 1, 1,
+                instance.shared_bytes(static_cast<u32>(stages)), nullptr,
                               parameters, nullptr);
         driver::synchronize();
         const std::vector<u16> result = c.read<u16>();
         for (std::size_t i = 0; i < result.size(); ++i) {
             const std::size_t row = i / ldc, column = i % ldc;
-            const u32 wanted = column < static_cast<std::size_t>(s.n) ? problem.format.round(expected[row * s.n + column]) : 0xffff;
+            const u32 wanted = column < static_cast<std::size_t>(s.n) ? problem.format.round(expected[row * s.n + column])
+                    : 0xffff;
             if (result[i] != wanted) {
-                return "launch " + std::to_string(time) + ": C[" + std::to_string(row) + "][" + std::to_string(column) + "] has bits " +
+                return "launch " + std::to_string(time) + ": C[" + std::to_string(row) + "][" + std::to_string(column)
+                        + "] has bits " +
                        std::to_string(result[i]) + ", expected " + std::to_string(wanted);
             }
         }
@@ -194,7 +201,10 @@ int main(int count, char** arguments) {
                               {instance.batch + 3, instance.columns + 65, 200, instance.group32 ? 32 : 128},
                               {1, 70, 333, instance.group32 ? 32 : -1}};
         int stages = instance.least_stages;
-        while (stages < instance.most_stages && instance.shared_bytes(static_cast<u32>(stages) + 1) <= static_cast<u32>(shared)) ++stages;
+        while (stages < instance.most_stages &&
+               instance.shared_bytes(static_cast<u32>(stages) + 1) <= static_cast<u32>(shared)) {
+            ++stages;
+        }
         for (const Size& size : sizes) {
             for (int grid : {1, 5}) {
                 const Problem problem(size, Format{instance.bf16}, instance.zeros, true, Values::kExact, 7);
@@ -202,7 +212,8 @@ int main(int count, char** arguments) {
                 ++products;
                 if (!what.empty()) {
                     ++wrong;
-                    std::printf("WRONG %s, m %d, n %d, k %d, grid %d: %s\n", instance.name.c_str(), size.m, size.n, size.k, grid, what.c_str());
+                    std::printf("WRONG %s, m %d, n %d, k %d, grid %d: %s\n", instance.name.c_str(), size.m, size.n, size.k, grid,
+                            what.c_str());
                 }
             }
         }

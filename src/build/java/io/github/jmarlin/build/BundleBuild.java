@@ -16,18 +16,19 @@ import java.util.zip.ZipFile;
 import java.util.zip.ZipOutputStream;
 
 /**
- * Packs everything that a machine with a GPU but without Java needs into one archive: a trimmed Java runtime, the command line's jar
- * with kernels and benchmarks, the tests with JUnit, the C++ program for compute-sanitizer, the probe of what the Hopper kernel's plan
- * rests on, and {@code run.sh}.
+ * Packs everything that a machine with a GPU but without Java needs into one archive: a trimmed Java runtime, the command line's
+ * jar with kernels and benchmarks, the tests with JUnit, the C++ program for compute-sanitizer, the probe of what the Hopper
+ * kernel's plan rests on, and {@code run.sh}.
  *
- * <p>Arguments: project folder, build folder, the command line's jar, JUnit's console jar. Leaves {@code jmarlin-gpu-bundle.tar.gz} in the
- * build folder. Needs the JDK's jlink, g++, nvcc, tar, gzip and compiled kernels; says so in one line and exits 1 without.
+ * <p>Arguments: project folder, build folder, the command line's jar, JUnit's console jar. Leaves {@code
+ * jmarlin-gpu-bundle.tar.gz} in the build folder. Needs the JDK's jlink, g++, nvcc, tar, gzip and compiled kernels; says so in
+ * one line and exits 1 without.
  */
 public final class BundleBuild {
     private static final long MOST_BYTES = 35_000_000;
     /**
-     * Logging: JCuda. Management and unsupported: JMH. XML: JUnit's reports. Without java.desktop there are no charts, but 7 MB less; a
-     * bare machine has no fonts to draw them with anyway, and {@code jmarlin bench --report} draws them elsewhere.
+     * Logging: JCuda. Management and unsupported: JMH. XML: JUnit's reports. Without java.desktop there are no charts, but 7 MB
+     * less; a bare machine has no fonts to draw them with anyway, and {@code jmarlin bench --report} draws them elsewhere.
      */
     private static final String MODULES = "java.base,java.logging,java.management,java.xml,jdk.management,jdk.unsupported";
     /** Left out of the command line's jar: the images, which lie beside it for the C++ program too, and what only charts need. */
@@ -58,7 +59,8 @@ public final class BundleBuild {
 
     private void run(Path cli, Path junit) throws IOException, InterruptedException {
         if (!Files.isDirectory(build.resolve(IMAGES))) {
-            throw new IOException("there are no kernels in " + build.resolve(IMAGES) + ": a bundle needs nvcc (-Djmarlin.kernels=required)");
+            throw new IOException("there are no kernels in " + build.resolve(IMAGES)
+                    + ": a bundle needs nvcc (-Djmarlin.kernels=required)");
         }
         delete(bundle);
         Files.createDirectories(bundle.resolve("lib"));
@@ -72,14 +74,16 @@ public final class BundleBuild {
         run(List.of("chmod", "755", bundle.resolve("run.sh").toString()));
         Files.writeString(bundle.resolve("COMMIT"), commit() + "\n");
         // Uncompressed, since the archive compresses better.
-        run(List.of(Path.of(System.getProperty("java.home"), "bin", "jlink").toString(), "--add-modules", MODULES, "--strip-debug",
+        run(List.of(Path.of(System.getProperty("java.home"), "bin", "jlink").toString(), "--add-modules", MODULES,
+                "--strip-debug",
                 "--no-header-files", "--no-man-pages", "--compress=0", "--output", bundle.resolve("jre").toString()));
         archive();
     }
 
     private void buildSanitizer() throws IOException, InterruptedException {
         Files.createDirectories(bundle.resolve("sanitize"));
-        run(List.of("g++", "-std=c++17", "-O1", "-s", "-Isrc/test/cuda/sanitize", "-Isrc/test/cuda/striped", "-Isrc/test/cuda/emulator",
+        run(List.of("g++", "-std=c++17", "-O1", "-s", "-Isrc/test/cuda/sanitize", "-Isrc/test/cuda/striped",
+                "-Isrc/test/cuda/emulator",
                 "-Isrc/main/cuda", "-o", bundle.resolve("sanitize/sanitize").toString(), "src/test/cuda/sanitize/sanitize.cpp",
                 "-static-libstdc++", "-static-libgcc", "-ldl"));
     }
@@ -129,8 +133,8 @@ public final class BundleBuild {
         Path tar = build.resolve("jmarlin-gpu-bundle.tar");
         Path archive = build.resolve("jmarlin-gpu-bundle.tar.gz");
         Files.deleteIfExists(archive);
-        run(List.of("tar", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "-C", build.toString(), "-cf",
-                tar.toString(), "bundle"));
+        run(List.of("tar", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "-C", build.toString(),
+                "-cf", tar.toString(), "bundle"));
         run(List.of("gzip", "-9n", tar.toString()));
         long bytes = Files.size(archive);
         System.out.printf("bundle: %s, %.1f MB%n", archive, bytes / 1e6);

@@ -6,8 +6,8 @@ import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 
 /**
- * Compares answers with fp64 at rows and columns drawn at random, the first and the last among them: a full reference of a large layer
- * would take longer than everything else.
+ * Compares answers with fp64 at rows and columns drawn at random, the first and the last among them: a full reference of a large
+ * layer would take longer than everything else.
  */
 public final class AnswerCheck {
     private static final int ROWS = 8;
@@ -86,8 +86,8 @@ public final class AnswerCheck {
     }
 
     /**
-     * What JMarlin's error may be: the README's bound for a whole result, with four standard deviations of leave for looking at few
-     * elements.
+     * What JMarlin's error may be: the README's bound for a whole result, with four standard deviations of leave for looking at
+     * few elements.
      *
      * @param type of activations and outputs
      */

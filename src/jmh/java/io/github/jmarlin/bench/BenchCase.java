@@ -15,7 +15,8 @@ import java.util.List;
 public record BenchCase(Subject subject, List<LayerShape> layers, TimingMode mode, List<Integer> groupSizes,
         boolean everyKernel) {
     /** A single product. */
-    static BenchCase layer(LayerShape shape, int m, DataType type, TimingMode mode, List<Integer> groupSizes, boolean everyKernel) {
+    static BenchCase layer(LayerShape shape, int m, DataType type, TimingMode mode, List<Integer> groupSizes,
+            boolean everyKernel) {
         return new BenchCase(Subject.layer(shape, m, type), List.of(shape), mode, groupSizes, everyKernel);
     }
 

@@ -32,7 +32,8 @@ public record BenchPlan(List<BenchCase> cases) {
     public static BenchPlan gpu(Extent extent) {
         List<BenchCase> cases = new ArrayList<>();
         GPU_MODES.forEach(mode -> cases.add(BenchCase.device(mode)));
-        addLayer(cases, ModelShapes.SQUARE, extent == Extent.QUICK ? QUICK_BATCHES : ALL_BATCHES, DataType.FP16, GPU_MODES, BOTH_GROUPS, false);
+        addLayer(cases, ModelShapes.SQUARE, extent == Extent.QUICK ? QUICK_BATCHES : ALL_BATCHES, DataType.FP16, GPU_MODES,
+                BOTH_GROUPS, false);
         List<ModelShapes.Model> models = extent == Extent.QUICK
                 ? List.of(ModelShapes.model("Llama-3.1 8B"), ModelShapes.model("Llama-3.1 70B")) : ModelShapes.MODELS;
         for (ModelShapes.Model model : models) {

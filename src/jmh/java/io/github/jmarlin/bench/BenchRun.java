@@ -15,8 +15,8 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * One session of measuring: cases in order until the time is over, every measurement into the journal at once, at the end the report
- * of everything the folder holds.
+ * One session of measuring: cases in order until the time is over, every measurement into the journal at once, at the end the
+ * report of everything the folder holds.
  */
 public final class BenchRun {
     /** All answers right. */
@@ -95,7 +95,8 @@ public final class BenchRun {
 
     /** Writes the report of what a folder's journal holds; returns the exit code. */
     public static int report(Path folder, PrintStream out) throws IOException {
-        Results results = Journal.read(folder).orElseThrow(() -> new IOException("no results: there is no " + Journal.FILE + " in " + folder));
+        Results results = Journal.read(folder).orElseThrow(() -> new IOException("no results: there is no " + Journal.FILE
+                + " in " + folder));
         String charts = Report.write(results, folder);
         out.print(TextTable.of(results));
         out.println(charts);
@@ -103,7 +104,8 @@ public final class BenchRun {
         return results.hasWrongAnswers() ? WRONG_ANSWER : OK;
     }
 
-    private int measure(Arena arena, List<BenchCase> todo, Journal journal, TimeBudget budget, Progress progress) throws IOException {
+    private int measure(Arena arena, List<BenchCase> todo, Journal journal, TimeBudget budget,
+            Progress progress) throws IOException {
         int index = 0;
         try {
             while (index < todo.size() && !budget.isSpent()) {

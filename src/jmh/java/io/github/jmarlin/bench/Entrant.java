@@ -11,7 +11,8 @@ package io.github.jmarlin.bench;
  * @param errorBound what that may be
  * @param sampler takes one time, in microseconds for one product
  */
-public record Entrant(String contender, int groupSize, double bytes, double flops, Double error, Double errorBound, Sampler sampler) {
+public record Entrant(String contender, int groupSize, double bytes, double flops, Double error, Double errorBound,
+        Sampler sampler) {
     /** Takes one time. */
     @FunctionalInterface
     public interface Sampler {
@@ -32,7 +33,7 @@ public record Entrant(String contender, int groupSize, double bytes, double flop
     /** The measurement for these times. */
     public Measurement measurement(Subject subject, TimingMode mode, Quantiles micros) {
         String note = isWrong() ? "relative error " + error + " is not at most " + errorBound : null;
-        return new Measurement(subject, mode, contender, groupSize, isWrong() ? Measurement.Status.WRONG : Measurement.Status.OK, note,
-                micros, bytes, flops, error, errorBound);
+        return new Measurement(subject, mode, contender, groupSize, isWrong() ? Measurement.Status.WRONG : Measurement.Status.OK,
+                note, micros, bytes, flops, error, errorBound);
     }
 }

@@ -25,8 +25,8 @@ import org.openjdk.jmh.annotations.Warmup;
  *
  * <pre>java -cp jmarlin-cli.jar org.openjdk.jmh.Main GemmBenchmark -p contender=jmarlin,cublas -p m=1,16 -prof gc</pre>
  *
- * <p>The score {@code products} is the time of one product. On a GPU it is by the wall clock of this thread, from the first launch of a
- * sample to the end of its last kernel: a little above the events' time that {@code jmarlin bench} reports.
+ * <p>The score {@code products} is the time of one product. On a GPU it is by the wall clock of this thread, from the first
+ * launch of a sample to the end of its last kernel: a little above the events' time that {@code jmarlin bench} reports.
  */
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
@@ -75,12 +75,15 @@ public class GemmBenchmark {
         boolean cpu = contender.equals(Contenders.CPU) || contender.equals(Contenders.DENSE_JAVA);
         arena = cpu ? Arenas.of(new DeviceChoice(new CpuDevice(), contender)) : Arenas.of(Devices.best());
         BenchCase benchCase = new BenchCase(Subject.layer(layer, m, cpu ? DataType.FP32 : type), List.of(layer),
-                cpu ? TimingMode.HOST : mode, List.of(group), !contender.equals(Contenders.JMARLIN) && Contenders.isJMarlin(contender) && !cpu);
+                cpu ? TimingMode.HOST : mode, List.of(group), !contender.equals(Contenders.JMARLIN)
+                && Contenders.isJMarlin(contender) && !cpu);
         prepared = arena.prepare(benchCase);
         entrant = prepared.entrants().stream().filter(e -> e.contender().equals(contender)).findFirst().orElseThrow(() ->
-                new IllegalStateException("no contender \"" + contender + "\" for " + benchCase.text() + ": " + prepared.skipped()));
+                new IllegalStateException("no contender \"" + contender + "\" for " + benchCase.text() + ": "
+                        + prepared.skipped()));
         if (entrant.isWrong()) {
-            throw new IllegalStateException(contender + " gives a wrong answer: relative error " + entrant.error() + " is not at most "
+            throw new IllegalStateException(contender + " gives a wrong answer: relative error " + entrant.error()
+                    + " is not at most "
                     + entrant.errorBound());
         }
     }

@@ -6,8 +6,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Times entrants in turn, one sample each per round, so that whatever drifts (clocks, temperature, another user) drifts for all of
- * them alike. Warms up until every entrant's last times agree.
+ * Times entrants in turn, one sample each per round, so that whatever drifts (clocks, temperature, another user) drifts for all
+ * of them alike. Warms up until every entrant's last times agree.
  */
 public final class Interleaver {
     private static final double STEADY = 0.03;

@@ -42,7 +42,8 @@ public final class Journal implements AutoCloseable {
      * @throws IOException if it is from another device or commit, whose times must not be mixed with these
      */
     public static Journal resume(Path folder, RunInfo run) throws IOException {
-        RunInfo before = read(folder).orElseThrow(() -> new IOException("nothing to resume: there is no " + FILE + " in " + folder)).run();
+        RunInfo before = read(folder).orElseThrow(() -> new IOException("nothing to resume: there is no " + FILE + " in "
+                + folder)).run();
         if (!before.device().equals(run.device()) || !before.commit().equals(run.commit())) {
             throw new IOException("the results in " + folder + " are of " + before.device() + " and commit " + before.commit()
                     + ", this is " + run.device() + " and commit " + run.commit() + ": use another folder");

@@ -10,7 +10,8 @@ package io.github.jmarlin.bench;
 public record LayerShape(String name, int k, int n) {
     public LayerShape {
         if (k < 1 || n < 1) {
-            throw new IllegalArgumentException(("layer " + name).strip() + " has shape " + k + " x " + n + ", expected at least 1 x 1");
+            throw new IllegalArgumentException(("layer " + name).strip() + " has shape " + k + " x " + n
+                    + ", expected at least 1 x 1");
         }
     }
 

@@ -61,6 +61,7 @@ public final class ModelShapes {
     /** The model of that name. */
     public static Model model(String name) {
         return MODELS.stream().filter(model -> model.name().equals(name)).findFirst().orElseThrow(() ->
-                new IllegalArgumentException("no model \"" + name + "\"; there are " + MODELS.stream().map(Model::name).toList()));
+                new IllegalArgumentException("no model \"" + name + "\"; there are "
+                        + MODELS.stream().map(Model::name).toList()));
     }
 }

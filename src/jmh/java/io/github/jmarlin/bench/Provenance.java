@@ -14,7 +14,10 @@ public final class Provenance {
     private Provenance() {
     }
 
-    /** The commit the program was built from: the property, or what git says about the current folder; {@code unknown} otherwise. */
+    /**
+     * The commit the program was built from: the property, or what git says about the current folder; {@code unknown}
+     * otherwise.
+     */
     public static String commit() {
         String property = System.getProperty(COMMIT_PROPERTY);
         if (property != null && !property.isBlank()) {
@@ -36,8 +39,8 @@ public final class Provenance {
     /** The record of a run on the CPU. */
     public static RunInfo ofCpu(String device, String whyNoGpu) {
         Runtime runtime = Runtime.getRuntime();
-        return new RunInfo(device, false, whyNoGpu, null, Contenders.DENSE_JAVA, runtime.availableProcessors(), 0, runtime.maxMemory(),
-                java(), system(), commit());
+        return new RunInfo(device, false, whyNoGpu, null, Contenders.DENSE_JAVA, runtime.availableProcessors(), 0,
+                runtime.maxMemory(), java(), system(), commit());
     }
 
     /** The first line a program prints; nothing if it is not there, fails, or takes long. */
@@ -49,7 +52,8 @@ public final class Provenance {
             if (!ended) {
                 process.destroyForcibly();
             }
-            return ended && process.exitValue() == 0 ? text.lines().findFirst().filter(line -> !line.isBlank()) : Optional.empty();
+            return ended && process.exitValue() == 0 ? text.lines().findFirst().filter(line -> !line.isBlank())
+                    : Optional.empty();
         } catch (IOException e) {
             return Optional.empty();
         } catch (InterruptedException e) {

@@ -52,7 +52,10 @@ public record Results(RunInfo run, List<Session> sessions, List<Measurement> mea
                 .mapToDouble(m -> m.bytes() / seconds(m)).max();
     }
 
-    /** Operations per second of a type's best product: the baseline's on a GPU, anyone's on a CPU, where plain Java is no measure. */
+    /**
+     * Operations per second of a type's best product: the baseline's on a GPU, anyone's on a CPU, where plain Java is no
+     * measure.
+     */
     public OptionalDouble peak(TimingMode mode, DataType type) {
         return measurements.stream()
                 .filter(m -> m.counts() && m.subject().kind() == Subject.Kind.LAYER && m.subject().type() == type)
@@ -76,7 +79,8 @@ public record Results(RunInfo run, List<Session> sessions, List<Measurement> mea
         double flopsPerSecond = m.flops() / seconds(m);
         OptionalDouble copy = copyBandwidth();
         OptionalDouble peak = peak(m.mode(), m.subject().type());
-        Optional<Measurement> baseline = find(m.subject(), m.mode(), Contenders.baseline(m.mode()), 0).filter(Measurement::counts);
+        Optional<Measurement> baseline = find(m.subject(), m.mode(), Contenders.baseline(m.mode()), 0)
+                .filter(Measurement::counts);
         return new Figures(
                 m.bytes() > 0 ? bytesPerSecond / 1e9 : null,
                 m.bytes() > 0 && copy.isPresent() ? 100 * bytesPerSecond / copy.getAsDouble() : null,
@@ -84,7 +88,8 @@ public record Results(RunInfo run, List<Session> sessions, List<Measurement> mea
                 m.flops() > 0 && peak.isPresent() ? 100 * flopsPerSecond / peak.getAsDouble() : null,
                 baseline.map(b -> b.micros().median() / m.micros().median()).orElse(null),
                 baseline.isPresent() && copy.isPresent() && peak.isPresent()
-                        ? new Roofline(copy.getAsDouble(), peak.getAsDouble()).speedup(baseline.get().bytes(), m.bytes(), m.flops())
+                        ? new Roofline(copy.getAsDouble(), peak.getAsDouble())
+                        .speedup(baseline.get().bytes(), m.bytes(), m.flops())
                         : null);
     }
 

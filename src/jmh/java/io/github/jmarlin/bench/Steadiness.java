@@ -1,8 +1,8 @@
 package io.github.jmarlin.bench;
 
 /**
- * Decides when a warm-up is over: clocks have settled, code is compiled and caches are in their usual state once the last few times
- * lie close to each other.
+ * Decides when a warm-up is over: clocks have settled, code is compiled and caches are in their usual state once the last few
+ * times lie close to each other.
  */
 final class Steadiness {
     /** As many samples have to agree. */

@@ -2,7 +2,10 @@ package io.github.jmarlin.bench;
 
 /** What a time contains. Figures of different modes are never compared with each other. */
 public enum TimingMode {
-    /** A CUDA graph of many launches over rotated operands, between two events: what the kernels cost inside an engine's graph. */
+    /**
+     * A CUDA graph of many launches over rotated operands, between two events: what the kernels cost inside an engine's
+     * graph.
+     */
     GRAPH("graph", "in a CUDA graph"),
     /** Launches one after another from Java, between two events: what an engine without graphs sees. */
     STREAM("stream", "launched one by one from Java"),

@@ -28,8 +28,8 @@ import picocli.CommandLine.Spec;
 
 /** Measures this machine and writes a report. */
 @Command(name = "bench", mixinStandardHelpOptions = true,
-        description = "Measure JMarlin against cuBLAS on a GPU (or against plain Java on a CPU) and write a report: a table, JSON, CSV, "
-                + "charts and one HTML page.",
+        description = "Measure JMarlin against cuBLAS on a GPU (or against plain Java on a CPU) and write a report: a table, "
+                + "JSON, CSV, charts and one HTML page.",
         exitCodeListHeading = "Exit codes:%n",
         exitCodeList = {"0:all answers are right", "1:an answer is wrong, or the run failed", "2:bad options"})
 final class BenchCommand implements Callable<Integer> {
@@ -42,7 +42,8 @@ final class BenchCommand implements Callable<Integer> {
     @Mixin
     private DeviceOption device;
 
-    @Option(names = "--out", paramLabel = "FOLDER", defaultValue = "bench-results", description = "where results go (${DEFAULT-VALUE})")
+    @Option(names = "--out", paramLabel = "FOLDER", defaultValue = "bench-results",
+            description = "where results go (${DEFAULT-VALUE})")
     private Path folder;
 
     @Option(names = "--quick", description = "the square and two models' blocks only: under 3 minutes on a GPU")
@@ -66,7 +67,8 @@ final class BenchCommand implements Callable<Integer> {
 
     /** A question about one shape. */
     private static final class OneShape {
-        @Option(names = "--shape", paramLabel = "KxN", required = true, description = "in-features x out-features, for instance 4096x14336")
+        @Option(names = "--shape", paramLabel = "KxN", required = true,
+                description = "in-features x out-features, for instance 4096x14336")
         private String size;
 
         @Option(names = "--m", split = ",", paramLabel = "M", description = "rows (1,16,64)")
@@ -105,7 +107,8 @@ final class BenchCommand implements Callable<Integer> {
         String commandLine = "jmarlin " + String.join(" ", spec.commandLine().getParent() == null ? List.of()
                 : spec.commandLine().getParent().getParseResult().originalArgs());
         try (Arena arena = Arenas.of(choice); Bars bars = new Bars()) {
-            return new BenchRun(new BenchRun.Settings(folder, budget, resume, commandLine), System.out).run(arena, plan(choice.device()), bars);
+            return new BenchRun(new BenchRun.Settings(folder, budget, resume, commandLine), System.out)
+                    .run(arena, plan(choice.device()), bars);
         }
     }
 
@@ -128,7 +131,8 @@ final class BenchCommand implements Callable<Integer> {
     private LayerShape shape() {
         Matcher match = SHAPE.matcher(oneShape.size);
         if (!match.matches()) {
-            throw new ParameterException(spec.commandLine(), "--shape " + oneShape.size + ": must be KxN, for instance 4096x14336");
+            throw new ParameterException(spec.commandLine(), "--shape " + oneShape.size
+                    + ": must be KxN, for instance 4096x14336");
         }
         try {
             return new LayerShape("", Integer.parseInt(match.group(1)), Integer.parseInt(match.group(2)));

@@ -32,11 +32,13 @@ class BenchRunTest {
         delayMillis = 1100;
         assertEquals(BenchRun.OK, run(Duration.ofSeconds(1), false, 1e-7));
         assertEquals(1, begun.size(), "the first case took all the time");
-        assertTrue(out.toString().contains("3 of 4 cases did not fit 1 s; the same command with --resume goes on."), out::toString);
+        assertTrue(out.toString().contains("3 of 4 cases did not fit 1 s; the same command with --resume goes on."),
+                out::toString);
 
         delayMillis = 0;
         assertEquals(BenchRun.OK, run(Duration.ofSeconds(30), true, 1e-7));
-        assertEquals(List.of("device, host", "64x64, m 1, FP32, host", "64x64, m 2, FP32, host", "64x64, m 3, FP32, host"), begun);
+        assertEquals(List.of("device, host", "64x64, m 1, FP32, host", "64x64, m 2, FP32, host", "64x64, m 3, FP32, host"),
+                begun);
         assertEquals(List.of(3, 0), Journal.read(folder).orElseThrow().sessions().stream().map(Session::unfinished).toList());
     }
 
@@ -59,11 +61,13 @@ class BenchRunTest {
             }
         };
         assertThrows(IllegalStateException.class, () -> run.run(failing, PLAN, progress()));
-        assertEquals(List.of(0, 1), Journal.read(folder).orElseThrow().measurements().stream().map(m -> m.subject().m()).toList());
+        assertEquals(List.of(0, 1), Journal.read(folder).orElseThrow().measurements().stream().map(m -> m.subject().m())
+                .toList());
     }
 
     private int run(Duration budget, boolean resume, double error) throws IOException {
-        return new BenchRun(new BenchRun.Settings(folder, budget, resume, "test"), new PrintStream(out)).run(new MadeUp(error), PLAN, progress());
+        return new BenchRun(new BenchRun.Settings(folder, budget, resume, "test"), new PrintStream(out))
+                .run(new MadeUp(error), PLAN, progress());
     }
 
     private BenchRun.Progress progress() {

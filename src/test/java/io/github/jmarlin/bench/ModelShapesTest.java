@@ -34,7 +34,8 @@ class ModelShapesTest {
     void rejectsBadShapesAndNames() {
         assertEquals("layer x has shape 0 x 8, expected at least 1 x 1",
                 assertThrows(IllegalArgumentException.class, () -> new LayerShape("x", 0, 8)).getMessage());
-        assertTrue(assertThrows(IllegalArgumentException.class, () -> ModelShapes.model("GPT-2")).getMessage().contains("Llama-3.1 8B"));
+        assertTrue(assertThrows(IllegalArgumentException.class, () -> ModelShapes.model("GPT-2")).getMessage()
+                .contains("Llama-3.1 8B"));
     }
 
     private static List<String> sizes(String model) {

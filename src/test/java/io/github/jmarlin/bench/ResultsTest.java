@@ -46,7 +46,8 @@ class ResultsTest {
         Results real = SampleResults.all(false);
         Results emulated = SampleResults.all(true);
         assertEquals(Figures.NONE, emulated.figures(emulated.measurements().get(2)));
-        assertEquals(Figures.NONE, real.figures(Measurement.skipped(SQUARE, TimingMode.GRAPH, Contenders.JMARLIN, 128, "no memory")));
+        assertEquals(Figures.NONE, real.figures(Measurement.skipped(SQUARE, TimingMode.GRAPH, Contenders.JMARLIN, 128,
+                "no memory")));
         Measurement row = real.measurements().get(2);
         assertEquals(Figures.NONE, real.figures(wrong(row)));
         Results wrongBaseline = new Results(real.run(), List.of(), List.of(row, wrong(real.measurements().get(6))));
@@ -59,7 +60,8 @@ class ResultsTest {
         ResultsFiles.write(results, folder);
         assertEquals(results, ResultsFiles.read(folder.resolve(ResultsFiles.JSON)));
         List<String> lines = Files.readAllLines(folder.resolve(ResultsFiles.JSON));
-        assertEquals(results.measurements().size(), lines.stream().filter(line -> line.contains("\"figures\"")).count(), "a line each");
+        assertEquals(results.measurements().size(), lines.stream().filter(line -> line.contains("\"figures\"")).count(),
+                "a line each");
         assertTrue(lines.stream().anyMatch(line -> line.contains("\"speedup\":3.")), "figures are written too");
     }
 
@@ -73,7 +75,8 @@ class ResultsTest {
         assertEquals(2, lines.size());
         assertTrue(lines.get(1).startsWith("LAYER,square,8192,8192,1,FP16,graph,jmarlin,-1,OK,12.3207,"), lines.get(1));
         assertTrue(lines.get(1).endsWith(",\"needs 2 GB, \"\"1 GB\"\" free\",Sample GPU,0123456"), lines.get(1));
-        assertEquals(lines.get(0).split(",").length, lines.get(1).replaceAll("\"[^\"]*(\"\"[^\"]*)*\"", "x").split(",", -1).length);
+        assertEquals(lines.get(0).split(",").length, lines.get(1).replaceAll("\"[^\"]*(\"\"[^\"]*)*\"", "x").split(",", -1)
+                .length);
     }
 
     @Test
@@ -102,7 +105,8 @@ class ResultsTest {
     void aJournalIsNotMixedWithAnotherDevicesOrCommits() throws IOException {
         Journal.start(folder, SampleResults.run(false)).close();
         RunInfo r = SampleResults.run(false);
-        RunInfo other = new RunInfo("Other GPU", false, r.driver(), r.cuda(), r.cublas(), 1, 1, 1, r.java(), r.system(), r.commit());
+        RunInfo other = new RunInfo("Other GPU", false, r.driver(), r.cuda(), r.cublas(), 1, 1, 1, r.java(), r.system(),
+                r.commit());
         String message = assertThrows(IOException.class, () -> Journal.resume(folder, other)).getMessage();
         assertEquals("the results in " + folder + " are of Sample GPU and commit 0123456, this is Other GPU and commit 0123456: "
                 + "use another folder", message);
@@ -114,7 +118,8 @@ class ResultsTest {
                 assertThrows(IOException.class, () -> Journal.resume(folder, SampleResults.run(false))).getMessage());
         assertEquals(Optional.empty(), Journal.read(folder));
         Files.writeString(folder.resolve(Journal.FILE), "{\"run\":null}\nnonsense\n");
-        assertTrue(assertThrows(IOException.class, () -> Journal.read(folder)).getMessage().contains("line 2 is not a journal entry"));
+        assertTrue(assertThrows(IOException.class, () -> Journal.read(folder)).getMessage()
+                .contains("line 2 is not a journal entry"));
     }
 
     private static Measurement wrong(Measurement row) {

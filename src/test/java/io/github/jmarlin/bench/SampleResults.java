@@ -15,8 +15,8 @@ public final class SampleResults {
     }
 
     public static RunInfo run(boolean emulated) {
-        return new RunInfo(emulated ? "Sample (emulated)" : "Sample GPU", emulated, "999.1", "13.9", "cuBLAS 13 from a sample", 100,
-                50 << 20, 64L << 30, "17", "Linux", "0123456");
+        return new RunInfo(emulated ? "Sample (emulated)" : "Sample GPU", emulated, "999.1", "13.9", "cuBLAS 13 from a sample",
+                100, 50 << 20, 64L << 30, "17", "Linux", "0123456");
     }
 
     /** Layers in graph and flushed mode, blocks, device rows. */
@@ -24,8 +24,8 @@ public final class SampleResults {
         List<Measurement> rows = new ArrayList<>();
         rows.add(new Measurement(Subject.device(), TimingMode.GRAPH, Contenders.COPY, 0, Measurement.Status.OK, null,
                 time(2e9 / BANDWIDTH), 2e9, 0, null, null));
-        rows.add(new Measurement(Subject.device(), TimingMode.GRAPH, Contenders.EMPTY, 0, Measurement.Status.OK, null, time(2e-6), 0, 0,
-                null, null));
+        rows.add(new Measurement(Subject.device(), TimingMode.GRAPH, Contenders.EMPTY, 0, Measurement.Status.OK, null, time(2e-6),
+                0, 0, null, null));
         for (TimingMode mode : List.of(TimingMode.GRAPH, TimingMode.FLUSHED)) {
             for (int m : BATCHES) {
                 addLayer(rows, ModelShapes.SQUARE, m, mode);
@@ -47,11 +47,13 @@ public final class SampleResults {
         for (int group : new int[] {-1, 128}) {
             double bytes = shape.weights() * (group == 128 ? 0.515625 : 0.5);
             rows.add(row(subject, mode, Contenders.JMARLIN, group, constant + seconds(bytes, flops, 0.9, 0.6), bytes, flops));
-            rows.add(row(subject, mode, Contenders.JMARLIN_HOPPER, group, constant + seconds(bytes, flops, 0.85, 0.8), bytes, flops));
+            rows.add(row(subject, mode, Contenders.JMARLIN_HOPPER, group, constant + seconds(bytes, flops, 0.85, 0.8), bytes,
+                    flops));
         }
         double dense = shape.weights() * 2.0;
         rows.add(row(subject, mode, Contenders.CUBLAS, 0, constant + seconds(dense, flops, 0.95, 1), dense, flops));
-        rows.add(row(subject, mode, Contenders.DEQUANTIZE_CUBLAS, 128, constant + seconds(4 * dense, flops, 0.9, 0.8), dense, flops));
+        rows.add(row(subject, mode, Contenders.DEQUANTIZE_CUBLAS, 128, constant + seconds(4 * dense, flops, 0.9, 0.8), dense,
+                flops));
     }
 
     private static void addBlock(List<Measurement> rows, ModelShapes.Model model, int m) {
@@ -60,7 +62,8 @@ public final class SampleResults {
         double flops = 2 * m * weights;
         rows.add(row(subject, TimingMode.GRAPH, Contenders.JMARLIN, 128, 8e-6 + seconds(weights * 0.515625, flops, 0.9, 0.6),
                 weights * 0.515625, flops));
-        rows.add(row(subject, TimingMode.GRAPH, Contenders.CUBLAS, 0, 8e-6 + seconds(weights * 2, flops, 0.95, 1), weights * 2, flops));
+        rows.add(row(subject, TimingMode.GRAPH, Contenders.CUBLAS, 0, 8e-6 + seconds(weights * 2, flops, 0.95, 1), weights * 2,
+                flops));
     }
 
     private static double seconds(double bytes, double flops, double ofBandwidth, double ofPeak) {
@@ -69,7 +72,8 @@ public final class SampleResults {
 
     public static Measurement row(Subject subject, TimingMode mode, String contender, int group, double seconds, double bytes,
             double flops) {
-        return new Measurement(subject, mode, contender, group, Measurement.Status.OK, null, time(seconds), bytes, flops, 2e-4, 3e-4);
+        return new Measurement(subject, mode, contender, group, Measurement.Status.OK, null, time(seconds), bytes, flops, 2e-4,
+                3e-4);
     }
 
     private static Quantiles time(double seconds) {

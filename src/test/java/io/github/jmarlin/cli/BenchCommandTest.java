@@ -25,14 +25,16 @@ class BenchCommandTest {
 
     @Test
     void measuresOneShapeOnTheCpu() throws Exception {
-        assertEquals(0, bench("--device", "cpu", "--shape", "200x130", "--m", "1,3", "--group", "64", "--seconds", "20"), err::toString);
+        assertEquals(0, bench("--device", "cpu", "--shape", "200x130", "--m", "1,3", "--group", "64", "--seconds", "20"),
+                err::toString);
         Results results = ResultsFiles.read(folder.resolve(ResultsFiles.JSON));
         assertEquals(List.of("copy 0 0", "jmarlin cpu 1 64", "dense java fp32 1 0", "jmarlin cpu 3 64", "dense java fp32 3 0"),
                 results.measurements().stream().map(m -> m.contender() + " " + m.subject().m() + " " + m.groupSize()).toList());
         results.measurements().forEach(m -> assertTrue(m.counts(), m.toString()));
         assertTrue(Files.exists(folder.resolve("index.html")) && Files.exists(folder.resolve("results.csv")));
 
-        assertEquals(0, bench("--device", "cpu", "--shape", "200x130", "--m", "1,3", "--group", "64", "--seconds", "20", "--resume"), err::toString);
+        assertEquals(0, bench("--device", "cpu", "--shape", "200x130", "--m", "1,3", "--group", "64", "--seconds", "20",
+                "--resume"), err::toString);
         assertEquals(results.measurements(), Journal.read(folder).orElseThrow().measurements(), "nothing is measured twice");
         assertEquals(0, bench("--report"), err::toString);
     }
@@ -61,7 +63,8 @@ class BenchCommandTest {
     @Test
     void nothingToReportOrToResumeIsSaid() {
         assertEquals(1, bench("--report"));
-        assertTrue(err.toString().startsWith("jmarlin bench: no results: there is no journal.jsonl in " + folder), err.toString());
+        assertTrue(err.toString().startsWith("jmarlin bench: no results: there is no journal.jsonl in " + folder),
+                err.toString());
         assertEquals(1, bench("--device", "cpu", "--resume", "--quick"));
         assertTrue(err.toString().contains("nothing to resume: there is no journal.jsonl in " + folder), err.toString());
     }

@@ -14,8 +14,8 @@ import jcuda.LibUtils;
 import jcuda.Pointer;
 
 /**
- * Makes {@code jcuda.jcublas.JCublas2} usable with cuBLAS 12 and with cuBLAS 13. {@link #load} has to run before anything else touches
- * that class; it never throws, and its outcome with the reason is kept.
+ * Makes {@code jcuda.jcublas.JCublas2} usable with cuBLAS 12 and with cuBLAS 13. {@link #load} has to run before anything else
+ * touches that class; it never throws, and its outcome with the reason is kept.
  *
  * <p>JCublas2 12.6 is linked against libcublas.so.12. Where only 13 is installed, its native half is {@linkplain ElfDependency
  * retargeted} in memory: every function it uses is still there with the same signature. cuBLAS itself is looked for in
@@ -70,7 +70,8 @@ public final class CublasLibrary {
                 // Fails harmlessly where this version is missing; after JCublas2 itself has failed once it stays unusable.
                 System.load(binding.toString());
                 initialize(binding.getParent());
-                return new CublasLibrary(true, "cuBLAS " + version + " from " + folder.map(Path::toString).orElse("the library cache"));
+                return new CublasLibrary(true, "cuBLAS " + version + " from "
+                        + folder.map(Path::toString).orElse("the library cache"));
             } catch (IOException | ReflectiveOperationException | LinkageError | IllegalArgumentException e) {
                 reasons.add(reason(e));
             }
@@ -99,7 +100,8 @@ public final class CublasLibrary {
         }
         names.addAll(USUAL_FOLDERS);
         Set<Path> folders = new LinkedHashSet<>();
-        names.stream().filter(name -> name != null && !name.isEmpty()).forEach(name -> folders.add(Path.of(name).toAbsolutePath()));
+        names.stream().filter(name -> name != null && !name.isEmpty())
+                .forEach(name -> folders.add(Path.of(name).toAbsolutePath()));
         return folders;
     }
 

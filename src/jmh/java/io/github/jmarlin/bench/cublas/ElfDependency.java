@@ -12,10 +12,11 @@ import java.util.Map;
 /**
  * Renames a library that a 64-bit little-endian ELF file depends on, in place.
  *
- * <p>The name of a needed library (DT_NEEDED) and the version its symbols are bound to are one shared string in .dynstr, and beside
- * the version requirement (.gnu.version_r) stands the string's hash. With a new name of the old length nothing moves: only the
- * string and that hash change. See the
- * <a href="https://refspecs.linuxfoundation.org/LSB_5.0.0/LSB-Core-generic/LSB-Core-generic/symversion.html">symbol version tables</a>.
+ * <p>The name of a needed library (DT_NEEDED) and the version its symbols are bound to are one shared string in .dynstr, and
+ * beside the version requirement (.gnu.version_r) stands the string's hash. With a new name of the old length nothing moves: only
+ * the string and that hash change. See the
+ * <a href="https://refspecs.linuxfoundation.org/LSB_5.0.0/LSB-Core-generic/LSB-Core-generic/symversion.html">symbol version
+ * tables</a>.
  */
 final class ElfDependency {
     private static final byte[] MAGIC = {0x7f, 'E', 'L', 'F', 2, 1};

@@ -74,7 +74,8 @@ final class Activations implements AutoCloseable {
             input.upload(0, host);
             for (long filled = host.capacity(); filled < input.size(); filled *= 2) {
                 CUdeviceptr target = input.pointer().withByteOffset(filled);
-                Gpu.check("cuMemcpyDtoDAsync", cuMemcpyDtoDAsync(target, input.pointer(), Math.min(filled, input.size() - filled), gpu.stream()));
+                Gpu.check("cuMemcpyDtoDAsync", cuMemcpyDtoDAsync(target, input.pointer(), Math.min(filled, input.size() - filled),
+                        gpu.stream()));
             }
         }
         gpu.synchronize();

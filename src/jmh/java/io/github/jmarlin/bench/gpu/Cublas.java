@@ -17,7 +17,10 @@ import jcuda.runtime.cudaStream_t;
 
 /** cuBLAS on the stream of a {@link Gpu}; there only if the library is. */
 final class Cublas implements AutoCloseable {
-    /** NOTES: JCublas2.cublasGemmEx takes a cudaDataType here; cublasGemmEx_new takes CUBLAS_COMPUTE_32F, which JCuda 12.6 has no name for. */
+    /**
+     * NOTES: JCublas2.cublasGemmEx takes a cudaDataType here; cublasGemmEx_new takes CUBLAS_COMPUTE_32F, which JCuda 12.6 has no
+     * name for.
+     */
     private static final int COMPUTE_32F = 68;
     /** What NVIDIA recommends for Hopper; with a workspace of its own cuBLAS allocates nothing while a graph is captured. */
     private static final long WORKSPACE_BYTES = 32 << 20;
@@ -52,8 +55,8 @@ final class Cublas implements AutoCloseable {
     }
 
     /**
-     * Launches {@code C[m][n] = A[m][k] * W[n][k]^T} with fp32 sums. cuBLAS counts columns first: it sees C' = W * A', W as a matrix of
-     * k rows to be transposed.
+     * Launches {@code C[m][n] = A[m][k] * W[n][k]^T} with fp32 sums. cuBLAS counts columns first: it sees C' = W * A', W as a
+     * matrix of k rows to be transposed.
      *
      * @param w {@code [n][ldw]}
      * @param a {@code [m][lda]}
@@ -61,8 +64,8 @@ final class Cublas implements AutoCloseable {
      */
     void multiply(DataType type, int m, int n, int k, CUdeviceptr w, long ldw, CUdeviceptr a, long lda, CUdeviceptr c) {
         int element = type == DataType.FP16 ? cudaDataType.CUDA_R_16F : cudaDataType.CUDA_R_16BF;
-        check("cublasGemmEx", JCublas2.cublasGemmEx_new(handle, cublasOperation.CUBLAS_OP_T, cublasOperation.CUBLAS_OP_N, n, m, k, one,
-                w, element, Math.toIntExact(ldw), a, element, Math.toIntExact(lda), zero, c, element, n, COMPUTE_32F,
+        check("cublasGemmEx", JCublas2.cublasGemmEx_new(handle, cublasOperation.CUBLAS_OP_T, cublasOperation.CUBLAS_OP_N, n, m, k,
+                one, w, element, Math.toIntExact(ldw), a, element, Math.toIntExact(lda), zero, c, element, n, COMPUTE_32F,
                 cublasGemmAlgo.CUBLAS_GEMM_DEFAULT));
     }
 

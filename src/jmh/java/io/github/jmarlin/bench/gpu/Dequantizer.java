@@ -18,8 +18,8 @@ import jcuda.driver.CUdeviceptr;
 import jcuda.driver.CUfunction;
 
 /**
- * Packed weights on the device and the kernel that expands them to dense ones, {@code [n][ldw]} in their compute type: the operand of
- * cuBLAS. Offsets of the argument: {@code src/main/cuda/dequantize/dequantize.cuh}, DequantizeArgs.
+ * Packed weights on the device and the kernel that expands them to dense ones, {@code [n][ldw]} in their compute type: the
+ * operand of cuBLAS. Offsets of the argument: {@code src/main/cuda/dequantize/dequantize.cuh}, DequantizeArgs.
  */
 final class Dequantizer implements AutoCloseable {
     private static final String FAMILY = "dequantize";

@@ -43,9 +43,10 @@ public final class GpuArena implements Arena {
         cublas = library.isAvailable() ? new Cublas(gpu) : null;
         DeviceFacts facts = device.facts();
         int cuda = CudaDriver.version();
-        info = new RunInfo(device.name(), device.name().startsWith("Emulated"), smi.driver(), cuda / 1000 + "." + cuda % 1000 / 10,
-                library.description() + (cublas == null ? "" : ", version " + cublas.version()), facts.multiprocessors(), facts.l2Bytes(),
-                facts.totalMemory(), Provenance.java(), Provenance.system(), Provenance.commit());
+        info = new RunInfo(device.name(), device.name().startsWith("Emulated"), smi.driver(), cuda / 1000 + "."
+                + cuda % 1000 / 10,
+                library.description() + (cublas == null ? "" : ", version " + cublas.version()), facts.multiprocessors(),
+                facts.l2Bytes(), facts.totalMemory(), Provenance.java(), Provenance.system(), Provenance.commit());
     }
 
     @Override
@@ -122,7 +123,8 @@ public final class GpuArena implements Arena {
         double dense = block.stream().mapToDouble(layer -> 2.0 * layer.shape().weights()).sum();
         for (int groupSize : attempt.benchCase.groupSizes()) {
             int slots = Activations.slots(gpu, block.stream().mapToDouble(layer -> layer.packed(groupSize).byteSize()).sum());
-            attempt.add(Contenders.JMARLIN, groupSize, () -> chain(block, Contenders.JMARLIN, PlanOptions.DEFAULT, groupSize, m, slots, true));
+            attempt.add(Contenders.JMARLIN, groupSize, () -> chain(block, Contenders.JMARLIN, PlanOptions.DEFAULT, groupSize, m,
+                    slots, true));
             if (hasHopperKernel()) {
                 attempt.add(Contenders.JMARLIN_HOPPER, groupSize, () -> chain(block, Contenders.JMARLIN_HOPPER,
                         PlanOptions.DEFAULT.withFamily(KernelFamily.HOPPER), groupSize, m, slots, true));

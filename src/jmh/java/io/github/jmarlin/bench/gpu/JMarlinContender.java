@@ -30,7 +30,8 @@ final class JMarlinContender implements GpuContender {
         this.layer = layer;
         this.groupSize = groupSize;
         this.m = m;
-        name = Contenders.JMARLIN + (options.family() == KernelFamily.HOPPER ? " hopper" : "") + options.tile().map(t -> " " + t).orElse("")
+        name = Contenders.JMARLIN + (options.family() == KernelFamily.HOPPER ? " hopper" : "")
+                + options.tile().map(t -> " " + t).orElse("")
                 + options.hopperTile().map(t -> " " + t).orElse("");
         copies = layer.copies(groupSize, slots);
         products = copies.stream().map(copy -> copy.gemm(options)).toList();

@@ -11,8 +11,8 @@ import jcuda.driver.CUfunction;
 import jcuda.driver.CUstream;
 
 /**
- * The one argument of a kernel in native memory, behind the table of addresses that the driver wants. JCuda hands the raw address on,
- * which costs nothing; see {@code cuda.LaunchBlock}. The driver copies the argument before a launch returns.
+ * The one argument of a kernel in native memory, behind the table of addresses that the driver wants. JCuda hands the raw address
+ * on, which costs nothing; see {@code cuda.LaunchBlock}. The driver copies the argument before a launch returns.
  */
 final class ParameterBlock implements AutoCloseable {
     private static final int TABLE = 16;

@@ -55,7 +55,8 @@ final class Timer implements AutoCloseable, Entrant.Sampler {
 
     private void capture() {
         CUgraph captured = new CUgraph();
-        Gpu.check("cuStreamBeginCapture", cuStreamBeginCapture(gpu.stream(), CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+        Gpu.check("cuStreamBeginCapture", cuStreamBeginCapture(gpu.stream(),
+                CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
         try {
             enqueueAll();
         } finally {

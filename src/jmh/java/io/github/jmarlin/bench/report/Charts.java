@@ -18,8 +18,8 @@ import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /**
- * Decides which charts the results are good for: speedup over m and share of the copy bandwidth over m for every shape, type and mode
- * with several m, and bars for the blocks of models. Nothing is drawn from an emulated device.
+ * Decides which charts the results are good for: speedup over m and share of the copy bandwidth over m for every shape, type and
+ * mode with several m, and bars for the blocks of models. Nothing is drawn from an emulated device.
  */
 final class Charts {
     private final Results results;
@@ -53,7 +53,8 @@ final class Charts {
      * @param series at least one
      * @param bars whether bars stand for values, otherwise lines
      */
-    record Plot(String file, String title, String xTitle, String yTitle, List<String> categories, List<Series> series, boolean bars) {
+    record Plot(String file, String title, String xTitle, String yTitle, List<String> categories, List<Series> series,
+            boolean bars) {
     }
 
     /** One curve's identity. */
@@ -97,22 +98,26 @@ final class Charts {
             speedups.removeIf(Series::isBaseline);
             speedups.addAll(lines(points, batches, Figures::idealSpeedup, true));
             String over = "speedup over " + Format.baseline(points.get(0));
-            addPlot(plots, new Plot("speedup-" + panel.file(), panel.title(), "m (tokens)", over, text(batches), speedups, false));
+            addPlot(plots, new Plot("speedup-" + panel.file(), panel.title(), "m (tokens)", over, text(batches), speedups,
+                    false));
             addPlot(plots, new Plot("bandwidth-" + panel.file(), panel.title(), "m (tokens)", "% of the copy's bandwidth",
                     text(batches), lines(points, batches, Figures::percentOfCopy, false), false));
         });
     }
 
     /** A series per contender; the ideal ones are drawn for JMarlin's weights only. */
-    private List<Series> lines(List<Measurement> points, TreeSet<Integer> batches, Function<Figures, Double> figure, boolean ideal) {
+    private List<Series> lines(List<Measurement> points, TreeSet<Integer> batches, Function<Figures, Double> figure,
+    boolean ideal) {
         Map<Line, List<Measurement>> byLine = points.stream().filter(p -> !ideal || isPlain(p))
                 .sorted(Comparator.comparing(p -> !isPlain(p)))
-                .collect(Collectors.groupingBy(p -> new Line(p.contender(), p.groupSize()), LinkedHashMap::new, Collectors.toList()));
+                .collect(Collectors.groupingBy(p -> new Line(p.contender(), p.groupSize()), LinkedHashMap::new,
+                Collectors.toList()));
         List<Series> series = new ArrayList<>();
         byLine.forEach((line, its) -> {
             Map<Integer, Double> values = new LinkedHashMap<>();
             its.forEach(p -> values.put(p.subject().m(), figure.apply(results.figures(p))));
-            String name = ideal ? "ideal" + (line.groupSize() == 0 ? "" : " " + Format.group(line.groupSize())) : Format.contender(its.get(0));
+            String name = ideal ? "ideal" + (line.groupSize() == 0 ? "" : " " + Format.group(line.groupSize()))
+                    : Format.contender(its.get(0));
             boolean baseline = line.contender().equals(Contenders.baseline(its.get(0).mode()));
             Role role = ideal ? Role.IDEAL : baseline ? Role.BASELINE : Role.MEASURED;
             series.add(new Series(name, role, batches.stream().map(values::get).collect(Collectors.toList())));
@@ -128,8 +133,8 @@ final class Charts {
     private void addBlocks(List<Plot> plots) {
         Map<String, List<Measurement>> panels = results.of(Subject.Kind.BLOCK).stream()
                 .filter(m -> m.counts() && Contenders.isJMarlin(m.contender()))
-                .collect(Collectors.groupingBy(m -> Format.type(m.subject().type()) + " " + Format.contender(m) + " " + m.mode().key(),
-                        LinkedHashMap::new, Collectors.toList()));
+                .collect(Collectors.groupingBy(m -> Format.type(m.subject().type()) + " " + Format.contender(m) + " "
+                + m.mode().key(), LinkedHashMap::new, Collectors.toList()));
         panels.forEach((panel, bars) -> {
             Measurement first = bars.get(0);
             List<String> models = bars.stream().map(m -> m.subject().name()).distinct().toList();
@@ -142,7 +147,8 @@ final class Charts {
                 series.add(new Series("m = " + m, Role.MEASURED, models.stream().map(values::get).collect(Collectors.toList())));
             }
             addPlot(plots, new Plot("blocks-" + panel.replaceAll("[^A-Za-z0-9]+", "-"),
-                    "All linear layers of one block, " + Format.type(first.subject().type()) + ", " + Format.contender(first) + ", "
+                    "All linear layers of one block, " + Format.type(first.subject().type()) + ", " + Format.contender(first)
+                    + ", "
                             + first.mode().text(),
                     "", "speedup over " + Format.baseline(first), models, series, true));
         });

@@ -120,6 +120,7 @@ final class HtmlPage {
     }
 
     private static String escape(String text) {
-        return text == null ? "unknown" : text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\"", "&quot;");
+        return text == null ? "unknown" : text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+                .replace("\"", "&quot;");
     }
 }

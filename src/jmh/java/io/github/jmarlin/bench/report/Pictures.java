@@ -62,7 +62,8 @@ final class Pictures {
             CategorySeries series = chart.addSeries(data.name(), plot.categories(), data.values());
             int index = data.isBaseline() ? -1 : data.isIdeal() ? ideal++ : measured++;
             Color color = index < 0 ? BASELINE : COLORS[index % COLORS.length];
-            Marker marker = data.isIdeal() ? SeriesMarkers.NONE : index < 0 ? SeriesMarkers.CROSS : MARKERS[index % MARKERS.length];
+            Marker marker = data.isIdeal() ? SeriesMarkers.NONE : index < 0 ? SeriesMarkers.CROSS
+                    : MARKERS[index % MARKERS.length];
             series.setFillColor(color);
             series.setMarker(marker).setMarkerColor(color);
             series.setLineColor(color).setLineStyle(data.isIdeal() ? SeriesLines.DASH_DASH : new BasicStroke(2.2f));
@@ -91,6 +92,7 @@ final class Pictures {
 
     /** A little above the largest value, so that nothing touches the frame. */
     private static double ceiling(List<Charts.Series> series) {
-        return 1.08 * series.stream().flatMap(s -> s.values().stream()).filter(Objects::nonNull).mapToDouble(v -> v).max().orElse(1);
+        return 1.08 * series.stream().flatMap(s -> s.values().stream()).filter(Objects::nonNull).mapToDouble(v -> v).max()
+                .orElse(1);
     }
 }

@@ -19,8 +19,8 @@ import java.util.StringJoiner;
 import java.util.stream.Stream;
 
 /**
- * The README's table of speeds, made from docs/results and nothing else: {@code main} replaces what stands between the two marks, a
- * test fails if it differs. What was not measured is said to be so.
+ * The README's table of speeds, made from docs/results and nothing else: {@code main} replaces what stands between the two marks,
+ * a test fails if it differs. What was not measured is said to be so.
  */
 public final class ReadmeTable {
     /** The line before the table. */
@@ -66,7 +66,8 @@ public final class ReadmeTable {
             Results results = ResultsFiles.read(file);
             if (!results.run().emulated() && results.run().cuda() != null) {
                 String link = root.toAbsolutePath().relativize(file.toAbsolutePath()).toString().replace('\\', '/');
-                tables.add("\n" + results.run().device() + " ([" + link + "](" + link + "), commit " + results.run().commit() + "), n = k = 8192, "
+                tables.add("\n" + results.run().device() + " ([" + link + "](" + link + "), commit " + results.run().commit()
+                        + "), n = k = 8192, "
                         + Format.type(TYPE) + ":\n\n"
                         + table(results));
             }
@@ -90,7 +91,8 @@ public final class ReadmeTable {
                 cells.add(measured(find(results, m, groupSize, TimingMode.GRAPH).map(r -> Format.number(r.micros().median()))));
                 cells.add(measured(Optional.ofNullable(graph.speedup()).map(Format::times)));
                 cells.add(measured(Optional.ofNullable(graph.idealSpeedup()).map(Format::times)));
-                cells.add(measured(Optional.ofNullable(figures(results, m, groupSize, TimingMode.FLUSHED).speedup()).map(Format::times)));
+                cells.add(measured(Optional.ofNullable(figures(results, m, groupSize, TimingMode.FLUSHED).speedup())
+                        .map(Format::times)));
             }
             table.append(line(cells));
         }

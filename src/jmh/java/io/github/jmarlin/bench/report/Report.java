@@ -26,12 +26,16 @@ public final class Report {
     public static String write(Results results, Path folder) throws IOException {
         ResultsFiles.write(results, folder);
         List<String> svgs = new ArrayList<>();
-        String problem = results.run().emulated() ? "No charts: the device is emulated." : draw(results, folder.resolve(CHARTS), svgs);
+        String problem = results.run().emulated() ? "No charts: the device is emulated."
+                : draw(results, folder.resolve(CHARTS), svgs);
         ResultsFiles.replace(folder.resolve(PAGE), HtmlPage.of(results, svgs, problem));
         return problem == null ? svgs.size() + " charts in " + folder.resolve(CHARTS) : problem;
     }
 
-    /** Draws all charts; returns why that failed, or null. Without fonts or with a trimmed JVM there are numbers but no pictures. */
+    /**
+     * Draws all charts; returns why that failed, or null. Without fonts or with a trimmed JVM there are numbers but no
+     * pictures.
+     */
     private static String draw(Results results, Path folder, List<String> svgs) throws IOException {
         System.setProperty("java.awt.headless", "true");
         Files.createDirectories(folder);

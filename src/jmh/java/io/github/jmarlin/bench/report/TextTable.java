@@ -62,7 +62,8 @@ public final class TextTable {
         StringBuilder text = new StringBuilder();
         notes.forEach((note, rows) -> {
             Measurement first = rows.get(0);
-            text.append(Format.subject(first.subject())).append(", m ").append(first.subject().m()).append(", ").append(first.mode().key())
+            text.append(Format.subject(first.subject())).append(", m ").append(first.subject().m()).append(", ")
+                    .append(first.mode().key())
                     .append(rows.size() == 1 ? ", " : " and " + (rows.size() - 1) + " more, ").append(note).append('\n');
         });
         return text.toString();

@@ -5,8 +5,8 @@ import jcuda.jcublas.JCublas2;
 import jcuda.jcublas.cublasHandle;
 
 /**
- * Calls cublasGemmEx_new of the stand-in cuBLAS twenty times and prints what it returns, a line per call: with all arguments right,
- * then with argument 0, 1, ..., 18 wrong. A program of its own, because a JVM can load JCublas2 only once.
+ * Calls cublasGemmEx_new of the stand-in cuBLAS twenty times and prints what it returns, a line per call: with all arguments
+ * right, then with argument 0, 1, ..., 18 wrong. A program of its own, because a JVM can load JCublas2 only once.
  */
 final class CublasArguments {
     static final int COUNT = 19;

@@ -52,7 +52,8 @@ class CublasLibraryTest {
 
     @Test
     void withoutCublasTheReasonNamesBothVersions() throws Exception {
-        assumeTrue(CublasLibraryTest.class.getResource("/lib/libJCublas2-12.6.0-linux-x86_64.so") != null, "no natives on the class path");
+        assumeTrue(CublasLibraryTest.class.getResource("/lib/libJCublas2-12.6.0-linux-x86_64.so") != null,
+                "no natives on the class path");
         Path empty = Files.createDirectory(folder.resolve("empty"));
         Finished run = callCublas(Map.of(), "-D" + CublasLibrary.FOLDER_PROPERTY + "=" + empty);
         assumeTrue(run.exitCode() != 0, "this machine has a cuBLAS of its own");

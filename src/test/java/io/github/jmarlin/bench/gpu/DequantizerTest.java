@@ -41,8 +41,8 @@ class DequantizerTest {
     }
 
     /**
-     * Symmetric weights are the logical ones rounded once. With zero points the kernel rounds z * S too; one unit in the last place of the
-     * largest weight of the group is what that may cost.
+     * Symmetric weights are the logical ones rounded once. With zero points the kernel rounds z * S too; one unit in the last
+     * place of the largest weight of the group is what that may cost.
      */
     @ParameterizedTest
     @MethodSource("cases")

@@ -34,8 +34,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * The whole of {@code jmarlin bench} on the stand-in driver with a stand-in cuBLAS: as a program of its own, since a JVM loads cuBLAS
- * once. Its times mean nothing; its answers, rows and exit codes do.
+ * The whole of {@code jmarlin bench} on the stand-in driver with a stand-in cuBLAS: as a program of its own, since a JVM loads
+ * cuBLAS once. Its times mean nothing; its answers, rows and exit codes do.
  */
 @Tag("gpu-on-stand-in")
 class GpuArenaTest {
@@ -45,7 +45,8 @@ class GpuArenaTest {
     @BeforeEach
     void needsTheStandIn() {
         assumeTrue(CudaDriver.isAvailable(), CudaDriver.unavailableReason());
-        assumeTrue(CudaDriver.devices().get(0).name().startsWith("Emulated"), "a stand-in cuBLAS cannot read a real device's memory");
+        assumeTrue(CudaDriver.devices().get(0).name().startsWith("Emulated"),
+                "a stand-in cuBLAS cannot read a real device's memory");
     }
 
     @Test
@@ -96,7 +97,8 @@ class GpuArenaTest {
         // As if the process had gone in the middle of the second product's first line.
         Path journal = folder.resolve(Journal.FILE);
         List<String> lines = Files.readAllLines(journal);
-        int kept = IntStream.range(0, lines.size()).filter(i -> lines.get(i).contains("\"finished\":\"77x130 m1 ")).findFirst().orElseThrow() + 1;
+        int kept = IntStream.range(0, lines.size()).filter(i -> lines.get(i).contains("\"finished\":\"77x130 m1 ")).findFirst()
+                .orElseThrow() + 1;
         Files.writeString(journal, String.join("\n", lines.subList(0, kept)) + "\n" + lines.get(kept).substring(0, 40));
         List<Measurement> before = Journal.read(folder).orElseThrow().measurements();
         assertEquals(List.of(0, 1), before.stream().map(m -> m.subject().m()).distinct().toList());
@@ -116,7 +118,8 @@ class GpuArenaTest {
         Finished run = bench(Map.of(), "--m", "1", "--group", "64", "--mode", "graph");
         assertEquals(0, run.exitCode(), run.text());
         Results results = ResultsFiles.read(folder.resolve(ResultsFiles.JSON));
-        Measurement cublas = results.of(Subject.Kind.LAYER).stream().filter(m -> m.contender().equals(Contenders.CUBLAS)).findFirst().orElseThrow();
+        Measurement cublas = results.of(Subject.Kind.LAYER).stream().filter(m -> m.contender().equals(Contenders.CUBLAS))
+                .findFirst().orElseThrow();
         assertEquals(Status.SKIPPED, cublas.status());
         assertTrue(cublas.note().contains("libcublas.so.13: cannot open shared object file"), cublas.note());
     }
@@ -124,8 +127,8 @@ class GpuArenaTest {
     @Test
     void whatDoesNotFitTheDeviceIsSkippedWithTheSizes() throws Exception {
         StandInCublas.build("cublas13_product.c", folder);
-        Finished run = bench(Map.of("JMARLIN_STANDIN_MEMORY", String.valueOf(35 << 20)), "--shape", "2048x2048", "--m", "1", "--group", "64",
-                "--mode", "graph");
+        Finished run = bench(Map.of("JMARLIN_STANDIN_MEMORY", String.valueOf(35 << 20)), "--shape", "2048x2048", "--m", "1",
+                "--group", "64", "--mode", "graph");
         assertEquals(0, run.exitCode(), run.text());
         Results results = ResultsFiles.read(folder.resolve(ResultsFiles.JSON));
         Map<String, Status> statuses = new TreeMap<>();
@@ -162,7 +165,8 @@ class GpuArenaTest {
     }
 
     private Finished bench(Map<String, String> environment, String... arguments) throws Exception {
-        List<String> command = new ArrayList<>(List.of("io.github.jmarlin.cli.Main", "bench", "--device", "cuda", "--out", folder.toString()));
+        List<String> command = new ArrayList<>(List.of("io.github.jmarlin.cli.Main", "bench", "--device", "cuda", "--out",
+                folder.toString()));
         if (!List.of(arguments).contains("--shape")) {
             command.addAll(List.of("--shape", "77x130"));
         }
@@ -172,8 +176,8 @@ class GpuArenaTest {
 
     private Finished java(Map<String, String> environment, String... arguments) throws Exception {
         List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-Djava.io.tmpdir=" + folder, "-Djmarlin.cublas=" + folder, "-Djmarlin.images=" + System.getProperty("jmarlin.images"),
-                "-cp", System.getProperty("java.class.path")));
+                "-Djava.io.tmpdir=" + folder, "-Djmarlin.cublas=" + folder, "-Djmarlin.images="
+                + System.getProperty("jmarlin.images"), "-cp", System.getProperty("java.class.path")));
         command.addAll(List.of(arguments));
         ProcessBuilder process = new ProcessBuilder(command).redirectErrorStream(true);
         process.environment().put("JMARLIN_STANDIN_L2", "16384");

@@ -27,7 +27,8 @@ class SanitizeProgramTest {
     @Test
     void aWrongResultIsFound() throws Exception {
         String output = run(program("-DSANITIZE_EXPECT_WRONG"));
-        assertTrue(output.contains("WRONG striped_f16_sym_g64_m8_n64, m 8, n 64, k 256, grid 1: launch 1: C[0][0] has bits"), output);
+        assertTrue(output.contains("WRONG striped_f16_sym_g64_m8_n64, m 8, n 64, k 256, grid 1: launch 1: C[0][0] has bits"),
+                output);
         assertTrue(output.endsWith("48 products, 48 wrong\n"), output);
     }
 
@@ -36,8 +37,8 @@ class SanitizeProgramTest {
         Path program = folder.resolve("sanitize");
         List<String> command = new ArrayList<>(List.of("g++", "-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror"));
         command.addAll(List.of(flags));
-        command.addAll(List.of("-Isrc/test/cuda/sanitize", "-Isrc/test/cuda/striped", "-Isrc/test/cuda/emulator", "-Isrc/main/cuda",
-                "-o", program.toString(), "src/test/cuda/sanitize/sanitize.cpp", "-ldl"));
+        command.addAll(List.of("-Isrc/test/cuda/sanitize", "-Isrc/test/cuda/striped", "-Isrc/test/cuda/emulator",
+                "-Isrc/main/cuda", "-o", program.toString(), "src/test/cuda/sanitize/sanitize.cpp", "-ldl"));
         try {
             Process compiler = new ProcessBuilder(command).redirectErrorStream(true).start();
             String messages = new String(compiler.getInputStream().readAllBytes());
@@ -49,7 +50,8 @@ class SanitizeProgramTest {
     }
 
     private String run(Path program) throws Exception {
-        Process process = new ProcessBuilder(program.toString(), System.getProperty("jmarlin.images"), "m8_n64").redirectErrorStream(true).start();
+        Process process = new ProcessBuilder(program.toString(), System.getProperty("jmarlin.images"), "m8_n64")
+                .redirectErrorStream(true).start();
         String output = new String(process.getInputStream().readAllBytes());
         assertEquals(output.endsWith(" 0 wrong\n") ? 0 : 1, process.waitFor(), output);
         return output;

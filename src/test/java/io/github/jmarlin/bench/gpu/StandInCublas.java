@@ -19,7 +19,8 @@ public final class StandInCublas {
         Process gcc;
         try {
             gcc = new ProcessBuilder(List.of("gcc", "-shared", "-fPIC", "-O2", "-Wall", "-Werror",
-                    "-o", folder.resolve("libcublas.so.13").toString(), SOURCES.resolve(source).toString(), "-Wl,-soname,libcublas.so.13",
+                    "-o", folder.resolve("libcublas.so.13").toString(), SOURCES.resolve(source).toString(),
+                    "-Wl,-soname,libcublas.so.13",
                     "-Wl,--version-script=" + SOURCES.resolve("cublas13.map"), "-ldl")).redirectErrorStream(true).start();
         } catch (IOException e) {
             assumeTrue(false, "no gcc to build the stand-in cuBLAS with: " + e.getMessage());

@@ -39,8 +39,8 @@ class ReportTest {
         assertEquals("5 charts in " + folder.resolve("charts"), Report.write(SampleResults.all(false), folder));
 
         Set<String> expected = new TreeSet<>();
-        for (String chart : List.of("speedup-8192x8192-fp16-graph", "bandwidth-8192x8192-fp16-graph", "speedup-8192x8192-fp16-flushed",
-                "bandwidth-8192x8192-fp16-flushed", "blocks-fp16-jmarlin-g128-graph")) {
+        for (String chart : List.of("speedup-8192x8192-fp16-graph", "bandwidth-8192x8192-fp16-graph",
+                "speedup-8192x8192-fp16-flushed", "bandwidth-8192x8192-fp16-flushed", "blocks-fp16-jmarlin-g128-graph")) {
             expected.add(chart + ".svg");
             expected.add(chart + ".png");
         }
@@ -57,11 +57,13 @@ class ReportTest {
 
     @Test
     void chartsCompareWithTheBaselineAndTheIdeal() {
-        Map<String, Charts.Plot> plots = Charts.of(SampleResults.all(false)).stream().collect(Collectors.toMap(Charts.Plot::file, p -> p));
+        Map<String, Charts.Plot> plots = Charts.of(SampleResults.all(false)).stream()
+                .collect(Collectors.toMap(Charts.Plot::file, p -> p));
 
         Charts.Plot speedup = plots.get("speedup-8192x8192-fp16-graph");
         assertEquals("speedup over cuBLAS fp16", speedup.yTitle());
-        assertEquals(List.of("1", "2", "4", "8", "16", "32", "64", "128", "256", "512", "1024", "2048", "4096", "8192"), speedup.categories());
+        assertEquals(List.of("1", "2", "4", "8", "16", "32", "64", "128", "256", "512", "1024", "2048", "4096", "8192"),
+                speedup.categories());
         assertEquals(List.of("jmarlin per column", "jmarlin g128", "jmarlin hopper per column", "jmarlin hopper g128",
                 "dequantize+cublas g128", "ideal per column", "ideal g128"),
                 speedup.series().stream().map(Charts.Series::name).toList());
@@ -94,8 +96,10 @@ class ReportTest {
         assertTrue(Files.readString(folder.resolve(Report.PAGE)).contains("AN EMULATED DEVICE"));
         String table = TextTable.of(results);
         assertTrue(table.startsWith("Sample (emulated), commit 0123456: AN EMULATED DEVICE."), table);
-        assertFalse(Pattern.compile("\\d(x|%)( |$)", Pattern.MULTILINE).matcher(table).find(), "a speedup or share is stated:\n" + table);
-        assertTrue(Pattern.compile("\\dx  ").matcher(TextTable.of(SampleResults.all(false))).find(), "the same search finds real speedups");
+        assertFalse(Pattern.compile("\\d(x|%)( |$)", Pattern.MULTILINE).matcher(table).find(), "a speedup or share is stated:\n"
+                + table);
+        assertTrue(Pattern.compile("\\dx  ").matcher(TextTable.of(SampleResults.all(false))).find(),
+                "the same search finds real speedups");
     }
 
     @Test
@@ -104,7 +108,8 @@ class ReportTest {
         Measurement row = right.measurements().get(2);
         Measurement wrong = new Measurement(row.subject(), row.mode(), row.contender(), row.groupSize(), Measurement.Status.WRONG,
                 "relative error NaN is not at most 3e-4", row.micros(), row.bytes(), row.flops(), Double.NaN, 3e-4);
-        Results results = new Results(right.run(), right.sessions(), List.of(right.measurements().get(0), wrong, right.measurements().get(6)));
+        Results results = new Results(right.run(), right.sessions(),
+                List.of(right.measurements().get(0), wrong, right.measurements().get(6)));
         assertTrue(results.hasWrongAnswers());
         String table = TextTable.of(results);
         String line = table.lines().filter(l -> l.contains("jmarlin")).findFirst().orElseThrow();
