@@ -36,8 +36,7 @@ struct DequantizeArgs {
     s32 group_shift;
 };
 
-// What lane (r, t) needs of a scale row: S and Z of its columns 8r .. 8r + 7, a register per sub-block.
-template <class T>
+// What lane (r, t) needs of a scale row: S and zero codes of its columns 8r .. 8r + 7, a register per sub-block.
 struct ColumnScales {
     u32 scale[4];
     u32 zero[4];
@@ -48,7 +47,7 @@ struct ColumnScales {
         const Vec16 s = ld_global_16(args.scales + offset);
         Vec16 z{kSymmetricZeroCodes, kSymmetricZeroCodes, kSymmetricZeroCodes, kSymmetricZeroCodes};
         if constexpr (kZeroPoints) z = ld_global_16(args.zeros + offset);
-        return {{s.x, s.y, s.z, s.w}, {mul2<T>(z.x, s.x), mul2<T>(z.y, s.y), mul2<T>(z.z, s.z), mul2<T>(z.w, s.w)}};
+        return {{s.x, s.y, s.z, s.w}, {z.x, z.y, z.z, z.w}};
     }
 };
 
@@ -100,8 +99,8 @@ JMARLIN_DEVICE void dequantize_matrix(const DequantizeArgs& args) {
         const F32x4 low_factors = ld_global_f32x4(args.factors + 4 * static_cast<u64>(first_column));
         const F32x4 high_factors = ld_global_f32x4(args.factors + 4 * static_cast<u64>(first_column) + 16);
         const s32 row = kGroup32 ? 2 * k_block : k_block >> args.group_shift;
-        const auto first = ColumnScales<T>::template load<kZeroPoints>(args, strip, row);
-        const auto second = kGroup32 ? ColumnScales<T>::template load<kZeroPoints>(args, strip, row + 1) : first;
+        const auto first = ColumnScales::load<kZeroPoints>(args, strip, row);
+        const auto second = kGroup32 ? ColumnScales::load<kZeroPoints>(args, strip, row + 1) : first;
 #pragma unroll
         for (int s = 0; s < 4; ++s) {
             const Vec16 codes = ld_global_16(args.codes + static_cast<u64>(block) * 2048 + s * 512 + lane_index() * 16);
@@ -116,7 +115,9 @@ JMARLIN_DEVICE void dequantize_matrix(const DequantizeArgs& args) {
             for (int j = 0; j < 4; ++j) {
                 const auto& scales = j < 2 ? first : second;
                 u32 a[4];
-                dequantize<T>(a, words[j], scales.scale[s], scales.zero[s]);
+                // The same two ways as the products' kernels, so that their weights are the same bit for bit.
+                if constexpr (kZeroPoints) dequantize_with_zeros<T>(a, words[j], scales.scale[s], scales.zero[s]);
+                else dequantize<T>(a, words[j], scales.scale[s], mul2<T>(scales.scale[s], scales.zero[s]));
                 even[2 * j] = scale_pair<T>(a[0], even_factor);
                 odd[2 * j] = scale_pair<T>(a[1], odd_factor);
                 even[2 * j + 1] = scale_pair<T>(a[2], even_factor);
