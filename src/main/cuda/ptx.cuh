@@ -127,6 +127,12 @@ JMARLIN_DEVICE u32 ld_global_4(u64 address) {
     return v;
 }
 
+JMARLIN_DEVICE u32 ld_global_2(u64 address) {
+    unsigned short v;
+    asm volatile("ld.global.nc.u16 %0, [%1];" : "=h"(v) : "l"(address));
+    return v;
+}
+
 JMARLIN_DEVICE Vec16 ld_global_16(u64 address) {
     Vec16 v;
     asm volatile("ld.global.nc.v4.u32 {%0, %1, %2, %3}, [%4];"

@@ -116,6 +116,7 @@ JMARLIN_DEVICE void st_shared_f32x4(u32 address, const F32x4& v, JMARLIN_SITE) {
 // ---- Global memory ----
 
 JMARLIN_DEVICE u32 ld_global_4(u64 address, JMARLIN_SITE) { return emulator::load_read_only<u32>(address, "ld_global_4", site); }
+JMARLIN_DEVICE u32 ld_global_2(u64 address, JMARLIN_SITE) { return emulator::load_read_only<u16>(address, "ld_global_2", site); }
 JMARLIN_DEVICE Vec16 ld_global_16(u64 address, JMARLIN_SITE) {
     return emulator::load_read_only<Vec16>(address, "ld_global_16", site);
 }

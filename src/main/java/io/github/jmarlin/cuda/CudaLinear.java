@@ -15,7 +15,6 @@ import io.github.jmarlin.plan.GemmPlan;
 import io.github.jmarlin.plan.PlanOptions;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.IntBuffer;
 import java.nio.ShortBuffer;
 import jcuda.Pointer;
 import jcuda.driver.CUstream;
@@ -38,7 +37,7 @@ public final class CudaLinear implements LinearLayer {
     private final CudaGemm gemm;
     private final CUstream stream = new CUstream();
     private final Cuda.Resource madeStream;
-    private final int[] inputOrder;
+    private final InputGather gather;
     private final Holders users;
     private Operands operands;
 
@@ -47,8 +46,8 @@ public final class CudaLinear implements LinearLayer {
         this.engine = engine;
         weights = engine.upload(packed);
         try {
-            gemm = new CudaGemm(weights, options);
-            inputOrder = copyOf(packed.inputOrder());
+            gemm = weights.gatheredGemm(options);
+            gather = weights.hasInputOrder() ? weights.inputGather() : null;
             users = new Holders("layer " + weights);
             madeStream = engine.inContext(() -> {
                 Cuda.call("cuStreamCreate", () -> cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING));
@@ -58,15 +57,6 @@ public final class CudaLinear implements LinearLayer {
             Cuda.closeAfter(e, weights);
             throw e;
         }
-    }
-
-    private static int[] copyOf(IntBuffer order) {
-        if (order == null) {
-            return null;
-        }
-        int[] copy = new int[order.remaining()];
-        order.get(copy);
-        return copy;
     }
 
     @Override
@@ -146,6 +136,7 @@ public final class CudaLinear implements LinearLayer {
         private final ByteBuffer stagedA;
         private final ByteBuffer stagedC;
         private final DeviceBuffer a;
+        private final DeviceBuffer gathered;
         private final DeviceBuffer c;
         private final Workspace workspace;
 
@@ -154,16 +145,19 @@ public final class CudaLinear implements LinearLayer {
             stagedA = ByteBuffer.allocateDirect(Math.multiplyExact(rows, lda * Short.BYTES)).order(ByteOrder.LITTLE_ENDIAN);
             stagedC = ByteBuffer.allocateDirect(Math.multiplyExact(rows, n() * Short.BYTES)).order(ByteOrder.LITTLE_ENDIAN);
             DeviceBuffer newA = null;
+            DeviceBuffer newGathered = null;
             DeviceBuffer newC = null;
             try {
                 newA = engine.allocate(stagedA.capacity(), "activations");
+                newGathered = gather == null ? null : engine.allocate(stagedA.capacity(), "gathered activations");
                 newC = engine.allocate(stagedC.capacity(), "outputs");
                 workspace = engine.newWorkspace(stream, gemm.workspaceFor(rows));
             } catch (Throwable e) {
-                Cuda.closeAfter(e, newC, newA);
+                Cuda.closeAfter(e, newC, newGathered, newA);
                 throw e;
             }
             a = newA;
+            gathered = newGathered;
             c = newC;
         }
 
@@ -171,30 +165,29 @@ public final class CudaLinear implements LinearLayer {
             stage(hostA, m);
             Cuda.call("cuMemcpyHtoDAsync",
                     () -> cuMemcpyHtoDAsync(a.pointer(), Pointer.to(stagedA), (long) m * lda * Short.BYTES, stream));
-            gemm.launch(a.address(), lda, c.address(), n(), m, workspace);
+            DeviceBuffer ordered = a;
+            if (gather != null) {
+                gather.launch(a.address(), lda, gathered.address(), lda, m, workspace);
+                ordered = gathered;
+            }
+            gemm.launch(ordered.address(), lda, c.address(), n(), m, workspace);
             Cuda.call("cuMemcpyDtoHAsync", () -> cuMemcpyDtoHAsync(Pointer.to(stagedC), c.pointer(), hostC.remaining(), stream));
             Cuda.call("cuStreamSynchronize", () -> cuStreamSynchronize(stream));
             hostC.put(0, stagedC, 0, hostC.remaining());
         }
 
-        /** Rows of A at their padded stride and in the order that the weights want. */
+        /** Rows of A at their padded stride. */
         private void stage(ByteBuffer hostA, int m) {
             ShortBuffer from = hostA.asShortBuffer();
             ShortBuffer to = stagedA.asShortBuffer();
             for (int row = 0; row < m; row++) {
-                if (inputOrder == null) {
-                    to.put(row * lda, from, row * k(), k());
-                } else {
-                    for (int i = 0; i < inputOrder.length; i++) {
-                        to.put(row * lda + i, from.get(row * k() + inputOrder[i]));
-                    }
-                }
+                to.put(row * lda, from, row * k(), k());
             }
         }
 
         @Override
         public void close() {
-            Cuda.closeAll(workspace, c, a);
+            Cuda.closeAll(workspace, c, gathered, a);
         }
     }
 

@@ -4,6 +4,9 @@ import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.memory.NativeMemory;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.WeightShape;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.IntBuffer;
 import java.util.Objects;
 
 /**
@@ -15,12 +18,12 @@ import java.util.Objects;
 public final class DeviceWeights implements AutoCloseable {
     private final CudaEngine engine;
     private final WeightShape shape;
-    private final boolean hasInputOrder;
     private final DeviceBuffer codes;
     private final DeviceBuffer scales;
     private final DeviceBuffer zeros;
     private final DeviceBuffer factors;
     private final DeviceBuffer bias;
+    private final DeviceBuffer inputOrder;
     private final long codesAddress;
     private final long scalesAddress;
     private final long zerosAddress;
@@ -32,16 +35,16 @@ public final class DeviceWeights implements AutoCloseable {
         this.engine = engine;
         Objects.requireNonNull(packed, "packed weights");
         packed.acquire();
-        DeviceBuffer[] regions = new DeviceBuffer[5];
+        DeviceBuffer[] regions = new DeviceBuffer[6];
         try {
             shape = new WeightShape(packed.k(), packed.n(), packed.groupSize(), packed.computeType(), packed.hasZeroPoints());
-            hasInputOrder = packed.hasInputOrder();
             holders = new Holders("weights " + shape + " on " + engine.device().name());
             regions[0] = copy(engine, packed.codes(), "weight codes");
             regions[1] = copy(engine, packed.scales(), "weight scales");
             regions[2] = copy(engine, packed.zeros(), "weight zero points");
             regions[3] = copy(engine, packed.factors(), "weight factors");
             regions[4] = copy(engine, packed.bias(), "bias");
+            regions[5] = copy(engine, packed.inputOrder());
         } catch (Throwable e) {
             Cuda.closeAfter(e, regions);
             throw e;
@@ -53,6 +56,7 @@ public final class DeviceWeights implements AutoCloseable {
         zeros = regions[2];
         factors = regions[3];
         bias = regions[4];
+        inputOrder = regions[5];
         codesAddress = address(codes);
         scalesAddress = address(scales);
         zerosAddress = address(zeros);
@@ -79,6 +83,22 @@ public final class DeviceWeights implements AutoCloseable {
         }
     }
 
+    private static DeviceBuffer copy(CudaEngine engine, IntBuffer order) {
+        if (order == null) {
+            return null;
+        }
+        ByteBuffer bytes = ByteBuffer.allocateDirect(order.remaining() * Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        bytes.asIntBuffer().put(order);
+        DeviceBuffer buffer = new DeviceBuffer(engine, bytes.remaining(), "input order");
+        try {
+            buffer.upload(0, bytes);
+            return buffer;
+        } catch (Throwable e) {
+            Cuda.closeAfter(e, buffer);
+            throw e;
+        }
+    }
+
     private static long address(DeviceBuffer region) {
         return region == null ? 0 : region.address();
     }
@@ -95,13 +115,13 @@ public final class DeviceWeights implements AutoCloseable {
 
     /** Whether the rows multiply activations in another order than their own, see {@link PackedWeights#inputOrder}. */
     public boolean hasInputOrder() {
-        return hasInputOrder;
+        return inputOrder != null;
     }
 
     /** Bytes of device memory. */
     public long deviceBytes() {
         return codes.size() + scales.size() + factors.size() + (zeros == null ? 0 : zeros.size())
-                + (bias == null ? 0 : bias.size());
+                + (bias == null ? 0 : bias.size()) + (inputOrder == null ? 0 : inputOrder.size());
     }
 
     /** Products with these weights, run as the planner thinks best. */
@@ -115,11 +135,34 @@ public final class DeviceWeights implements AutoCloseable {
      * @throws IllegalArgumentException if the options cannot be met on this device, or the weights have an input order
      */
     public CudaGemm gemm(PlanOptions options) {
-        if (hasInputOrder) {
-            throw new IllegalArgumentException("weights " + shape + " have an input order: the raw call multiplies"
-                    + " activations in the order of the rows; a LinearLayer puts them into that order first");
+        if (hasInputOrder()) {
+            throw new IllegalArgumentException("weights " + shape + " have an input order: use gatheredGemm, and inputGather to put"
+                    + " the activations into that order first");
         }
         return new CudaGemm(this, options);
+    }
+
+    /**
+     * Products of activations that are already in the order of these weights' rows: {@link #inputGather} of these weights, or of
+     * others with the same order, put them there; or the weights have no order of their own.
+     *
+     * @throws IllegalArgumentException if the options cannot be met on this device
+     */
+    public CudaGemm gatheredGemm(PlanOptions options) {
+        return new CudaGemm(this, options);
+    }
+
+    /**
+     * The kernel that puts activations into the order of these weights' rows.
+     *
+     * @throws IllegalArgumentException if the weights have no input order
+     */
+    public InputGather inputGather() {
+        if (!hasInputOrder()) {
+            throw new IllegalArgumentException("weights " + shape + " have no input order: their rows multiply activations in"
+                    + " the activations' own order");
+        }
+        return new InputGather(this);
     }
 
     long codes() {
@@ -143,6 +186,11 @@ public final class DeviceWeights implements AutoCloseable {
         return factorsAddress;
     }
 
+    /** u32[k] on the device; there must be one. */
+    long inputOrder() {
+        return inputOrder.address();
+    }
+
     /** 0 if there is none. */
     long bias() {
         return biasAddress;
@@ -160,7 +208,7 @@ public final class DeviceWeights implements AutoCloseable {
     @Override
     public void close() {
         if (holders.close()) {
-            Cuda.closeAll(codes, scales, zeros, factors, bias);
+            Cuda.closeAll(codes, scales, zeros, factors, bias, inputOrder);
         }
     }
 

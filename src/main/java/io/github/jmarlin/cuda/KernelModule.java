@@ -77,14 +77,14 @@ final class KernelModule implements AutoCloseable {
         }
         int[] found = new int[Math.toIntExact(size[0] / Integer.BYTES)];
         Cuda.call("cuMemcpyDtoH", () -> cuMemcpyDtoH(Pointer.to(found), address, size[0]));
-        checkAbi(image.origin(), abi, found);
+        checkAbi(image.origin(), abi, found, abi.equals("jmarlin_gather_abi") ? GatherArgs.abi() : GemmArgs.abi());
     }
 
-    static void checkAbi(String origin, String abi, int[] found) {
-        if (!Arrays.equals(found, GemmArgs.abi())) {
+    static void checkAbi(String origin, String abi, int[] found, int[] expected) {
+        if (!Arrays.equals(found, expected)) {
             throw new KernelImageException("kernel image " + origin + " is of another version of this library: its " + abi
-                    + " is " + Arrays.toString(found) + ", expected " + Arrays.toString(GemmArgs.abi())
-                    + " (version, size and field offsets of GemmArgs)");
+                    + " is " + Arrays.toString(found) + ", expected " + Arrays.toString(expected)
+                    + " (version, size and field offsets of the kernels' argument)");
         }
     }
 

@@ -18,7 +18,7 @@ import jcuda.driver.CUstream;
  *
  * <pre>
  *   byte 0    address of byte 16: the driver's table of parameters, with a single entry
- *        16   GemmArgs
+ *        16   GemmArgs, or GatherArgs, which are shorter
  * </pre>
  *
  * <p>NOTES: JCuda turns a tree of Pointer objects into such a table at every launch, for 7 us and a kilobyte of garbage. A raw
@@ -80,10 +80,26 @@ final class LaunchBlock implements AutoCloseable {
         memory.putInt(ARGS + GemmArgs.STAGES, plan.stages());
     }
 
+    /** Writes GatherArgs, over the GemmArgs; a product's launch writes all of those again. */
+    void gather(long a, long lda, long order, long gathered, long ldg, int m, int k) {
+        memory.putLong(ARGS + GatherArgs.A, a);
+        memory.putLong(ARGS + GatherArgs.ORDER, order);
+        memory.putLong(ARGS + GatherArgs.GATHERED, gathered);
+        memory.putLong(ARGS + GatherArgs.LDA, lda);
+        memory.putLong(ARGS + GatherArgs.LDG, ldg);
+        memory.putInt(ARGS + GatherArgs.M, m);
+        memory.putInt(ARGS + GatherArgs.K, k);
+    }
+
     /** @return the result of cuLaunchKernel */
     int launch(CUfunction function, GemmPlan plan, CUstream stream) {
+        return launch(function, plan.grid(), plan.threads(), plan.sharedBytes(), stream);
+    }
+
+    /** @return the result of cuLaunchKernel */
+    int launch(CUfunction function, int grid, int threads, int sharedBytes, CUstream stream) {
         try {
-            return cuLaunchKernel(function, plan.grid(), 1, 1, plan.threads(), 1, 1, plan.sharedBytes(), stream, params, null);
+            return cuLaunchKernel(function, grid, 1, 1, threads, 1, 1, sharedBytes, stream, params, null);
         } catch (CudaException e) {
             return Cuda.code(e);
         }

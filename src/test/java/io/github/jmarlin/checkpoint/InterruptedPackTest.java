@@ -1,7 +1,7 @@
 package io.github.jmarlin.checkpoint;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.jmarlin.QuantizedMatrix;
@@ -39,11 +39,12 @@ final class InterruptedPackTest {
         int kept = 0;
         for (int kill = 0; kill < KILLS; kill++) {
             int status = pack(source, target, (long) (random.nextDouble() * whole));
-            if (status != 0) {
-                interrupted++;
-                assertFalse(PackedModel.isPacked(target), "a killed run left something that looks whole");
-            } else {
+            if (PackedModel.isPacked(target)) {
+                assertWhole(source, target);    // also where the kill came after the last file and before the exit
                 delete(target);
+            } else {
+                assertNotEquals(0, status, "a run that was not killed left no packed model");
+                interrupted++;
             }
         }
         kept = new ModelPacker(Checkpoint.open(source), target, PackOptions.DEFAULT).run().keptFiles();
@@ -51,6 +52,15 @@ final class InterruptedPackTest {
                 + " files done");
         assertTrue(interrupted > 0, "no run was killed in time");
 
+        assertWhole(source, target);
+        try (Stream<Path> files = Files.list(target)) {
+            assertEquals(0, files.filter(file -> file.toString().endsWith(".partial")).count());
+        }
+        org.junit.jupiter.api.Assertions.assertArrayEquals(before, fingerprint(source), "the source was touched");
+    }
+
+    /** Every layer is there, and right. */
+    private static void assertWhole(Path source, Path target) throws IOException {
         Checkpoint checkpoint = Checkpoint.open(source);
         PackedModel packed = PackedModel.open(target);
         assertEquals(checkpoint.layerNames().stream().filter(name -> !checkpoint.isDense(name)).count(), packed.layers().size());
@@ -59,10 +69,6 @@ final class InterruptedPackTest {
                 assertEquals(Optional.empty(), PackedComparison.firstDifference(matrix, packed.weights(name)), name);
             }
         }
-        try (Stream<Path> files = Files.list(target)) {
-            assertEquals(0, files.filter(file -> file.toString().endsWith(".partial")).count());
-        }
-        org.junit.jupiter.api.Assertions.assertArrayEquals(before, fingerprint(source), "the source was touched");
     }
 
     /** The exit status of the command, which is killed after some nanoseconds. */

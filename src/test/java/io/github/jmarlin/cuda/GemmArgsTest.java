@@ -50,12 +50,12 @@ class GemmArgsTest {
 
     @Test
     void anImageWithOtherOffsetsIsRefused() {
-        KernelModule.checkAbi("good", "jmarlin_striped_abi", GemmArgs.abi());
+        KernelModule.checkAbi("good", "jmarlin_striped_abi", GemmArgs.abi(), GemmArgs.abi());
         int[] other = GemmArgs.abi();
         other[7] += 8;
         for (int[] found : new int[][] {other, {}, {2}}) {
             String message = assertThrows(KernelImageException.class, () -> KernelModule.checkAbi("folder/x.cubin",
-                    "jmarlin_striped_abi", found)).getMessage();
+                    "jmarlin_striped_abi", found, GemmArgs.abi())).getMessage();
             assertTrue(message.contains("folder/x.cubin") && message.contains(Arrays.toString(found))
                     && message.contains(Arrays.toString(GemmArgs.abi())), message);
         }
