@@ -1,5 +1,5 @@
-// W4A16 product for Hopper: C[m][n] = A[m][k] * W[k][n] + bias on wgmma, from the striped layout's bytes (kernels.md of the
-// striped kernel and this one are the same), as C^T = W^T * A^T: the weights are wgmma's A operand, in registers.
+// W4A16 product for Hopper: C[m][n] = A[m][k] * W[k][n] + bias on wgmma, from the same packed bytes as the
+// striped kernel, as C^T = W^T * A^T: the weights are wgmma's A operand, in registers.
 //
 // A tile is kN columns by kM tokens. The blocks of a cluster share it along k and add up through each other's shared memory.
 //

@@ -11,7 +11,8 @@ template <class Shape>
 struct BulkCopies {
     const GemmArgs& args;
     const Ring<Shape>& ring;
-    u64 weights_policy = policy_evict_first();      // every weight is read once
+    // With several m tiles other clusters read the same weights.
+    u64 weights_policy = args.m_tiles == 1 ? policy_evict_first() : policy_evict_normal();
     u64 shared_policy = policy_evict_normal();      // scales and activations are read by other blocks or stages too
 
     JMARLIN_DEVICE void request(u32 slot, s32 n_tile, s32 stage, s32 blocks, s32 spread_tokens) {
