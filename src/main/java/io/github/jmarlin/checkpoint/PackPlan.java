@@ -135,13 +135,14 @@ final class PackPlan {
         return "";
     }
 
-    /** Orders names with the numbers in them as numbers: layers.2 before layers.10. */
+    /** Orders names with the numbers in them as numbers, and before words: layers.2, layers.10, layers.1x. */
     static final Comparator<String> NATURAL = (a, b) -> {
         String[] x = a.split("\\.");
         String[] y = b.split("\\.");
         for (int i = 0; i < Math.min(x.length, y.length); i++) {
-            boolean numbers = x[i].matches("[0-9]{1,9}") && y[i].matches("[0-9]{1,9}");
-            int order = numbers ? Integer.compare(Integer.parseInt(x[i]), Integer.parseInt(y[i])) : x[i].compareTo(y[i]);
+            boolean number = x[i].matches("[0-9]{1,9}");
+            int order = number != y[i].matches("[0-9]{1,9}") ? (number ? -1 : 1)
+                    : number ? Integer.compare(Integer.parseInt(x[i]), Integer.parseInt(y[i])) : x[i].compareTo(y[i]);
             if (order != 0) {
                 return order;
             }

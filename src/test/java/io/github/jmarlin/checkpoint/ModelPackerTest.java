@@ -243,5 +243,9 @@ final class ModelPackerTest {
         assertEquals("", PackPlan.block("lm_head.weight"));
         assertTrue(PackPlan.NATURAL.compare("a.2.b", "a.10.b") < 0);
         assertTrue(PackPlan.NATURAL.compare("a", "a.1") < 0);
+        // Numbers before words: compared as text, 10 < 1x < 2 < 10 would be a circle, and a sorted map would lose names.
+        assertTrue(PackPlan.NATURAL.compare("a.10", "a.1x") < 0);
+        assertTrue(PackPlan.NATURAL.compare("a.2", "a.1x") < 0);
+        assertTrue(PackPlan.NATURAL.compare("a.1x", "a.2") > 0);
     }
 }
