@@ -92,7 +92,16 @@ public final class SafetensorsWriter implements AutoCloseable {
         this.dataBytes = layout.bytes();
         this.channel = FileChannel.open(temporary, StandardOpenOption.CREATE, StandardOpenOption.WRITE,
                 StandardOpenOption.TRUNCATE_EXISTING);
-        writeFully(ByteBuffer.wrap(header), 0);
+        try {
+            writeFully(ByteBuffer.wrap(header), 0);
+        } catch (Throwable e) {
+            try {
+                close();
+            } catch (IOException again) {
+                e.addSuppressed(again);
+            }
+            throw e;
+        }
     }
 
     /**
