@@ -129,8 +129,13 @@ public final class DecodeGraph implements AutoCloseable {
         graphs.computeIfAbsent(rows, this::captured);
     }
 
-    /** Replays the step for a number of rows on the workspace's stream; captures it first if need be. Does not wait. */
+    /**
+     * Replays the step for a number of rows on the workspace's stream; captures it first if need be. Does not wait.
+     *
+     * @throws IllegalStateException if this or the workspace is closed
+     */
     public void launch(int rows) {
+        workspace.user().checkOpen();
         CUgraphExec graph = graphs.get(rows);
         if (graph == null || closed) {
             capture(rows);

@@ -117,6 +117,11 @@ class HopperGemmTest extends GpuTest {
             assertTrue(assertThrows(IllegalArgumentException.class, () -> misaligned.launch(1)).getMessage().contains("16"));
         }
         synchronize(stream);
+        try (DecodeGraph orphan = DecodeGraph.of(workspace).product(gemm, 16, 64, 16, 64).build()) {
+            orphan.capture(1);
+            workspace.close();
+            assertThrows(IllegalStateException.class, () -> orphan.launch(1));
+        }
     }
 
     @Test
