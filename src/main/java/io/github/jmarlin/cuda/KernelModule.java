@@ -76,7 +76,8 @@ final class KernelModule implements AutoCloseable {
             throw Cuda.failure("cuModuleGetGlobal", code, abi + " of " + image.origin());
         }
         int[] found = new int[Math.toIntExact(size[0] / Integer.BYTES)];
-        Cuda.call("cuMemcpyDtoH", () -> cuMemcpyDtoH(Pointer.to(found), address, size[0]));
+        Cuda.call("cuMemcpyDtoH", () -> cuMemcpyDtoH(Pointer.to(found), address,
+                (long) found.length * Integer.BYTES));
         checkAbi(image.origin(), abi, found, abi.equals("jmarlin_gather_abi") ? GatherArgs.abi() : GemmArgs.abi());
     }
 
