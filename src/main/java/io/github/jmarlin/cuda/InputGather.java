@@ -105,7 +105,8 @@ public final class InputGather {
         int grid = (int) Math.min(mostBlocks, (threads + THREADS - 1) / THREADS);
         int code = workspace.block().launch(function, grid, THREADS, 0, workspace.stream());
         if (code != 0) {
-            throw Cuda.failure("cuLaunchKernel", code, KERNEL);
+            throw Cuda.failure("cuLaunchKernel", code, KERNEL + (weights.engine().isCurrent() ? ""
+                    : "; the context of " + weights + " is not current on this thread"));
         }
     }
 
