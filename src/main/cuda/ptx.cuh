@@ -46,9 +46,6 @@ JMARLIN_DEVICE void block_sync() { __syncthreads(); }
 // bar.warp.sync: the same for the 32 lanes of a warp.
 JMARLIN_DEVICE void warp_sync() { __syncwarp(); }
 
-// fence.acq_rel.gpu
-JMARLIN_DEVICE void fence_device() { __threadfence(); }
-
 // atom.acq_rel.gpu.add: publishes what happened before it and sees what earlier arrivals published. Returns the old value.
 JMARLIN_DEVICE u32 atomic_add_acq_rel(u64 address, u32 value) {
     u32 old;
@@ -77,12 +74,6 @@ JMARLIN_DEVICE u32 dynamic_shared() {
 JMARLIN_DEVICE u32 ld_shared_4(u32 address) {
     u32 v;
     asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address) : "memory");
-    return v;
-}
-
-JMARLIN_DEVICE Vec8 ld_shared_8(u32 address) {
-    Vec8 v;
-    asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(address) : "memory");
     return v;
 }
 
@@ -292,16 +283,6 @@ template <>
 JMARLIN_DEVICE u32 mul2<Bfloat16>(u32 x, u32 y) { return bits_of(__hmul2(as_bfloat2(x), as_bfloat2(y))); }
 
 // ---- Conversion (9.7.9.21, cvt) ----
-
-// cvt.rn.{f16, bf16}.f32: the 16 bits of the nearest number, ties to even.
-template <class T>
-JMARLIN_DEVICE u32 round_to(float v);
-
-template <>
-JMARLIN_DEVICE u32 round_to<Half>(float v) { return __half_as_ushort(__float2half_rn(v)); }
-
-template <>
-JMARLIN_DEVICE u32 round_to<Bfloat16>(float v) { return __bfloat16_as_ushort(__float2bfloat16_rn(v)); }
 
 // cvt.f32.{f16, bf16}: the number of 16 bits, exactly.
 template <class T>

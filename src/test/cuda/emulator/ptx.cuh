@@ -82,9 +82,6 @@ JMARLIN_DEVICE u32 grid_size() { return emulator::machine.grid; }
 JMARLIN_DEVICE void block_sync(JMARLIN_SITE) { emulator::collective_block_sync(site); }
 JMARLIN_DEVICE void warp_sync(JMARLIN_SITE) { emulator::collective_warp_sync(site); }
 
-// A fence alone orders nothing that the race detector looks at: the atomic that follows it does.
-JMARLIN_DEVICE void fence_device() {}
-
 JMARLIN_DEVICE u32 atomic_add_acq_rel(u64 address, u32 value, JMARLIN_SITE) { return emulator::atomic_add(address, value, site); }
 JMARLIN_DEVICE u32 atomic_inc_acq_rel(u64 address, u32 last, JMARLIN_SITE) { return emulator::atomic_inc(address, last, site); }
 JMARLIN_DEVICE u32 shuffle(u32 value, u32 source_lane, JMARLIN_SITE) {
@@ -95,7 +92,6 @@ JMARLIN_DEVICE u32 shuffle(u32 value, u32 source_lane, JMARLIN_SITE) {
 
 JMARLIN_DEVICE u32 dynamic_shared() { return emulator::kSharedBase; }
 JMARLIN_DEVICE u32 ld_shared_4(u32 address, JMARLIN_SITE) { return emulator::load_shared<u32>(address, "ld_shared_4", site); }
-JMARLIN_DEVICE Vec8 ld_shared_8(u32 address, JMARLIN_SITE) { return emulator::load_shared<Vec8>(address, "ld_shared_8", site); }
 JMARLIN_DEVICE Vec16 ld_shared_16(u32 address, JMARLIN_SITE) {
     return emulator::load_shared<Vec16>(address, "ld_shared_16", site);
 }
@@ -194,16 +190,19 @@ JMARLIN_DEVICE u32 mul2(u32 x, u32 y) {
 
 // ---- Conversion ----
 
+namespace emulator {
+
 template <class T>
-JMARLIN_DEVICE u32 round_to(float v) {
-    return emulator::kIsHalf<T> ? emulator::float_to_half(v) : emulator::float_to_bfloat16(v);
-}
+inline u32 round_16(float v) { return kIsHalf<T> ? float_to_half(v) : float_to_bfloat16(v); }
+
+}  // namespace emulator
+
 template <class T>
 JMARLIN_DEVICE float widen(u32 bits) {
     return emulator::kIsHalf<T> ? emulator::half_to_float(bits) : emulator::bfloat16_to_float(bits);
 }
 template <class T>
-JMARLIN_DEVICE u32 pack2(float low, float high) { return round_to<T>(low) | round_to<T>(high) << 16; }
+JMARLIN_DEVICE u32 pack2(float low, float high) { return emulator::round_16<T>(low) | emulator::round_16<T>(high) << 16; }
 
 }  // namespace jmarlin
 
