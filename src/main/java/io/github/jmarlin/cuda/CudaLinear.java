@@ -21,9 +21,9 @@ import jcuda.driver.CUstream;
 import jcuda.driver.CUstream_flags;
 
 /**
- * A layer on a GPU with operands in host memory: copies the activations up, multiplies, copies the result down, waits. Made by
- * {@link CudaDevice#place(PackedWeights)}. Device and staging memory grow to what the largest product so far needed, at most
- * {@value #ROWS_AT_ONCE} rows, and stay. Threads take turns.
+ * A layer on a GPU with operands in host memory: copies the activations up, puts them in order for act-ordered weights,
+ * multiplies, copies the result down, waits. Made by {@link CudaDevice#place(PackedWeights)}. Device and staging memory grow to
+ * what the largest product so far needed, at most {@value #ROWS_AT_ONCE} rows, and stay. Threads take turns.
  *
  * <p>This is for convenience; an engine that keeps activations on the device uses {@link CudaGemm}.
  */

@@ -18,7 +18,7 @@ public final class HalfFloats {
     private static final int FP16_OVERFLOW = 0x477ff000;
     /** 2^-14, the smallest normal binary16 number, as float bits. */
     private static final int FP16_SMALLEST_NORMAL_AS_FP32 = 0x38800000;
-    /** (127 - 15) << 23: what separates the exponent fields of the two formats, in float's place. */
+    /** {@code (127 - 15) << 23}: what separates the exponent fields of the two formats, in float's place. */
     private static final int EXPONENT_GAP = 0x38000000;
 
     private HalfFloats() {
