@@ -13,7 +13,10 @@ import io.github.jmarlin.DeviceUnavailableException;
 import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.plan.DeviceFacts;
+import io.github.jmarlin.plan.Tuning;
+import io.github.jmarlin.plan.TuningFile;
 import io.github.jmarlin.plan.WorkspaceSize;
+import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Supplier;
@@ -36,6 +39,7 @@ public final class CudaEngine implements AutoCloseable {
     private final CUdevice retained;
     private final Map<String, KernelModule> kernels = new ConcurrentHashMap<>();
     private final Holders holders;
+    private final Tuning tuning;
 
     /** @param retained the device whose primary context this engine holds, or null for a context of the caller's */
     private CudaEngine(CudaDevice device, CUcontext context, CUdevice retained) {
@@ -43,6 +47,8 @@ public final class CudaEngine implements AutoCloseable {
         this.context = context;
         this.retained = retained;
         holders = new Holders("engine on " + device.name());
+        tuning = TuningFile.load(device.facts())
+                .only(family -> KernelImages.exists(family.name().toLowerCase(Locale.ROOT), device.facts()));
         kernels.put(KernelModule.FAMILY, inContext(() -> KernelModule.load(KernelModule.FAMILY, device.facts())));
     }
 
@@ -96,6 +102,11 @@ public final class CudaEngine implements AutoCloseable {
     /** What the driver says about the device. */
     public DeviceFacts facts() {
         return device.facts();
+    }
+
+    /** What was measured on the device, as its tuning file said when this engine was made. */
+    Tuning tuning() {
+        return tuning;
     }
 
     /**

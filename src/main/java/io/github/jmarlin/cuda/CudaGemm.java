@@ -18,7 +18,8 @@ import jcuda.driver.CUfunction;
  * call.
  *
  * <p>Safe for any number of threads, each with a workspace of its own. The same operands give the same bits on the same kind of
- * device, launch after launch; with {@link PlanOptions#batchInvariant} a row's bits depend on that row only.
+ * device with the same tuning file, launch after launch; with {@link PlanOptions#batchInvariant} a row's bits depend on that
+ * row only.
  */
 public final class CudaGemm {
     /** Rows of A must begin at multiples of this many bytes: the kernels copy 16 at a time. */
@@ -37,7 +38,7 @@ public final class CudaGemm {
 
     CudaGemm(DeviceWeights weights, PlanOptions options) {
         this.weights = weights;
-        planner = new Planner(weights.engine().facts(), weights.shape(), options);
+        planner = new Planner(weights.engine().facts(), weights.shape(), options, weights.engine().tuning());
         kernels = new PlannedKernel[planner.rowsPerLaunch() / 8 + 1];
     }
 

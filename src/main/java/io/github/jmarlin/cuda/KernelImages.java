@@ -45,6 +45,13 @@ public final class KernelImages {
         return capability == 90 ? family + ".sm_90a.cubin" : family + ".compute_80.ptx";
     }
 
+    /** Whether there are kernels of a family for a device. */
+    static boolean exists(String family, DeviceFacts device) {
+        String folder = System.getProperty(FOLDER_PROPERTY);
+        String file = fileName(family, device);
+        return folder == null ? KernelImages.class.getResource(RESOURCES + file) != null : Files.exists(Path.of(folder, file));
+    }
+
     /**
      * The kernels of a family for a device.
      *

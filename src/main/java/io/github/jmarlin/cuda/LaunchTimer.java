@@ -12,6 +12,7 @@ import io.github.jmarlin.DeviceOutOfMemoryException;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.plan.PlanOptions;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -38,7 +39,7 @@ public final class LaunchTimer implements AutoCloseable {
     private final CudaEngine engine;
     /** What to close, the last made first. */
     private final Deque<AutoCloseable> resources = new ArrayDeque<>();
-    private final List<CudaGemm> copies = new ArrayList<>();
+    private final List<DeviceWeights> copies = new ArrayList<>();
     private final int mostRows;
     private final int lda;
     private final int n;
@@ -47,7 +48,6 @@ public final class LaunchTimer implements AutoCloseable {
     private final CUevent end = new CUevent();
     private final DeviceBuffer a;
     private final DeviceBuffer c;
-    private final Workspace workspace;
 
     /**
      * @param activations {@code [mostRows][k]} of the compute type: a GPU is faster on zeros than on real numbers
@@ -66,14 +66,13 @@ public final class LaunchTimer implements AutoCloseable {
             make("cuEventCreate", () -> cuEventCreate(end, CUevent_flags.CU_EVENT_DEFAULT), "cuEventDestroy", () -> cuEventDestroy(end));
             long wanted = L2_SIZES * engine.facts().l2Bytes() / packed.byteSize() + 1;
             for (int i = 0; i < Math.min(wanted, MOST_COPIES); i++) {
-                copies.add(kept(engine.upload(packed)).gemm(PlanOptions.DEFAULT));
+                copies.add(kept(engine.upload(packed)));
             }
             a = kept(engine.allocate(2L * mostRows * lda, "activations"));
             for (int row = 0; row < mostRows; row++) {
                 a.upload(2L * row * lda, activations.slice(2 * row * packed.k(), 2 * packed.k()));
             }
             c = kept(engine.allocate(2L * mostRows * n, "outputs"));
-            workspace = kept(engine.newWorkspace(stream, copies.get(0).workspaceFor(mostRows)));
         } catch (Throwable e) {
             Cuda.closeAfter(e, resources.toArray(AutoCloseable[]::new));
             throw e;
@@ -90,30 +89,57 @@ public final class LaunchTimer implements AutoCloseable {
         resources.push(() -> engine.runInContext(() -> Cuda.call(destroyName, destroy)));
     }
 
-    /** Median seconds of one launch of {@code m} rows. */
+    /** As {@link #seconds(int, PlanOptions)}, run as the planner thinks best. */
     public double seconds(int m) {
-        if (m < 1 || m > mostRows) {
-            throw new IllegalArgumentException("m " + m + ": this timer was made for 1 to " + mostRows + " rows");
-        }
+        return seconds(m, PlanOptions.DEFAULT);
+    }
+
+    /** Median seconds of one launch of {@code m} rows. */
+    public double seconds(int m, PlanOptions options) {
+        List<CudaGemm> gemms = gemms(m, options);
         List<Double> samples = new ArrayList<>();
-        engine.runInContext(() -> {
-            sample(m);
-            double sum = 0;
-            while (samples.size() < LEAST_SAMPLES || sum < ENOUGH_SECONDS && samples.size() < MOST_SAMPLES) {
-                double seconds = sample(m);
-                sum += seconds;
-                samples.add(seconds / LAUNCHES);
-            }
-        });
+        try (Workspace workspace = engine.newWorkspace(stream, gemms.get(0).workspaceFor(m))) {
+            engine.runInContext(() -> {
+                sample(m, gemms, LAUNCHES, workspace);
+                double sum = 0;
+                while (samples.size() < LEAST_SAMPLES || sum < ENOUGH_SECONDS && samples.size() < MOST_SAMPLES) {
+                    double seconds = sample(m, gemms, LAUNCHES, workspace);
+                    sum += seconds;
+                    samples.add(seconds / LAUNCHES);
+                }
+            });
+        }
         Collections.sort(samples);
         return samples.get(samples.size() / 2);
     }
 
-    /** Seconds of {@value #LAUNCHES} launches. */
-    private double sample(int m) {
+    /** The product itself, {@code [m][n]} of the compute type, little-endian: what is timed must also be right. */
+    public ByteBuffer product(int m, PlanOptions options) {
+        List<CudaGemm> gemms = gemms(m, options);
+        ByteBuffer result = ByteBuffer.allocateDirect(Math.multiplyExact(2 * m, n)).order(ByteOrder.LITTLE_ENDIAN);
+        while (result.hasRemaining()) {
+            result.put((byte) 0xff);        // NaN in both types: a kernel that writes nothing must not inherit an answer
+        }
+        c.upload(0, result.flip());
+        try (Workspace workspace = engine.newWorkspace(stream, gemms.get(0).workspaceFor(m))) {
+            engine.runInContext(() -> sample(m, gemms, 1, workspace));
+        }
+        c.download(0, result);
+        return result;
+    }
+
+    private List<CudaGemm> gemms(int m, PlanOptions options) {
+        if (m < 1 || m > mostRows) {
+            throw new IllegalArgumentException("m " + m + ": this timer was made for 1 to " + mostRows + " rows");
+        }
+        return copies.stream().map(weights -> weights.gemm(options)).toList();
+    }
+
+    /** Seconds of all launches. */
+    private double sample(int m, List<CudaGemm> gemms, int launches, Workspace workspace) {
         Cuda.call("cuEventRecord", () -> cuEventRecord(begin, stream));
-        for (int i = 0; i < LAUNCHES; i++) {
-            copies.get(i % copies.size()).launch(a.address(), lda, c.address(), n, m, workspace);
+        for (int i = 0; i < launches; i++) {
+            gemms.get(i % gemms.size()).launch(a.address(), lda, c.address(), n, m, workspace);
         }
         Cuda.call("cuEventRecord", () -> cuEventRecord(end, stream));
         Cuda.call("cuEventSynchronize", () -> cuEventSynchronize(end));

@@ -5,8 +5,8 @@ public enum KernelFamily {
     /** {@code mma.sync} on every architecture from 8.0 on: what is chosen unless somebody asks for something else. */
     STRIPED,
     /**
-     * {@code wgmma} and bulk copies, for compute capability 9.0 only. Tested in the emulator, never run on hardware: so it runs only if
-     * asked for, until a measured result says where it is faster.
+     * {@code wgmma} and bulk copies, for compute capability 9.0 only. Tested in the emulator, never run on hardware: so it runs
+     * only if asked for, or where the user's own {@link Tuning} found it faster, until a measured result says where it is.
      */
     HOPPER
 }

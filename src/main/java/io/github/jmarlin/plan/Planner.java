@@ -20,17 +20,25 @@ public final class Planner {
     private final DeviceFacts device;
     private final WeightShape weights;
     private final PlanOptions options;
+    private final Tuning tuning;
     private final CostModel model;
     private final HopperPlanner hopper;
     private final int rowsPerLaunch;
 
+    /** As {@link #Planner(DeviceFacts, WeightShape, PlanOptions, Tuning)}, with nothing measured. */
+    public Planner(DeviceFacts device, WeightShape weights, PlanOptions options) {
+        this(device, weights, options, Tuning.NONE);
+    }
+
     /**
+     * @param tuning what was measured on this device; decides where the options leave everything to the planner
      * @throws IllegalArgumentException if the options ask for something that does not exist or does not fit on the device
      */
-    public Planner(DeviceFacts device, WeightShape weights, PlanOptions options) {
+    public Planner(DeviceFacts device, WeightShape weights, PlanOptions options, Tuning tuning) {
         this.device = device;
         this.weights = weights;
         this.options = options;
+        this.tuning = options.equals(PlanOptions.DEFAULT) ? tuning : Tuning.NONE;
         model = new CostModel(device, weights);
         if (!device.isSupported()) {
             throw new IllegalArgumentException("device " + device + ": the kernels need compute capability "
@@ -63,6 +71,28 @@ public final class Planner {
         if (options.family() == KernelFamily.HOPPER) {
             return hopper.plan(rows).orElseThrow(() -> noKernelFits());
         }
+        return tuning.winner(weights, rows).map(winner -> measured(rows, winner))
+                .orElseGet(() -> withNote(predicted(rows), tuning.note().isEmpty() ? "" : "ignored " + tuning.note()));
+    }
+
+    /** As the tuning file says; as predicted if that is not possible. */
+    private GemmPlan measured(int rows, Tuning.Winner winner) {
+        String measured = String.format("measured at %.2f us on this device, by tuning file %s", 1e6 * winner.seconds(),
+                tuning.origin());
+        try {
+            GemmPlan plan = new Planner(device, weights, winner.options()).plan(rows);
+            return plan instanceof HopperPlan own ? own.withReason(measured) : ((StripedPlan) plan).withReason(measured);
+        } catch (IllegalArgumentException e) {
+            return withNote(predicted(rows), "ignored what was " + measured + ": " + e.getMessage());
+        }
+    }
+
+    private static StripedPlan withNote(StripedPlan plan, String note) {
+        return note.isEmpty() ? plan : plan.withReason(plan.reason() + "; " + note);
+    }
+
+    /** The fastest prediction among the striped kernels. */
+    private StripedPlan predicted(int rows) {
         List<StripedPlan> plans = tiles(rows).stream()
                 .flatMap(tile -> stripes(rows, tile).stream().map(stripes -> planWith(rows, tile, stripes))
                         .flatMap(Optional::stream))

@@ -3,6 +3,7 @@
  *
  * <p>Pure Java, no native code: everything here can be tested, printed and argued about on a machine without a GPU.
  * Reading order: {@link io.github.jmarlin.plan.TileShape} (what one block computes), {@link io.github.jmarlin.plan.Stripes}
- * (which block computes what), {@link io.github.jmarlin.plan.Planner} (the choice and its reason).
+ * (which block computes what), {@link io.github.jmarlin.plan.Planner} (the choice and its reason),
+ * {@link io.github.jmarlin.plan.Tuning} (what was measured on this very device and goes before the prediction).
  */
 package io.github.jmarlin.plan;

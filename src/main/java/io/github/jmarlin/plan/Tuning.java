@@ -1,0 +1,115 @@
+package io.github.jmarlin.plan;
+
+import io.github.jmarlin.DataType;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.function.Predicate;
+
+/**
+ * Winners measured on one device, which the planner prefers to its cost model. Immutable and thread-safe; {@link TuningFile}
+ * reads and writes it.
+ *
+ * <p>Who decides, first to last: {@link PlanOptions} other than the default, a winner for exactly this product, the cost model.
+ */
+public final class Tuning {
+    /** Nothing measured: the cost model decides. */
+    public static final Tuning NONE = new Tuning("", "", Map.of());
+
+    private final String origin;
+    private final String note;
+    private final Map<Product, Winner> winners;
+
+    private Tuning(String origin, String note, Map<Product, Winner> winners) {
+        this.origin = origin;
+        this.note = note;
+        this.winners = Collections.unmodifiableMap(winners);
+    }
+
+    /**
+     * What a winner was measured for. Groups of 64, 128 and 256 and whole columns run the same kernels and share a winner.
+     *
+     * @param k in-features
+     * @param n out-features
+     * @param groupOf32 whether groups have 32 rows
+     * @param type compute type
+     * @param zeroPoints whether there are zero points
+     * @param rows a multiple of 8: it serves every m in {@code (rows - 8, rows]}
+     */
+    public record Product(int k, int n, boolean groupOf32, DataType type, boolean zeroPoints, int rows) {
+        public Product {
+            Objects.requireNonNull(type, "type");
+            if (k < 1 || n < 1 || type == DataType.FP32 || rows < 8 || rows > Planner.MOST_ROWS || rows % 8 != 0) {
+                throw new IllegalArgumentException("product of " + rows + " rows with " + k + " x " + n + " " + type
+                        + ": k and n must be positive, the type FP16 or BF16, rows a multiple of 8 up to " + Planner.MOST_ROWS);
+            }
+        }
+
+        /** The product of {@code m} rows with these weights. */
+        public static Product of(WeightShape weights, int m) {
+            return new Product(weights.k(), weights.n(), weights.isGroupOf32(), weights.computeType(), weights.zeroPoints(),
+                    (m + 7) / 8 * 8);
+        }
+    }
+
+    /**
+     * The fastest way found.
+     *
+     * @param options family and tile; grid and stages, or 0 for the planner's
+     * @param seconds median time of one launch
+     */
+    public record Winner(PlanOptions options, double seconds) {
+        public Winner {
+            if (options.batchInvariant() || options.tile().isEmpty() && options.hopperTile().isEmpty()) {
+                throw new IllegalArgumentException("winner " + options + ": must name a tile, and not be batch-invariant");
+            }
+            if (!(seconds > 0 && seconds < Double.POSITIVE_INFINITY)) {
+                throw new IllegalArgumentException("winner of " + seconds + " seconds: must be positive and finite");
+            }
+        }
+    }
+
+    /** Nothing measured, for a reason that plans shall tell. */
+    static Tuning ignored(String why) {
+        return new Tuning("", why, Map.of());
+    }
+
+    static Tuning of(String origin, Map<Product, Winner> winners) {
+        return new Tuning(origin, "", new LinkedHashMap<>(winners));
+    }
+
+    /** As this, and one winner more; it replaces what was known of the same product. */
+    public Tuning with(Product product, Winner winner) {
+        Map<Product, Winner> more = new LinkedHashMap<>(winners);
+        more.put(product, winner);
+        return new Tuning(origin, note, more);
+    }
+
+    /** The winners of some families only: a library without the kernels of the others must not choose them. */
+    public Tuning only(Predicate<KernelFamily> families) {
+        Map<Product, Winner> some = new LinkedHashMap<>(winners);
+        some.values().removeIf(winner -> !families.test(winner.options().family()));
+        return some.size() == winners.size() ? this : new Tuning(origin, note, some);
+    }
+
+    /** All winners, in the order of the file. */
+    public Map<Product, Winner> winners() {
+        return winners;
+    }
+
+    /** Where the winners are from, for reasons; empty if nowhere. */
+    public String origin() {
+        return origin;
+    }
+
+    /** Why a file that is there, or was asked for, is ignored; empty if none is. */
+    public String note() {
+        return note;
+    }
+
+    Optional<Winner> winner(WeightShape weights, int rows) {
+        return winners.isEmpty() ? Optional.empty() : Optional.ofNullable(winners.get(Product.of(weights, rows)));
+    }
+}

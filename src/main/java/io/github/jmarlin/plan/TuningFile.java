@@ -1,0 +1,249 @@
+package io.github.jmarlin.plan;
+
+import com.fasterxml.jackson.core.JsonEncoding;
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonFactoryBuilder;
+import com.fasterxml.jackson.core.JsonGenerator;
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.JsonToken;
+import com.fasterxml.jackson.core.StreamReadFeature;
+import io.github.jmarlin.DataType;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * The file that keeps a device's {@link Tuning}: JSON, one line for each winner.
+ *
+ * <pre>
+ * {"version": 1, "device": {"name": "NVIDIA H200", "computeCapability": 90, "multiprocessors": 132}, "winners": [
+ *   {"k": 4096, "n": 14336, "group": 64, "type": "FP16", "zeroPoints": false, "rows": 16,
+ *    "family": "STRIPED", "batchTile": 16, "nTile": 256, "cluster": 1, "grid": 0, "stages": 0, "seconds": 1.23E-5}]}
+ * </pre>
+ *
+ * {@code group} is 32, or 64 for all larger groups; {@code grid} and {@code stages} are 0 where the planner decides. A file
+ * serves only the device it names: winners of another card mean nothing.
+ */
+public final class TuningFile {
+    /** Names the file; {@value #OFF} means that there is none. */
+    public static final String PROPERTY = "jmarlin.tuning";
+    /** Value of {@link #PROPERTY} without a file. */
+    public static final String OFF = "none";
+
+    private static final int VERSION = 1;
+    private static final long LARGEST_FILE = 10_000_000;
+    private static final Set<String> DEVICE_KEYS = Set.of("name", "computeCapability", "multiprocessors");
+    private static final Set<String> WINNER_KEYS = Set.of("k", "n", "group", "type", "zeroPoints", "rows", "family", "batchTile",
+            "nTile", "cluster", "grid", "stages", "seconds");
+    private static final JsonFactory JSON = new JsonFactoryBuilder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
+
+    private TuningFile() {
+    }
+
+    /**
+     * Where the tuning of a device is: the file that the property {@code jmarlin.tuning} names, else a file of the device's own
+     * in the folder {@code .jmarlin/tuning} of the user's home; empty if the property is {@value #OFF}.
+     */
+    public static Optional<Path> location(DeviceFacts device) {
+        String asked = System.getProperty(PROPERTY);
+        if (asked != null) {
+            return asked.equals(OFF) ? Optional.empty() : Optional.of(Path.of(asked));
+        }
+        String name = device.name().toLowerCase(Locale.ROOT).replaceAll("[^a-z0-9]+", "-");
+        return Optional.of(Path.of(System.getProperty("user.home", ""), ".jmarlin", "tuning",
+                name + "-sm" + device.computeCapability() + "-" + device.multiprocessors() + ".json"));
+    }
+
+    /** What the planner goes by on this device. Never throws: a file that cannot be used is ignored, and plans tell why. */
+    public static Tuning load(DeviceFacts device) {
+        try {
+            Optional<Path> file = location(device);
+            boolean asked = System.getProperty(PROPERTY) != null;
+            return file.isEmpty() || !asked && Files.notExists(file.get()) ? Tuning.NONE : read(file.get(), device);
+        } catch (TuningFileException e) {
+            return Tuning.ignored(e.getMessage());
+        } catch (IllegalArgumentException e) {      // not a path at all
+            return Tuning.ignored("-D" + PROPERTY + "=" + System.getProperty(PROPERTY) + ": " + e.getMessage());
+        }
+    }
+
+    /** @throws TuningFileException if the file cannot be read, breaks the format, or is of another version or device */
+    public static Tuning read(Path file, DeviceFacts device) {
+        try {
+            long size = Files.size(file);
+            if (size > LARGEST_FILE) {
+                throw new IllegalArgumentException(size + " bytes: at most " + LARGEST_FILE + " expected");
+            }
+            try (JsonParser parser = JSON.createParser(Files.readAllBytes(file))) {
+                Tuning tuning = parse(parser, device, file.toString());
+                require(parser.nextToken() == null, "there is more after the closing brace");
+                return tuning;
+            }
+        } catch (NoSuchFileException e) {
+            throw new TuningFileException(file, "there is no such file", e);
+        } catch (JsonProcessingException e) {
+            throw new TuningFileException(file, "not JSON: " + e.getOriginalMessage(), e);
+        } catch (IOException e) {
+            throw new TuningFileException(file, "cannot be read: " + e, e);
+        } catch (IllegalArgumentException e) {
+            throw new TuningFileException(file, e.getMessage(), e);
+        }
+    }
+
+    // ---- read ----
+
+    private static Tuning parse(JsonParser parser, DeviceFacts device, String origin) throws IOException {
+        require(parser.nextToken() == JsonToken.START_OBJECT, "an object expected");
+        expect(parser, "version", JsonToken.VALUE_NUMBER_INT);
+        String version = parser.getText();
+        require(version.equals(Integer.toString(VERSION)), "version %s: this library reads version %d", version, VERSION);
+        expect(parser, "device", JsonToken.START_OBJECT);
+        Fields measured = Fields.read(parser, DEVICE_KEYS);
+        require(measured.text("name").equals(device.name()) && measured.integer("computeCapability") == device.computeCapability()
+                && measured.integer("multiprocessors") == device.multiprocessors(),
+                "measured on %s of compute capability %d with %d SMs, this is %s of %d with %d", measured.text("name"),
+                measured.integer("computeCapability"), measured.integer("multiprocessors"),
+                device.name(), device.computeCapability(), device.multiprocessors());
+        expect(parser, "winners", JsonToken.START_ARRAY);
+        Map<Tuning.Product, Tuning.Winner> winners = new LinkedHashMap<>();
+        while (parser.nextToken() == JsonToken.START_OBJECT) {
+            Fields fields = Fields.read(parser, WINNER_KEYS);
+            Tuning.Product product = product(fields);
+            require(winners.put(product, winner(fields)) == null, "two winners for %s", product);
+        }
+        require(parser.currentToken() == JsonToken.END_ARRAY && parser.nextToken() == JsonToken.END_OBJECT,
+                "winners must be an array of objects, and the last key");
+        return Tuning.of(origin, winners);
+    }
+
+    private static Tuning.Product product(Fields fields) {
+        int group = fields.integer("group");
+        require(group == 32 || group == 64, "group %d: must be 32, or 64 for all larger groups", group);
+        return new Tuning.Product(fields.integer("k"), fields.integer("n"), group == 32, DataType.valueOf(fields.text("type")),
+                fields.truth("zeroPoints"), fields.integer("rows"));
+    }
+
+    private static Tuning.Winner winner(Fields fields) {
+        int batchTile = fields.integer("batchTile");
+        int nTile = fields.integer("nTile");
+        PlanOptions tile = switch (KernelFamily.valueOf(fields.text("family"))) {
+            case STRIPED -> PlanOptions.DEFAULT.withTile(new TileShape(batchTile, nTile));
+            case HOPPER -> PlanOptions.DEFAULT.withHopperTile(new HopperTile(batchTile, nTile, fields.integer("cluster")));
+        };
+        PlanOptions options = tile.withGrid(fields.integer("grid")).withStages(fields.integer("stages"));
+        return new Tuning.Winner(options, fields.number("seconds"));
+    }
+
+    private static void expect(JsonParser parser, String key, JsonToken value) throws IOException {
+        String found = parser.nextFieldName();
+        require(key.equals(found), "key %s: %s expected", found, key);
+        require(parser.nextToken() == value, "%s: %s expected, found %s", key, value, parser.currentToken());
+    }
+
+    private static void require(boolean condition, String rule, Object... values) {
+        if (!condition) {
+            throw new IllegalArgumentException(String.format(Locale.ROOT, rule, values));
+        }
+    }
+
+    /** A flat object of exactly the keys it must have. */
+    private record Fields(Map<String, String> values) {
+        static Fields read(JsonParser parser, Set<String> keys) throws IOException {
+            Map<String, String> values = new LinkedHashMap<>();
+            for (String key = parser.nextFieldName(); key != null; key = parser.nextFieldName()) {
+                require(parser.nextToken().isScalarValue(), "%s: one value expected, found %s", key, parser.currentToken());
+                values.put(key, parser.getText());
+            }
+            require(values.keySet().equals(keys), "keys %s: must be %s", values.keySet(), keys);
+            return new Fields(values);
+        }
+
+        String text(String key) {
+            return values.get(key);
+        }
+
+        boolean truth(String key) {
+            require(Set.of("true", "false").contains(text(key)), "%s %s: must be true or false", key, text(key));
+            return Boolean.parseBoolean(text(key));
+        }
+
+        int integer(String key) {
+            require(text(key).matches("-?\\d{1,9}"), "%s %s: must be an integer of at most 9 digits", key, text(key));
+            return Integer.parseInt(text(key));
+        }
+
+        double number(String key) {
+            require(text(key).matches("[-+0-9.eE]+"), "%s %s: must be a number", key, text(key));
+            return Double.parseDouble(text(key));
+        }
+    }
+
+    // ---- write ----
+
+    /**
+     * Replaces the file in one step: a reader sees the old or the new one, whole. Makes the folder.
+     *
+     * @throws IOException if it cannot be written; the old file is then as it was
+     */
+    public static void write(Path file, DeviceFacts device, Tuning tuning) throws IOException {
+        Path folder = file.toAbsolutePath().getParent();
+        Files.createDirectories(folder);
+        Path unfinished = Files.createTempFile(folder, "tuning", ".unfinished");
+        try {
+            try (OutputStream out = Files.newOutputStream(unfinished);
+                    JsonGenerator json = JSON.createGenerator(out, JsonEncoding.UTF8)) {
+                generate(json, device, tuning);
+            }
+            Files.move(unfinished, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        } finally {
+            Files.deleteIfExists(unfinished);
+        }
+    }
+
+    private static void generate(JsonGenerator json, DeviceFacts device, Tuning tuning) throws IOException {
+        json.writeStartObject();
+        json.writeNumberField("version", VERSION);
+        json.writeObjectFieldStart("device");
+        json.writeStringField("name", device.name());
+        json.writeNumberField("computeCapability", device.computeCapability());
+        json.writeNumberField("multiprocessors", device.multiprocessors());
+        json.writeEndObject();
+        json.writeArrayFieldStart("winners");
+        for (Map.Entry<Tuning.Product, Tuning.Winner> entry : tuning.winners().entrySet()) {
+            json.writeRaw('\n');
+            generate(json, entry.getKey(), entry.getValue());
+        }
+        json.writeEndArray();
+        json.writeEndObject();
+        json.writeRaw('\n');
+    }
+
+    private static void generate(JsonGenerator json, Tuning.Product product, Tuning.Winner winner) throws IOException {
+        PlanOptions options = winner.options();
+        boolean hopper = options.family() == KernelFamily.HOPPER;
+        json.writeStartObject();
+        json.writeNumberField("k", product.k());
+        json.writeNumberField("n", product.n());
+        json.writeNumberField("group", product.groupOf32() ? 32 : 64);
+        json.writeStringField("type", product.type().name());
+        json.writeBooleanField("zeroPoints", product.zeroPoints());
+        json.writeNumberField("rows", product.rows());
+        json.writeStringField("family", options.family().name());
+        json.writeNumberField("batchTile", hopper ? options.hopperTile().get().batchTile() : options.tile().get().batchTile());
+        json.writeNumberField("nTile", hopper ? options.hopperTile().get().nTile() : options.tile().get().nTile());
+        json.writeNumberField("cluster", hopper ? options.hopperTile().get().cluster() : 1);
+        json.writeNumberField("grid", options.grid());
+        json.writeNumberField("stages", options.stages());
+        json.writeNumberField("seconds", winner.seconds());
+        json.writeEndObject();
+    }
+}

@@ -1,0 +1,220 @@
+package io.github.jmarlin.plan;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.jmarlin.DataType;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Who decides: options, then the tuning file, then the cost model; and what becomes of files that cannot be used. */
+class TuningTest {
+    private static final DeviceFacts H200 = PlannerTest.H200;
+    private static final WeightShape LAYER = new WeightShape(4096, 14336, 128, DataType.FP16, false);
+    /** Nothing that the cost model would choose for 16 rows. */
+    private static final PlanOptions ODD = PlanOptions.DEFAULT.withTile(new TileShape(8, 64)).withGrid(77).withStages(3);
+    private static final PlanOptions ON_HOPPER = PlanOptions.DEFAULT.withHopperTile(new HopperTile(16, 128, 4)).withStages(5);
+    private static final Map<String, String> PROPERTIES = Map.of("user.home", System.getProperty("user.home"),
+            TuningFile.PROPERTY, System.getProperty(TuningFile.PROPERTY, TuningFile.OFF));
+
+    @TempDir
+    Path folder;
+
+    @AfterEach
+    void restoreProperties() {
+        PROPERTIES.forEach(System::setProperty);
+    }
+
+    private static Tuning tuning(PlanOptions options) {
+        return Tuning.NONE.with(Tuning.Product.of(LAYER, 16), new Tuning.Winner(options, 12.5e-6));
+    }
+
+    /** Written and read again, as the library meets it. */
+    private Tuning stored(PlanOptions options) throws IOException {
+        Path file = folder.resolve("h200.json");
+        TuningFile.write(file, H200, tuning(options));
+        return TuningFile.read(file, H200);
+    }
+
+    // ---- precedence ----
+
+    @Test
+    void aWinnerComesBeforeTheCostModel() throws IOException {
+        StripedPlan plan = (StripedPlan) new Planner(H200, LAYER, PlanOptions.DEFAULT, stored(ODD)).plan(9);
+        assertEquals(((StripedPlan) new Planner(H200, LAYER, ODD).plan(9)).withReason(plan.reason()), plan);
+        assertEquals("measured at 12.50 us on this device, by tuning file " + folder.resolve("h200.json"), plan.reason());
+    }
+
+    @Test
+    void aMeasuredHopperKernelIsChosen() throws IOException {
+        Planner planner = new Planner(H200, LAYER, PlanOptions.DEFAULT, stored(ON_HOPPER));
+        HopperPlan plan = assertInstanceOf(HopperPlan.class, planner.plan(16));
+        assertEquals(((HopperPlan) new Planner(H200, LAYER, ON_HOPPER).plan(16)).withReason(plan.reason()), plan);
+        assertTrue(plan.reason().startsWith("measured at 12.50 us"), plan.reason());
+    }
+
+    @Test
+    void optionsComeBeforeAWinner() throws IOException {
+        Tuning tuning = stored(ODD);
+        for (PlanOptions options : List.of(PlanOptions.DEFAULT.withBatchInvariance(), PlanOptions.DEFAULT.withGrid(5),
+                PlanOptions.DEFAULT.withStages(2), PlanOptions.DEFAULT.withTile(new TileShape(16, 128)),
+                PlanOptions.DEFAULT.withFamily(KernelFamily.HOPPER), ON_HOPPER)) {
+            assertEquals(new Planner(H200, LAYER, options).plan(16), new Planner(H200, LAYER, options, tuning).plan(16));
+        }
+    }
+
+    @Test
+    void aWinnerServesItsOwnRowsAndShapeOnly() throws IOException {
+        Tuning tuning = stored(ODD);
+        for (int m : new int[] {1, 8, 17, 64}) {
+            assertEquals(new Planner(H200, LAYER, PlanOptions.DEFAULT).plan(m),
+                    new Planner(H200, LAYER, PlanOptions.DEFAULT, tuning).plan(m));
+        }
+        for (WeightShape other : List.of(new WeightShape(4096, 14336, 32, DataType.FP16, false),
+                new WeightShape(4096, 14336, 128, DataType.BF16, false), new WeightShape(4096, 14336, 128, DataType.FP16, true),
+                new WeightShape(4096, 14272, 128, DataType.FP16, false),
+                new WeightShape(4032, 14336, 128, DataType.FP16, false))) {
+            assertEquals(new Planner(H200, other, PlanOptions.DEFAULT).plan(16),
+                    new Planner(H200, other, PlanOptions.DEFAULT, tuning).plan(16));
+        }
+        for (int group : new int[] {-1, 64, 256}) {
+            WeightShape sameKernels = new WeightShape(4096, 14336, group, DataType.FP16, false);
+            assertTrue(new Planner(H200, sameKernels, PlanOptions.DEFAULT, tuning).plan(16).reason().startsWith("measured"));
+        }
+    }
+
+    @Test
+    void aWinnerThatDoesNotFitIsIgnoredWithTheReason() {
+        Tuning tooDeep = tuning(PlanOptions.DEFAULT.withTile(new TileShape(64, 256)).withStages(8));
+        StripedPlan plan = (StripedPlan) new Planner(PlannerTest.A10, LAYER, PlanOptions.DEFAULT, tooDeep).plan(16);
+        StripedPlan predicted = (StripedPlan) new Planner(PlannerTest.A10, LAYER, PlanOptions.DEFAULT).plan(16);
+        assertEquals(predicted.withReason(plan.reason()), plan);
+        assertTrue(plan.reason().contains("; ignored what was measured at 12.50 us"), plan.reason());
+        assertTrue(plan.reason().contains("101376"), plan.reason());
+        String noHopper = new Planner(PlannerTest.A100, LAYER, PlanOptions.DEFAULT, tuning(ON_HOPPER)).plan(16).reason();
+        assertTrue(noHopper.contains("needs compute capability 9.0"), noHopper);
+    }
+
+    // ---- the file ----
+
+    @Test
+    void whatIsWrittenIsRead() throws IOException {
+        Tuning.Product small = Tuning.Product.of(new WeightShape(64, 64, 32, DataType.BF16, true), 1);
+        Tuning both = stored(ODD).with(small, new Tuning.Winner(ON_HOPPER, 1e-6));
+        Path file = folder.resolve("new/folder/both.json");
+        TuningFile.write(file, H200, both);
+        assertEquals(both.winners(), TuningFile.read(file, H200).winners());
+        TuningFile.write(file, H200, both.only(family -> family == KernelFamily.STRIPED));
+        assertEquals(tuning(ODD).winners(), TuningFile.read(file, H200).winners());
+        try (Stream<Path> files = Files.list(file.getParent())) {
+            assertEquals(List.of(file), files.toList());
+        }
+    }
+
+    @Test
+    void aFailedWriteLeavesNothingBehind() throws IOException {
+        Path occupied = folder.resolve("occupied");
+        Files.createDirectories(occupied.resolve("inside"));
+        assertThrows(IOException.class, () -> TuningFile.write(occupied, H200, tuning(ODD)));
+        try (Stream<Path> files = Files.list(folder)) {
+            assertEquals(List.of(occupied), files.toList());
+        }
+    }
+
+    @Test
+    void theFileIsThePropertysOrTheUsersOrNone() throws IOException {
+        System.setProperty("user.home", folder.toString());
+        System.clearProperty(TuningFile.PROPERTY);
+        Path own = folder.resolve(".jmarlin/tuning/h200-sm90-132.json");
+        assertEquals(own, TuningFile.location(H200).orElseThrow());
+        assertEquals("", TuningFile.load(H200).note(), "no file of the user's own is nothing to talk about");
+        TuningFile.write(own, H200, tuning(ODD));
+        assertEquals(own.toString(), TuningFile.load(H200).origin());
+        Path asked = folder.resolve("asked.json");
+        System.setProperty(TuningFile.PROPERTY, asked.toString());
+        assertEquals("tuning file " + asked + ": there is no such file", TuningFile.load(H200).note());
+        TuningFile.write(asked, H200, tuning(ON_HOPPER));
+        assertEquals(tuning(ON_HOPPER).winners(), TuningFile.load(H200).winners());
+        System.setProperty(TuningFile.PROPERTY, TuningFile.OFF);
+        assertEquals(Tuning.NONE, TuningFile.load(H200));
+        System.setProperty(TuningFile.PROPERTY, "\0");
+        assertTrue(TuningFile.load(H200).note().startsWith("-Djmarlin.tuning="), TuningFile.load(H200).note());
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '~', value = {
+        "{\"version\":1       | {\"version\":2             | version 2: this library reads version 1",
+        "\"version\":1,       | ~~                         | key device: version expected",
+        "\"name\":\"H200\"    | \"name\":\"H100\"          | measured on H100 of compute capability 90 with 132 SMs, this is H200",
+        ":132                 | :66                        | measured on H200 of compute capability 90 with 66 SMs",
+        "\"rows\":16          | \"rows\":12                | product of 12 rows",
+        "\"rows\":16          | \"rows\":\"16.5\"          | rows 16.5: must be an integer",
+        "\"rows\":16          | \"rows\":99999999999       | rows 99999999999: must be an integer",
+        "\"rows\":16          | \"rows\":[16]              | rows: one value expected",
+        "\"rows\":16,         | ~~                         | must be",
+        "\"rows\":16          | \"rows\":16,\"rows\":16    | not JSON: Duplicate field 'rows'",
+        "\"group\":64         | \"group\":48               | group 48: must be 32, or 64",
+        "FP16                 | FP32                       | product of 16 rows with 4096 x 14336 FP32",
+        "STRIPED              | SPARSE                     | SPARSE",
+        "\"batchTile\":8      | \"batchTile\":7            | batch tile 7",
+        "\"stages\":3         | \"stages\":9               | stages 9: must be in 2..8",
+        "\"grid\":77          | \"grid\":-1                | grid -1",
+        "1.25E-5              | -1                         | winner of -1.0 seconds",
+        "1.25E-5              | 1e400                      | winner of Infinity seconds",
+        "false                | 0                          | zeroPoints 0: must be true or false",
+        "}]}                  | }                          | not JSON",
+        "}]}                  | }]}{}                      | there is more after the closing brace",
+    })
+    void badFilesAreRefusedByNameAndIgnoredByPlans(String from, String to, String message) throws IOException {
+        Path file = folder.resolve("bad.json");
+        TuningFile.write(file, H200, tuning(ODD));
+        String good = Files.readString(file);
+        String bad = good.replace(from, to);
+        assertFalse(good.equals(bad), "nothing was replaced in " + good);
+        Files.writeString(file, bad);
+        String refused = assertThrows(TuningFileException.class, () -> TuningFile.read(file, H200)).getMessage();
+        assertTrue(refused.startsWith("tuning file " + file + ": ") && refused.contains(message), refused);
+        assertEquals(1, refused.lines().count(), refused);
+        System.setProperty(TuningFile.PROPERTY, file.toString());
+        StripedPlan plan = (StripedPlan) new Planner(H200, LAYER, PlanOptions.DEFAULT, TuningFile.load(H200)).plan(16);
+        StripedPlan predicted = (StripedPlan) new Planner(H200, LAYER, PlanOptions.DEFAULT).plan(16);
+        assertEquals(predicted.withReason(predicted.reason() + "; ignored " + refused), plan);
+    }
+
+    // ---- candidates ----
+
+    @Test
+    void candidatesAreDifferentLaunchesAndThePlannersComesFirst() {
+        for (DeviceFacts device : List.of(H200, PlannerTest.A100, PlannerTest.A10)) {
+            for (int m : new int[] {1, 16, 200}) {
+                List<PlanOptions> candidates = TuningCandidates.of(device, LAYER, m);
+                Set<GemmPlan> launches = new HashSet<>();
+                for (PlanOptions options : candidates) {
+                    GemmPlan plan = new Planner(device, LAYER, options).plan(m);
+                    assertTrue(plan.sharedBytes() <= device.sharedMemoryPerBlockOptin(), plan.toString());
+                    assertTrue(launches.add(plan instanceof HopperPlan hopper ? hopper.withReason("")
+                            : ((StripedPlan) plan).withReason("")));
+                }
+                StripedPlan own = (StripedPlan) new Planner(device, LAYER, PlanOptions.DEFAULT).plan(m);
+                StripedPlan first = (StripedPlan) new Planner(device, LAYER, candidates.get(0)).plan(m);
+                assertEquals(own.withReason(""), first.withReason(""));
+                assertTrue(candidates.stream().map(PlanOptions::tile).distinct().count() > 2, candidates.toString());
+                assertEquals(device == H200, candidates.stream().anyMatch(options -> options.family() == KernelFamily.HOPPER));
+            }
+        }
+    }
+}
