@@ -26,6 +26,7 @@ import java.util.stream.Stream;
  */
 public final class ModelPacker {
     private static final String LOCK = ".jmarlin-pack.lock";
+    private static final String SHARD_NAME = "model-\\d{5}-of-\\d{5}\\.safetensors";
 
     private final Checkpoint source;
     private final Path target;
@@ -75,6 +76,8 @@ public final class ModelPacker {
     /**
      * Packs, or finishes what an earlier run began.
      *
+     * @throws JMarlinException if another process packs into the folder, or it holds files of another model, which this one's would
+     *     replace
      * @throws java.nio.file.FileSystemException if the disk has too little space for what is left to write
      * @throws IOException if a file cannot be read or written
      */
@@ -83,6 +86,7 @@ public final class ModelPacker {
         Files.createDirectories(target);
         try (FileChannel lock = FileChannel.open(target.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
             lock(lock);
+            refuseAnotherModel();
             Result result = runLocked(start);
             Files.deleteIfExists(target.resolve(LOCK));
             return result;
@@ -98,6 +102,25 @@ public final class ModelPacker {
         }
         if (lock == null) {
             throw new JMarlinException(target + ": another process is packing into this folder");
+        }
+    }
+
+    /** Checkpoints usually name their shards as packed models do; a mistaken target must not cost the user a model. */
+    private void refuseAnotherModel() throws IOException {
+        for (Path file : files(target)) {
+            if (file.getFileName().toString().matches(SHARD_NAME) && isOfAnotherModel(file)) {
+                throw new JMarlinException(file + ": not written by jmarlin pack, and would be replaced; choose an empty folder or one"
+                        + " that holds an earlier packed model");
+            }
+        }
+    }
+
+    /** A whole safetensors file that no packer wrote. A damaged one can only be ours, or nobody's. */
+    private static boolean isOfAnotherModel(Path file) throws IOException {
+        try {
+            return !SafetensorsFile.open(file).metadata().containsKey(PackedModel.FINGERPRINT_KEY);
+        } catch (MalformedCheckpointException e) {
+            return false;
         }
     }
 
@@ -152,8 +175,7 @@ public final class ModelPacker {
     private void removeLeftovers() throws IOException {
         for (Path file : files(target)) {
             String name = file.getFileName().toString();
-            boolean ours = name.matches("model-\\d{5}-of-\\d{5}\\.safetensors(\\.partial)?");
-            if (name.endsWith(SafetensorsWriter.TEMPORARY_SUFFIX) || ours && !isFinished(file)) {
+            if (name.endsWith(SafetensorsWriter.TEMPORARY_SUFFIX) || name.matches(SHARD_NAME) && !isFinished(file)) {
                 Files.delete(file);
             }
         }

@@ -237,6 +237,17 @@ final class ModelPackerTest {
     }
 
     @Test
+    void anotherModelInTheTargetIsNotReplaced() throws IOException {
+        model();
+        Files.createDirectories(target());
+        Path theirs = target().resolve("model-00001-of-00002.safetensors");
+        Files.copy(source().resolve("model.safetensors"), theirs);
+        JMarlinException e = assertThrows(JMarlinException.class, this::pack);
+        assertTrue(e.getMessage().startsWith(theirs.toString()), e.getMessage());
+        assertArrayEquals(Files.readAllBytes(source().resolve("model.safetensors")), Files.readAllBytes(theirs));
+    }
+
+    @Test
     void blocks() {
         assertEquals("model.layers.7", PackPlan.block("model.layers.7.mlp.up_proj.weight"));
         assertEquals("model.layers.7", PackPlan.block("model.layers.7"));
