@@ -4,6 +4,7 @@ import io.github.jmarlin.checkpoint.Calibration;
 import io.github.jmarlin.checkpoint.DenseQuantization;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 import picocli.CommandLine.Model.CommandSpec;
@@ -33,6 +34,15 @@ final class DenseOptions {
 
     boolean quantize() {
         return quantize;
+    }
+
+    /** Refuses an option that would be ignored. */
+    void checkUsed(CommandSpec spec) {
+        for (String option : List.of("--group", "--asymmetric", "--exclude", "--calibration")) {
+            if (!quantize && spec.commandLine().getParseResult().hasMatchedOption(option)) {
+                throw new ParameterException(spec.commandLine(), option + " says how --quantize works: give both or neither");
+            }
+        }
     }
 
     DenseQuantization quantization(CommandSpec spec) throws IOException {

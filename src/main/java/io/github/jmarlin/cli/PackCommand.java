@@ -47,6 +47,7 @@ final class PackCommand implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), threads < 1 ? "--threads " + threads + ": must be at least 1"
                     : "--dtype fp32: must be fp16 or bf16");
         }
+        dense.checkUsed(spec);
         DenseQuantization quantization = dense.quantization(spec);
         Checkpoint checkpoint = Checkpoint.open(source, quantization);
         ByteProgress[] shown = new ByteProgress[1];

@@ -63,20 +63,20 @@ final class Cuda {
 
     /** Closes all of them even if some fail, then throws the first failure. Null entries are skipped. */
     static void closeAll(AutoCloseable... resources) {
-        CudaCallException first = null;
+        RuntimeException first = null;
         for (AutoCloseable resource : resources) {
             try {
                 if (resource != null) {
                     resource.close();
                 }
-            } catch (CudaCallException e) {
-                if (first == null) {
-                    first = e;
-                } else {
-                    first.addSuppressed(e);
-                }
             } catch (Exception e) {
-                throw new AssertionError("closing fails with CudaCallException only", e);
+                RuntimeException failure = e instanceof RuntimeException unchecked ? unchecked
+                        : new IllegalStateException("closing failed: " + e, e);
+                if (first == null) {
+                    first = failure;
+                } else {
+                    first.addSuppressed(failure);
+                }
             }
         }
         if (first != null) {

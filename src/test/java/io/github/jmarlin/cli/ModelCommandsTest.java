@@ -60,6 +60,15 @@ final class ModelCommandsTest {
     }
 
     @Test
+    void optionsThatWouldBeIgnoredAreRefused() throws URISyntaxException {
+        for (String option : new String[] {"--asymmetric", "--group=64", "--exclude=x", "--calibration=" + folder}) {
+            assertEquals(2, run("pack", fixture("gptq_v1_sym_g128"), target(), option), err.toString());
+            assertTrue(err.toString().contains(option.split("=")[0] + " says how --quantize works"), err.toString());
+            assertTrue(Files.notExists(Path.of(target())), "nothing is written");
+        }
+    }
+
+    @Test
     void verifyFindsOneWrongByte() throws IOException, URISyntaxException {
         assertEquals(0, run("pack", fixture("gptq_v1_sym_g128"), target()));
         try (Stream<Path> files = Files.list(Path.of(target()))) {
