@@ -67,7 +67,7 @@ java_flags="-Djava.io.tmpdir=$out/tmp -Djmarlin.images=$here/images -Djmarlin.co
 
 tests() {         # tests SECONDS JUNIT_OPTION...; tests of the source tree and of its builds are left out
     seconds=$1; shift
-    limited "${limit:-$seconds}" "$here/jre/bin/java" $java_flags -cp "$here/lib/junit.jar:$here/tests:$here/lib/jmarlin-cli.jar" \
+    limited "${limit:-$seconds}" "$here/jre/bin/java" $java_flags -Djmarlin.tuning=none -cp "$here/lib/junit.jar:$here/tests:$here/lib/jmarlin-cli.jar" \
         org.junit.platform.console.ConsoleLauncher execute --disable-banner --disable-ansi-colors --details=tree --fail-if-no-tests \
         --scan-class-path "$here/tests" --reports-dir "$out/junit" --exclude-package io.github.jmarlin.build \
         --exclude-package io.github.jmarlin.emulator --exclude-classname '.*\.(ReadmeTest|GemmArgsTest)' \
