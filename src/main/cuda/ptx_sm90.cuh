@@ -66,6 +66,25 @@ JMARLIN_DEVICE void mbarrier_wait(u32 barrier, u32 parity) {
                  "}" :: "r"(barrier), "r"(parity) : "memory");
 }
 
+// The two above say .cta scope where they say none. Between blocks of a cluster both sides must say .cluster.
+
+// An arrival at the mbarrier of another block, or the own one, named by its cluster_address.
+JMARLIN_DEVICE void mbarrier_arrive_cluster(u32 mapped_barrier) {
+    asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];" :: "r"(mapped_barrier) : "memory");
+}
+
+// mbarrier_wait on a barrier at which other blocks of the cluster arrive.
+JMARLIN_DEVICE void mbarrier_wait_cluster(u32 barrier, u32 parity) {
+    asm volatile("{\n"
+                 ".reg .pred done;\n"
+                 "again:\n"
+                 "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
+                 "@done bra over;\n"
+                 "bra again;\n"
+                 "over:\n"
+                 "}" :: "r"(barrier), "r"(parity) : "memory");
+}
+
 // ---- Bulk copies (9.7.9.25.4, cp.async.bulk) ----
 
 // Contiguous bytes from global to shared memory by the copy engine; the bytes count on `barrier` when they have landed.
@@ -73,6 +92,14 @@ JMARLIN_DEVICE void mbarrier_wait(u32 barrier, u32 parity) {
 JMARLIN_DEVICE void bulk_copy(u32 destination, u64 source, u32 bytes, u32 barrier, u64 policy) {
     asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;"
                  :: "r"(destination), "l"(source), "r"(bytes), "r"(barrier), "l"(policy) : "memory");
+}
+
+// Contiguous bytes of this block's shared memory into that of another block of the cluster. Destination and barrier are
+// cluster_addresses in that same block: its threads wait, and nobody here learns that the source may be overwritten.
+// Addresses and size are multiples of 16.
+JMARLIN_DEVICE void bulk_copy_to_cluster(u32 mapped_destination, u32 source, u32 bytes, u32 mapped_barrier) {
+    asm volatile("cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
+                 :: "r"(mapped_destination), "r"(source), "r"(bytes), "r"(mapped_barrier) : "memory");
 }
 
 // cp.async.bulk.prefetch.L2: a hint; address and size are multiples of 16.

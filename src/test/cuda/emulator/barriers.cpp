@@ -13,13 +13,14 @@ namespace jmarlin::emulator {
 
 namespace {
 
-constexpr u32 kLargestTransaction = (1u << 20) - 1;   // what the tx-count of an mbarrier can hold
+constexpr s32 kLargestTransaction = (1 << 20) - 1;   // what the tx-count of an mbarrier can hold
 constexpr u32 kMappedShift = 24;
 
 struct Mbarrier {
+    Block* owner;
     u32 count;
     u32 pending;                    // arrivals still missing in this phase
-    u32 bytes;                      // expected and not yet landed
+    s32 bytes;                      // expected and not yet landed; below 0 when those of another block come early
     u32 phase;                      // phases completed
     bool visible;                   // to the copy engine
     u32 initialiser;                // thread of the block
@@ -29,8 +30,9 @@ struct Mbarrier {
 
 struct BulkCopy {
     Thread* issuer;
+    Block* to;
     u32 destination;
-    u64 source;
+    const u8* source;
     u32 bytes;
     u32 barrier;
     Site site;
@@ -57,6 +59,9 @@ Mbarrier& find_mbarrier(u32 address, const char* operation, Site site) {
 }
 
 void complete_phase_if_due(Mbarrier& barrier) {
+    if (barrier.pending == 0 && barrier.bytes < 0)
+        report(ErrorKind::kAsyncCopy, "more bytes landed on an mbarrier in phase " + std::to_string(barrier.phase) + " than were announced: " +
+               std::to_string(-barrier.bytes) + " too many, and all arrivals are there");
     if (barrier.pending != 0 || barrier.bytes != 0) return;
     ++barrier.phase;
     barrier.pending = barrier.count;
@@ -66,6 +71,49 @@ void complete_phase_if_due(Mbarrier& barrier) {
     }
     for (Thread* thread : barrier.waiting) wake(*thread);
     barrier.waiting.clear();
+}
+
+/** A byte of another block's shared memory, or the own. */
+struct Mapped {
+    Block* owner;
+    u32 address, offset;
+};
+
+Mapped resolve(u32 mapped_address, u32 bytes, u32 alignment, const char* operation, Site site) {
+    u32 rank_plus_1 = mapped_address >> kMappedShift;
+    u32 address = mapped_address & ((1u << kMappedShift) - 1);
+    u32 offset = address - kSharedBase;
+    if (rank_plus_1 == 0 || rank_plus_1 > machine.options.cluster || address % alignment != 0 || address < kSharedBase ||
+        bytes > machine.shared_bytes || offset > machine.shared_bytes - bytes)
+        fail(ErrorKind::kOutOfBounds, std::string(operation) + " at " + site_text(site) + ": " + std::to_string(mapped_address) +
+             " is not a mapped address of " + std::to_string(bytes) + " aligned bytes in the cluster's shared memory");
+    Block& owner = machine.blocks[current->block->index / machine.options.cluster * machine.options.cluster + rank_plus_1 - 1];
+    if (owner.live_warps == 0)
+        fail(ErrorKind::kOutOfBounds, std::string(operation) + " at " + site_text(site) + " touches shared memory of block " +
+             std::to_string(owner.index) + ", which has exited");
+    return {&owner, address, offset};
+}
+
+Mbarrier& find_mapped_mbarrier(u32 mapped_address, const char* operation, Site site) {
+    Mapped at = resolve(mapped_address, 8, 8, operation, site);
+    auto& of_block = mbarriers[at.owner->index];
+    auto found = of_block.find(at.address);
+    if (found == of_block.end() || !found->second.visible)
+        fail(ErrorKind::kBadArgument, std::string(operation) + " at " + site_text(site) + ": there is no mbarrier, or none that a " +
+             "fence_mbarrier_init followed, at shared memory byte " + std::to_string(at.offset) + " of block " + std::to_string(at.owner->index));
+    return found->second;
+}
+
+void arrive_at(Mbarrier& b, u32 expected_bytes, Site site) {
+    if (b.pending == 0)
+        fail(ErrorKind::kBadArgument, "mbarrier_arrive at " + site_text(site) + ": all " + std::to_string(b.count) +
+             " arrivals of phase " + std::to_string(b.phase) + " were there already");
+    b.bytes += static_cast<s32>(expected_bytes);
+    if (b.bytes > kLargestTransaction)
+        fail(ErrorKind::kBadArgument, "mbarrier_arrive at " + site_text(site) + ": " + std::to_string(b.bytes) + " expected bytes");
+    if (machine.options.races) publish(b.arriving, *b.owner);
+    --b.pending;
+    complete_phase_if_due(b);
 }
 
 std::size_t pick_bulk_copy() {
@@ -173,22 +221,17 @@ const u8* cluster_access(u32 mapped_address, u32 bytes, const char* operation, S
 
 void mbarrier_init(u32 barrier, u32 count, Site site) {
     shared_access(barrier, {"mbarrier_init", 8, true, site});
-    if (count == 0 || count > kLargestTransaction)
+    if (count == 0 || count > u32(kLargestTransaction))
         fail(ErrorKind::kBadArgument, "mbarrier_init at " + site_text(site) + ": count " + std::to_string(count));
-    mbarriers[current->block->index][barrier] = {count, count, 0, 0, false, current->index, {}, {}, {}};
+    mbarriers[current->block->index][barrier] = {current->block, count, count, 0, 0, false, current->index, {}, {}, {}};
 }
 
 void mbarrier_arrive(u32 barrier, u32 expected_bytes, Site site) {
-    Mbarrier& b = find_mbarrier(barrier, "mbarrier_arrive", site);
-    if (b.pending == 0)
-        fail(ErrorKind::kBadArgument, "mbarrier_arrive at " + site_text(site) + ": all " + std::to_string(b.count) +
-             " arrivals of phase " + std::to_string(b.phase) + " were there already");
-    b.bytes += expected_bytes;
-    if (b.bytes > kLargestTransaction)
-        fail(ErrorKind::kBadArgument, "mbarrier_arrive at " + site_text(site) + ": " + std::to_string(b.bytes) + " expected bytes");
-    if (machine.options.races) publish(b.arriving);
-    --b.pending;
-    complete_phase_if_due(b);
+    arrive_at(find_mbarrier(barrier, "mbarrier_arrive", site), expected_bytes, site);
+}
+
+void mbarrier_arrive_cluster(u32 mapped_barrier, Site site) {
+    arrive_at(find_mapped_mbarrier(mapped_barrier, "mbarrier_arrive_cluster", site), 0, site);
 }
 
 void mbarrier_wait(u32 barrier, u32 parity, Site site) {
@@ -199,6 +242,8 @@ void mbarrier_wait(u32 barrier, u32 parity, Site site) {
     }
     if (machine.options.races) learn(b.completed);
 }
+
+void mbarrier_wait_cluster(u32 barrier, u32 parity, Site site) { mbarrier_wait(barrier, parity, site); }
 
 void show_mbarriers() {
     for (auto& entry : mbarriers[current->block->index])
@@ -230,7 +275,31 @@ void bulk_copy(u32 destination, u64 source, u32 bytes, u32 barrier, u64 policy, 
         issue_shared_copy(offset, bytes, site);
     }
     std::memset(current->block->shared + offset, 0xff, bytes);
-    bulk_copies.push_back({current, offset, source, bytes, barrier, site});
+    bulk_copies.push_back({current, current->block, offset, reinterpret_cast<const u8*>(source), bytes, barrier, site});
+}
+
+void bulk_copy_to_cluster(u32 mapped_destination, u32 source, u32 bytes, u32 mapped_barrier, Site site) {
+    constexpr const char* kName = "bulk_copy_to_cluster";
+    check_multiple_of_16(source, "source", kName, site);
+    check_multiple_of_16(bytes, "size", kName, site);
+    if (bytes == 0) fail(ErrorKind::kBadArgument, "bulk_copy_to_cluster at " + site_text(site) + " of 0 bytes");
+    u32 source_offset = source - kSharedBase;
+    if (source < kSharedBase || source_offset > machine.shared_bytes || bytes > machine.shared_bytes - source_offset)
+        fail(ErrorKind::kOutOfBounds, "bulk_copy_to_cluster of " + std::to_string(bytes) + " bytes at " + site_text(site) +
+             " from shared memory byte " + std::to_string(source_offset) + " of " + std::to_string(machine.shared_bytes));
+    Mapped at = resolve(mapped_destination, bytes, 16, kName, site);
+    Mbarrier& b = find_mapped_mbarrier(mapped_barrier, kName, site);
+    if (b.owner != at.owner || at.owner == current->block)
+        fail(ErrorKind::kBadArgument, "bulk_copy_to_cluster at " + site_text(site) + " by block " + std::to_string(current->block->index) +
+             " into block " + std::to_string(at.owner->index) + " counts on an mbarrier of block " + std::to_string(b.owner->index) +
+             ": both must belong to the same other block");
+    if (machine.options.races) {
+        race_shared_read(*current, source_offset, bytes, site);
+        check_proxy(*current->block, source_offset, bytes, kName, site);
+    }
+    std::memset(at.owner->shared + at.offset, 0xff, bytes);
+    bulk_copies.push_back({current, at.owner, at.offset, current->block->shared + source_offset, bytes,
+                           mapped_barrier & ((1u << kMappedShift) - 1), site});
 }
 
 void bulk_prefetch(u64 source, u32 bytes, Site site) {
@@ -244,15 +313,21 @@ bool deliver_bulk_copy() {
     std::size_t picked = pick_bulk_copy();
     BulkCopy copy = bulk_copies[picked];
     bulk_copies.erase(bulk_copies.begin() + static_cast<std::ptrdiff_t>(picked));
-    std::memcpy(copy.issuer->block->shared + copy.destination, reinterpret_cast<const void*>(copy.source), copy.bytes);
-    Mbarrier& barrier = mbarriers[copy.issuer->block->index][copy.barrier];
-    if (machine.options.races) complete_bulk_copy(*copy.issuer, copy.destination, copy.bytes, barrier.arriving);
-    if (barrier.bytes < copy.bytes) {
+    if (copy.to->live_warps == 0) {
+        report(ErrorKind::kOutOfBounds, "the bulk copy issued at " + site_text(copy.site) + " lands in block " + std::to_string(copy.to->index) +
+               ", which has exited");
+        return true;
+    }
+    bool remote = copy.to != copy.issuer->block;
+    std::memcpy(copy.to->shared + copy.destination, copy.source, copy.bytes);
+    Mbarrier& barrier = mbarriers[copy.to->index][copy.barrier];
+    if (machine.options.races && !remote) complete_bulk_copy(*copy.issuer, copy.destination, copy.bytes, barrier.arriving);
+    if (!remote && barrier.bytes < static_cast<s32>(copy.bytes)) {
         report(ErrorKind::kAsyncCopy, "a bulk copy of " + std::to_string(copy.bytes) + " bytes issued at " + site_text(copy.site) +
                " lands on an mbarrier that expects " + std::to_string(barrier.bytes));
         return true;
     }
-    barrier.bytes -= copy.bytes;
+    barrier.bytes -= static_cast<s32>(copy.bytes);
     complete_phase_if_due(barrier);
     return true;
 }

@@ -33,11 +33,16 @@ JMARLIN_DEVICE void fence_mbarrier_init() { emulator::show_mbarriers(); }
 JMARLIN_DEVICE void mbarrier_arrive(u32 barrier, JMARLIN_SITE) { emulator::mbarrier_arrive(barrier, 0, site); }
 JMARLIN_DEVICE void mbarrier_arrive_expect_tx(u32 barrier, u32 bytes, JMARLIN_SITE) { emulator::mbarrier_arrive(barrier, bytes, site); }
 JMARLIN_DEVICE void mbarrier_wait(u32 barrier, u32 parity, JMARLIN_SITE) { emulator::mbarrier_wait(barrier, parity, site); }
+JMARLIN_DEVICE void mbarrier_arrive_cluster(u32 mapped_barrier, JMARLIN_SITE) { emulator::mbarrier_arrive_cluster(mapped_barrier, site); }
+JMARLIN_DEVICE void mbarrier_wait_cluster(u32 barrier, u32 parity, JMARLIN_SITE) { emulator::mbarrier_wait_cluster(barrier, parity, site); }
 
 // ---- Bulk copies ----
 
 JMARLIN_DEVICE void bulk_copy(u32 destination, u64 source, u32 bytes, u32 barrier, u64 policy, JMARLIN_SITE) {
     emulator::bulk_copy(destination, source, bytes, barrier, policy, site);
+}
+JMARLIN_DEVICE void bulk_copy_to_cluster(u32 mapped_destination, u32 source, u32 bytes, u32 mapped_barrier, JMARLIN_SITE) {
+    emulator::bulk_copy_to_cluster(mapped_destination, source, bytes, mapped_barrier, site);
 }
 JMARLIN_DEVICE void bulk_prefetch_l2(u64 source, u32 bytes, JMARLIN_SITE) { emulator::bulk_prefetch(source, bytes, site); }
 JMARLIN_DEVICE void fence_proxy_async() { emulator::proxy_fence(); }

@@ -230,8 +230,17 @@ void synchronise_cluster(Block* blocks, u32 count) {
     }
 }
 
-void publish(Knowledge& knowledge) {
+void publish(Knowledge& knowledge, const Block& owner) {
     Thread& self = *current;
+    if (self.block != &owner) {
+        auto all = std::make_shared<Clocks>(machine.grid);
+        if (self.view->foreign) *all = *self.view->foreign;
+        join((*all)[self.block->index], self.view->own);
+        (*all)[self.block->index][self.index] = self.warp->clock++;
+        join(knowledge.own, (*all)[owner.index]);
+        knowledge.foreign = join(knowledge.foreign, all);
+        return;
+    }
     join(knowledge.own, self.view->own);
     knowledge.own[self.index] = self.warp->clock++;
     knowledge.foreign = join(knowledge.foreign, self.view->foreign);

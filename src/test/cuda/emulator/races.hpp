@@ -53,8 +53,8 @@ void synchronise_block(Block& block);
 void synchronise_warps(const std::vector<Warp*>& warps);
 void synchronise_cluster(Block* blocks, u32 count);
 
-/** What the running thread did and knew goes into the knowledge; what is in it becomes known to the running thread. */
-void publish(Knowledge& knowledge);
+/** What the running thread did and knew goes into the knowledge of an mbarrier of the owner; what is in it becomes known to the running thread. */
+void publish(Knowledge& knowledge, const Block& owner);
 void learn(const Knowledge& knowledge);
 void join(Knowledge& into, const Knowledge& from);
 

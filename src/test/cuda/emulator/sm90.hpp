@@ -23,6 +23,8 @@ const u8* cluster_access(u32 mapped_address, u32 bytes, const char* operation, S
 void mbarrier_init(u32 barrier, u32 count, Site site);
 void mbarrier_arrive(u32 barrier, u32 expected_bytes, Site site);
 void mbarrier_wait(u32 barrier, u32 parity, Site site);
+void mbarrier_arrive_cluster(u32 mapped_barrier, Site site);
+void mbarrier_wait_cluster(u32 barrier, u32 parity, Site site);
 
 /** fence.mbarrier_init and fence.proxy.async: the barriers that the running thread made may be used by the copy engine. */
 void show_mbarriers();
@@ -31,6 +33,7 @@ void show_mbarriers();
 void proxy_fence();
 
 void bulk_copy(u32 destination, u64 source, u32 bytes, u32 barrier, u64 policy, Site site);
+void bulk_copy_to_cluster(u32 mapped_destination, u32 source, u32 bytes, u32 mapped_barrier, Site site);
 void bulk_prefetch(u64 source, u32 bytes, Site site);
 
 /** Lets one bulk copy land: the oldest, the youngest or any, by the schedule. False if none is under way. */
