@@ -8,6 +8,18 @@
 
 namespace jmarlin {
 
+// The next product, as far as its first reads depend on it; drawn in prefetch.cuh. Java's twin: cuda.Prefetch.
+struct Prefetch {
+    u64 codes;           // [strips][k_blocks][2048 bytes]
+    s32 k_blocks;
+    s32 strips;          // of the matrix
+    s32 strips_per_tile; // read side by side
+    s32 m_tiles;         // tiles that share their weights: the tile of unit u is u / k_blocks, its column tile that / m_tiles
+    s32 units_per_start; // from one starting place to the next
+    s32 starts;          // starting places; 0: nothing to fetch
+    s32 units;           // fetched of each
+};
+
 // C[m][n] = A[m][k] * W[k][n] + bias. Addresses are device addresses, 0 where the operand is absent.
 struct GemmArgs {
     u64 a;               // T[m][lda], 16-byte aligned
@@ -19,8 +31,7 @@ struct GemmArgs {
     u64 c;               // T[m][ldc]
     u64 partials;        // float[2 * grid][batch tile * n tile], any content
     u64 counters;        // u32[n_tiles * m_tiles * warps along n], zero before and after every launch
-    u64 prefetch;        // bytes that the next kernel reads first, or 0
-    u64 prefetch_bytes;
+    Prefetch next;       // what the next kernel reads first
 
     s64 lda;             // row strides in elements: lda a multiple of 8,
     s64 ldc;             // ldc any value >= n
@@ -41,15 +52,19 @@ struct GemmArgs {
 
 // The words of an image's <family>_abi: version, size of the arguments, offset of every field in order.
 #define JMARLIN_GEMM_ABI                                                                                          \
-    {1, sizeof(::jmarlin::GemmArgs),                                                                              \
+    {2, sizeof(::jmarlin::GemmArgs),                                                                              \
      offsetof(::jmarlin::GemmArgs, a), offsetof(::jmarlin::GemmArgs, codes),                                      \
      offsetof(::jmarlin::GemmArgs, scales), offsetof(::jmarlin::GemmArgs, zeros),                                 \
      offsetof(::jmarlin::GemmArgs, factors), offsetof(::jmarlin::GemmArgs, bias),                                 \
      offsetof(::jmarlin::GemmArgs, c), offsetof(::jmarlin::GemmArgs, partials),                                   \
-     offsetof(::jmarlin::GemmArgs, counters), offsetof(::jmarlin::GemmArgs, prefetch),                            \
-     offsetof(::jmarlin::GemmArgs, prefetch_bytes), offsetof(::jmarlin::GemmArgs, lda),                           \
-     offsetof(::jmarlin::GemmArgs, ldc), offsetof(::jmarlin::GemmArgs, m), offsetof(::jmarlin::GemmArgs, n),      \
-     offsetof(::jmarlin::GemmArgs, k), offsetof(::jmarlin::GemmArgs, k_blocks),                                   \
-     offsetof(::jmarlin::GemmArgs, scale_rows), offsetof(::jmarlin::GemmArgs, group_shift),                       \
-     offsetof(::jmarlin::GemmArgs, n_tiles), offsetof(::jmarlin::GemmArgs, m_tiles),                              \
-     offsetof(::jmarlin::GemmArgs, units_per_block), offsetof(::jmarlin::GemmArgs, stages)}
+     offsetof(::jmarlin::GemmArgs, counters), offsetof(::jmarlin::GemmArgs, next.codes),                          \
+     offsetof(::jmarlin::GemmArgs, next.k_blocks), offsetof(::jmarlin::GemmArgs, next.strips),                    \
+     offsetof(::jmarlin::GemmArgs, next.strips_per_tile), offsetof(::jmarlin::GemmArgs, next.m_tiles),            \
+     offsetof(::jmarlin::GemmArgs, next.units_per_start), offsetof(::jmarlin::GemmArgs, next.starts),             \
+     offsetof(::jmarlin::GemmArgs, next.units), offsetof(::jmarlin::GemmArgs, lda),                               \
+     offsetof(::jmarlin::GemmArgs, ldc), offsetof(::jmarlin::GemmArgs, m),                                        \
+     offsetof(::jmarlin::GemmArgs, n), offsetof(::jmarlin::GemmArgs, k),                                          \
+     offsetof(::jmarlin::GemmArgs, k_blocks), offsetof(::jmarlin::GemmArgs, scale_rows),                          \
+     offsetof(::jmarlin::GemmArgs, group_shift), offsetof(::jmarlin::GemmArgs, n_tiles),                          \
+     offsetof(::jmarlin::GemmArgs, m_tiles), offsetof(::jmarlin::GemmArgs, units_per_block),                      \
+     offsetof(::jmarlin::GemmArgs, stages)}

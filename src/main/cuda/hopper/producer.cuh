@@ -1,6 +1,7 @@
 // The producer warpgroup: keeps the ring full.
 #pragma once
 
+#include "prefetch.cuh"
 #include "ring.cuh"
 
 namespace jmarlin {
@@ -85,14 +86,9 @@ JMARLIN_DEVICE void publish_activations(const Ring<Shape>& ring, u32 slot) {
     if (lane_index() == 0) mbarrier_arrive(ring.full(slot));
 }
 
-// This block's share of the bytes that the next kernel reads first, on their way while this one finishes.
-JMARLIN_DEVICE void prefetch_next(const GemmArgs& args) {
-    u64 share = ((args.prefetch_bytes + grid_size() - 1) / grid_size() + 127) / 128 * 128;
-    u64 begin = share * block_index();
-    if (args.prefetch == 0 || begin >= args.prefetch_bytes) return;
-    u64 left = args.prefetch_bytes - begin;
-    u32 bytes = u32(left < share ? left : share) & ~15u;
-    if (bytes > 0) bulk_prefetch_l2(args.prefetch + begin, bytes);
+// This block's share of what the next kernel reads first, on its way while this one finishes: a run per thread.
+JMARLIN_DEVICE void prefetch_next(const GemmArgs& args, u32 thread) {
+    prefetch_runs(args.next, thread, kProducerThreads, [](u64 address, u32 bytes) { bulk_prefetch_l2(address, bytes); });
 }
 
 template <class Shape>
@@ -139,7 +135,7 @@ JMARLIN_DEVICE void produce(const GemmArgs& args, const Ring<Shape>& ring) {
                 publish.advance(ring.slots);
             }
         }
-        if (thread == 0 && work.last()) prefetch_next(args);
+        if (work.last()) prefetch_next(args, thread);
         warp_sync();
         tile_sync<Shape>();     // every partial tile is staged
         tile_sync<Shape>();     // and read: the ring is free again

@@ -6,17 +6,17 @@
 #pragma once
 
 #include "../epilogue.cuh"
+#include "../prefetch.cuh"
 #include "multiply.cuh"
 #include "ring.cuh"
 
 namespace jmarlin {
 
-// The finished block's share of what the next kernel will read first.
-JMARLIN_DEVICE void prefetch_next_kernel(const GemmArgs& args, u32 threads) {
-    const u64 stride = static_cast<u64>(grid_size()) * threads * 128;
-    for (u64 at = (static_cast<u64>(block_index()) * threads + thread_index()) * 128; at < args.prefetch_bytes; at += stride) {
-        prefetch_l2(args.prefetch + at);
-    }
+// The finished block's share of what the next kernel reads first: all threads walk its runs, line by line.
+JMARLIN_DEVICE void prefetch_next(const GemmArgs& args, u32 threads) {
+    prefetch_runs(args.next, 0, 1, [&](u64 address, u32 bytes) {
+        for (u32 at = thread_index() * 128; at < bytes; at += threads * 128) prefetch_l2(address + at);
+    });
 }
 
 template <class Shape>
@@ -63,7 +63,7 @@ JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
         }
     }
 
-    prefetch_next_kernel(args, Shape::kThreads);
+    prefetch_next(args, Shape::kThreads);
 }
 
 }  // namespace jmarlin

@@ -46,6 +46,7 @@ void async_issue(u32 destination, u64 source, u32 valid_bytes, Site site) {
         Allocation& allocation = find_allocation(source, valid_bytes, "source of cp_async_16", site);
         if (machine.options.counters) current->warp->log->add(*current, "cp_async_16 source", site, kCopyBytes, source, false);
         if (machine.options.races && allocation.words) race_global_read(allocation, source, valid_bytes, site, true);
+        if (machine.options.reads) machine.result->reads.push_back({current->block->index, source, valid_bytes});
     }
 
     u8* bytes = shared_bytes(*current, destination, {"cp_async_16", kCopyBytes, true, site});

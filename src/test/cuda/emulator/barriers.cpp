@@ -276,6 +276,7 @@ void bulk_copy(u32 destination, u64 source, u32 bytes, u32 barrier, u64 policy, 
     }
     std::memset(current->block->shared + offset, 0xff, bytes);
     bulk_copies.push_back({current, current->block, offset, reinterpret_cast<const u8*>(source), bytes, barrier, site});
+    if (machine.options.reads) machine.result->reads.push_back({current->block->index, source, bytes});
 }
 
 void bulk_copy_to_cluster(u32 mapped_destination, u32 source, u32 bytes, u32 mapped_barrier, Site site) {
@@ -306,6 +307,7 @@ void bulk_prefetch(u64 source, u32 bytes, Site site) {
     check_multiple_of_16(source, "source", "bulk_prefetch_l2", site);
     check_multiple_of_16(bytes, "size", "bulk_prefetch_l2", site);
     find_allocation(source, bytes, "bulk_prefetch_l2", site);
+    machine.result->prefetches.push_back({current->block->index, source, bytes});
 }
 
 bool deliver_bulk_copy() {

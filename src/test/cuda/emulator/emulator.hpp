@@ -23,6 +23,7 @@ struct Options {
     u32 cluster = 1;        // blocks per cluster, what __cluster_dims__ says on the entry point; divides the grid
     bool races = false;     // report accesses that nothing orders
     bool counters = false;  // count bank conflicts and sectors per line of the kernel
+    bool reads = false;     // list the reads of global memory that go to shared memory
     u32 device = 0;         // whose memory the kernel may touch
 };
 
@@ -60,10 +61,19 @@ struct SiteCounters {
     u64 bytes = 0;           // asked for by all lanes
 };
 
+/** Bytes of global memory that a block asked for. */
+struct Range {
+    u32 block;
+    u64 address;
+    u64 bytes;
+};
+
 struct Result {
     bool completed = false;  // every thread ran to its end
     std::vector<Error> errors;
     std::vector<SiteCounters> counters;
+    std::vector<Range> prefetches;  // into the L2 cache, in the order of the calls
+    std::vector<Range> reads;       // by asynchronous copies, in the order of the calls; if Options::reads
     u64 suppressed = 0;      // errors beyond the first hundred
 
     bool ok() const { return completed && errors.empty(); }

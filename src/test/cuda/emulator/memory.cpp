@@ -208,6 +208,11 @@ u32 atomic_inc(u64 address, u32 last, Site site) {
     return atomic_update(address, "atomic_inc_acq_rel", site, [=](u32 old) { return old >= last ? 0 : old + 1; });
 }
 
+void prefetch_line(u64 address, Site site) {
+    find_allocation(address, 1, "prefetch_l2", site);
+    machine.result->prefetches.push_back({current->block->index, address & ~u64{127}, 128});
+}
+
 u8* shared_bytes(const Thread& thread, u32 address, const Access& access) {
     u32 offset = address - kSharedBase;
     if (__builtin_expect(address % access.bytes != 0, false)) fail_misaligned(thread, address, access);

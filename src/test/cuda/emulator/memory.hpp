@@ -65,6 +65,9 @@ u8* global_read_only_access(u64 address, const Access& access);
 u32 atomic_add(u64 address, u32 value, Site site);
 u32 atomic_inc(u64 address, u32 last, Site site);
 
+/** prefetch.global.L2: the line of 128 bytes that holds the address. */
+void prefetch_line(u64 address, Site site);
+
 /** The allocation that holds all these bytes; ends the launch if there is none. */
 Allocation& find_allocation(u64 address, u32 bytes, const char* operation, Site site);
 

@@ -132,7 +132,7 @@ JMARLIN_DEVICE void st_global_16(u64 address, const Vec16& v, JMARLIN_SITE) {
 JMARLIN_DEVICE void st_global_f32x4(u64 address, const F32x4& v, JMARLIN_SITE) {
     emulator::store_global(address, v, "st_global_f32x4", site);
 }
-JMARLIN_DEVICE void prefetch_l2(u64 address, JMARLIN_SITE) { emulator::find_allocation(address, 1, "prefetch_l2", site); }
+JMARLIN_DEVICE void prefetch_l2(u64 address, JMARLIN_SITE) { emulator::prefetch_line(address, site); }
 
 // ---- Asynchronous copies ----
 

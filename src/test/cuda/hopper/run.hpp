@@ -6,7 +6,7 @@
 
 #include "emulator.hpp"
 #include "hopper/hopper.cuh"
-#include "striped/problem.hpp"
+#include "../prefetch/next.hpp"
 
 namespace hopper_test {
 
@@ -24,6 +24,7 @@ struct Launch {
     int stages = 0;        // 0: as many as fit
     int lda_padding = 8;   // columns between the rows of A, of NaN
     int ldc_padding = 0;
+    jmarlin::Prefetch next{};   // what runs next; the same product again if empty
 };
 
 template <class Shape>
@@ -53,11 +54,16 @@ public:
         c_ = std::make_unique<Buffer>(2 * (std::size_t(s.m - 1) * ldc_ + s.n), Role::kOutput);
     }
 
+    /** What the kernel before this one is told. */
+    jmarlin::Prefetch as_next(int units) const {
+        return striped_test::next_product(codes_->address(), packed_, Shape::kN, m_tiles_,
+                                          ceil_div(packed_.k_blocks, Shape::kCluster), grid(), units);
+    }
+
     Result launch(Options options) {
-        int clusters = launch_.clusters ? launch_.clusters : n_tiles_ * m_tiles_;
         options.cluster = Shape::kCluster;
         c_->reset();
-        return jmarlin::emulator::launch(kernel<Shape>, jmarlin::u32(clusters * Shape::kCluster), jmarlin::hopper::kThreads,
+        return jmarlin::emulator::launch(kernel<Shape>, jmarlin::u32(grid()), jmarlin::hopper::kThreads,
                                          Shape::shared_bytes(jmarlin::u32(stages_)), args(), options);
     }
 
@@ -93,6 +99,8 @@ public:
     }
 
 private:
+    int grid() const { return (launch_.clusters ? launch_.clusters : n_tiles_ * m_tiles_) * Shape::kCluster; }
+
     jmarlin::GemmArgs args() const {
         const Size& s = problem_.size;
         jmarlin::GemmArgs args{};
@@ -103,8 +111,7 @@ private:
         args.factors = factors_->address();
         args.bias = problem_.has_bias ? bias_->address() : 0;
         args.c = c_->address();
-        args.prefetch = codes_->address();
-        args.prefetch_bytes = packed_.codes.size();
+        args.next = launch_.next.starts ? launch_.next : as_next(packed_.k_blocks);
         args.lda = lda_;
         args.ldc = ldc_;
         args.m = s.m;

@@ -134,7 +134,9 @@ std::string run(driver::Handle kernel, const Instance& instance, const Problem& 
     jmarlin::GemmArgs args{activations.address(), codes.address(), scales.address(), instance.zeros ? zeros.address() : 0,
                            factors.address(), problem.has_bias ? bias.address() : 0, c.address(), partials.address(),
                            counters.address(),
-                           codes.address(), packed.codes.size(), lda, ldc, s.m, s.n, s.k, packed.k_blocks, packed.scale_rows,
+                           {codes.address(), packed.k_blocks, packed.strips, instance.columns / 64, m_tiles,
+                            packed.k_blocks, blocks, packed.k_blocks},
+                           lda, ldc, s.m, s.n, s.k, packed.k_blocks, packed.scale_rows,
                            packed.group_shift, n_tiles, m_tiles, ceil_div(n_tiles * m_tiles * packed.k_blocks, grid), stages};
     std::vector<double> expected = problem.expected();
 #ifdef SANITIZE_EXPECT_WRONG   // shows that this program can fail

@@ -2,7 +2,8 @@
 //
 //   standin.inject FUNCTION CODE AFTER TIMES   calls of FUNCTION fail with CODE, after AFTER that succeed, TIMES times
 //   standin.reset                              no injections, counts 0, settings as at the start, no sticky errors
-//   standin.count FUNCTION                     size = how often FUNCTION was called ("kernels" = kernels that ran)
+//   standin.count FUNCTION                     size = how often FUNCTION was called ("kernels" = kernels that ran, "prefetched" = bytes they
+//                                                fetched into the L2 cache)
 //   standin.set KEY VALUE                      devices, capability (80), multiprocessors, shared, l2, memory, driver, fast, races
 //   standin.errors                             address, size = text of what the emulator found last
 #include "control.hpp"
@@ -73,6 +74,7 @@ void reset() {
     settings.fast = fresh.fast;
     settings.races = fresh.races;
     settings.kernels_run = 0;
+    settings.prefetched = 0;
     settings.last_errors.clear();
     read_environment();
     for (Context* context : contexts.all()) context->sticky = CUDA_SUCCESS;
@@ -142,7 +144,8 @@ CUresult run_command(const char* command, CUdeviceptr* address, std::size_t* siz
         return CUDA_SUCCESS;
     }
     if (verb == "standin.count" && words >> name) {
-        unsigned long long count = name == "kernels" ? settings.kernels_run.load() : call_named(name).count.load();
+        unsigned long long count = name == "kernels" ? settings.kernels_run.load()
+                                 : name == "prefetched" ? settings.prefetched.load() : call_named(name).count.load();
         if (size) *size = count;
         return CUDA_SUCCESS;
     }

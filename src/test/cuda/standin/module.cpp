@@ -104,6 +104,7 @@ CUresult run_kernel(const Function& function, unsigned grid, unsigned threads, u
     };
     jmarlin::emulator::Result result =
             jmarlin::emulator::launch_raw(entry, function.entry, &arguments, grid, threads, shared, options);
+    for (const jmarlin::emulator::Range& range : result.prefetches) settings.prefetched += range.bytes;
     if (!result.ok()) {
         settings.last_errors = function.name + "\n" + result.text();
         std::fprintf(stderr, "stand-in driver: %s", settings.last_errors.c_str());

@@ -7,6 +7,7 @@
 
 #include "emulator.hpp"
 #include "instances.hpp"
+#include "../prefetch/next.hpp"
 #include "problem.hpp"
 
 namespace striped_test {
@@ -19,6 +20,7 @@ struct Launch {
     int stages = 3;
     int row_padding = 0;       // columns of C between the rows
     bool unaligned_c = false;  // C starts two bytes after a 16-byte boundary
+    jmarlin::Prefetch next{};  // what runs next; the same product again if empty
 };
 
 /** The operands of a problem on the device, and the workspace. May be launched many times. */
@@ -63,8 +65,7 @@ public:
         args.c = c_->address() + 2 * c_offset_;
         args.partials = partials_->address();
         args.counters = counters_->address();
-        args.prefetch = codes_->address();
-        args.prefetch_bytes = packed_.codes.size();
+        args.next = launch_.next.starts ? launch_.next : as_next(packed_.k_blocks);
         args.lda = lda_;
         args.ldc = ldc_;
         args.m = s.m;
@@ -75,9 +76,14 @@ public:
         args.group_shift = packed_.group_shift;
         args.n_tiles = n_tiles_;
         args.m_tiles = m_tiles_;
-        args.units_per_block = ceil_div(n_tiles_ * m_tiles_ * packed_.k_blocks, launch_.grid);
+        args.units_per_block = units_per_block();
         args.stages = launch_.stages;
         return args;
+    }
+
+    /** What the kernel before this one is told. */
+    jmarlin::Prefetch as_next(int units) const {
+        return next_product(codes_->address(), packed_, instance_.columns, m_tiles_, units_per_block(), launch_.grid, units);
     }
 
     /** Launches; the workspace is left as the launch before left it, as in real use. */
@@ -136,6 +142,8 @@ public:
     }
 
 private:
+    int units_per_block() const { return ceil_div(n_tiles_ * m_tiles_ * packed_.k_blocks, launch_.grid); }
+
     template <class E>
     static std::unique_ptr<Buffer> input(const std::vector<E>& values) {
         auto buffer = std::make_unique<Buffer>(values.size() * sizeof(E), Role::kInput);

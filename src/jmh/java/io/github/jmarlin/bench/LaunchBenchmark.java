@@ -103,7 +103,7 @@ public class LaunchBenchmark {
     @OperationsPerInvocation(LAUNCHES)
     public void launch() {
         for (int i = 0; i < LAUNCHES; i++) {
-            gemm.launch(a.address(), K, c.address(), N, m, workspace, weights);
+            gemm.launch(a.address(), K, c.address(), N, m, workspace, gemm);
         }
     }
 

@@ -14,8 +14,8 @@ import jcuda.driver.CUfunction;
  *
  * <p>{@link #launch} only puts kernels into the workspace's stream: it allocates neither device nor (after the first calls) Java
  * memory, synchronises nothing, keeps nothing, and may be captured in a CUDA graph. The first launch for a number of rows looks
- * its kernel up; {@link #workspaceFor} does that beforehand. Errors of a running kernel show, as always with CUDA, in a later
- * call.
+ * its kernel up, and that of the product named as next; {@link #workspaceFor} of both does that beforehand. Errors of a running
+ * kernel show, as always with CUDA, in a later call.
  *
  * <p>Safe for any number of threads, each with a workspace of its own. The same operands give the same bits on the same kind of
  * device with the same tuning file, launch after launch; with {@link PlanOptions#batchInvariant} a row's bits depend on that
@@ -25,11 +25,9 @@ public final class CudaGemm {
     /** Rows of A must begin at multiples of this many bytes: the kernels copy 16 at a time. */
     private static final int ROW_ALIGNMENT = 16;
     private static final int ELEMENT_BYTES = 2;
-    /** Share of the L2 cache that the next layer's first codes may take. */
-    private static final int PREFETCH_SHARE = 4;
 
-    /** A plan and its kernel. */
-    private record PlannedKernel(GemmPlan plan, CUfunction function, WorkspaceSize workspace) {}
+    /** A plan, its kernel, and what the kernel before may fetch for it. */
+    private record PlannedKernel(GemmPlan plan, CUfunction function, WorkspaceSize workspace, Prefetch prefetch) {}
 
     private final DeviceWeights weights;
     private final Planner planner;
@@ -55,7 +53,7 @@ public final class CudaGemm {
         if (m < 1) {
             throw new IllegalArgumentException("m " + m + ": a plan is made for 1 or more rows");
         }
-        return kernel((int) Math.min(m, planner.rowsPerLaunch())).plan;
+        return firstKernel(m).plan;
     }
 
     /** Most rows of one launch; {@link #launch} makes as many as it takes. */
@@ -75,13 +73,13 @@ public final class CudaGemm {
         return size;
     }
 
-    /** As {@link #launch(long, long, long, long, long, Workspace, DeviceWeights)} without a next layer. */
+    /** As {@link #launch(long, long, long, long, long, Workspace, CudaGemm)} without a next product. */
     public void launch(long a, long lda, long c, long ldc, long m, Workspace workspace) {
         launch(a, lda, c, ldc, m, workspace, null);
     }
 
-    /** As {@link #launch(long, long, long, long, long, Workspace, DeviceWeights)} with JCuda's pointers. */
-    public void launch(CUdeviceptr a, long lda, CUdeviceptr c, long ldc, long m, Workspace workspace, DeviceWeights next) {
+    /** As {@link #launch(long, long, long, long, long, Workspace, CudaGemm)} with JCuda's pointers. */
+    public void launch(CUdeviceptr a, long lda, CUdeviceptr c, long ldc, long m, Workspace workspace, CudaGemm next) {
         Objects.requireNonNull(a, "a");
         Objects.requireNonNull(c, "c");
         launch(Address.of(a), lda, Address.of(c), ldc, m, workspace, next);
@@ -98,24 +96,30 @@ public final class CudaGemm {
      * @param ldc elements from row to row of C: at least n; elements beyond n stay as they are
      * @param m rows, 0 or more; 0 does nothing
      * @param workspace of the same engine, at least {@link #workspaceFor} in size; the launch goes to its stream
-     * @param next weights of the same engine that the stream will multiply with next, or null: finished blocks fetch the
-     *     first of their codes into the L2 cache
+     * @param next the product of the same engine that is expected to run next with the same number of rows, or null: finished
+     *     blocks fetch into the L2 cache what its blocks read first. A hint; it changes no result
      * @throws IllegalArgumentException with the values and the rule, before anything is launched
      * @throws IllegalStateException if something is closed, or another thread uses the workspace
      * @throws CudaCallException if the driver refuses the launch
      */
-    public void launch(long a, long lda, long c, long ldc, long m, Workspace workspace, DeviceWeights next) {
+    public void launch(long a, long lda, long c, long ldc, long m, Workspace workspace, CudaGemm next) {
         validate(a, lda, c, ldc, m, workspace, next);
         if (m == 0) {
             return;
         }
+        DeviceWeights ahead = next == null ? weights : next.weights;    // the kernel touches both
         weights.holders().acquire();
         try {
-            workspace.user().acquireAlone();
+            ahead.holders().acquire();
             try {
-                launchAll(a, lda, c, ldc, m, workspace, next);
+                workspace.user().acquireAlone();
+                try {
+                    launchAll(a, lda, c, ldc, m, workspace, next);
+                } finally {
+                    workspace.user().release();
+                }
             } finally {
-                workspace.user().release();
+                ahead.holders().release();
             }
         } finally {
             weights.holders().release();
@@ -124,7 +128,7 @@ public final class CudaGemm {
 
     // ---- validate ----
 
-    private void validate(long a, long lda, long c, long ldc, long m, Workspace workspace, DeviceWeights next) {
+    private void validate(long a, long lda, long c, long ldc, long m, Workspace workspace, CudaGemm next) {
         if (m < 0) {
             throw new IllegalArgumentException("m " + m + " is negative: 0 or more rows expected");
         }
@@ -143,8 +147,8 @@ public final class CudaGemm {
         checkEngine("workspace", workspace == null ? null : workspace.engine());
         workspace.user().checkOpen();
         if (next != null) {
-            checkEngine("next weights", next.engine());
-            next.holders().checkOpen();
+            checkEngine("next product", next.weights.engine());
+            next.weights.holders().checkOpen();
         }
         if (m == 0) {
             return;
@@ -181,6 +185,10 @@ public final class CudaGemm {
 
     // ---- select ----
 
+    private PlannedKernel firstKernel(long m) {
+        return kernel((int) Math.min(m, planner.rowsPerLaunch()));
+    }
+
     private PlannedKernel kernel(int rows) {
         PlannedKernel known = kernels[(rows + 7) / 8];
         return known != null ? known : planned(rows);
@@ -188,7 +196,8 @@ public final class CudaGemm {
 
     private PlannedKernel planned(int rows) {
         GemmPlan plan = planner.plan(rows);
-        PlannedKernel planned = new PlannedKernel(plan, weights.engine().kernel(plan.kernel()), plan.workspace());
+        PlannedKernel planned = new PlannedKernel(plan, weights.engine().kernel(plan.kernel()), plan.workspace(),
+                Prefetch.of(weights.codes(), plan, weights.engine().facts().l2Bytes()));
         kernels[(rows + 7) / 8] = planned;
         return planned;
     }
@@ -199,16 +208,17 @@ public final class CudaGemm {
 
     // ---- launch ----
 
-    private void launchAll(long a, long lda, long c, long ldc, long m, Workspace workspace, DeviceWeights next) {
+    private void launchAll(long a, long lda, long c, long ldc, long m, Workspace workspace, CudaGemm next) {
+        Prefetch ahead = next == null ? Prefetch.NONE : next.firstKernel(m).prefetch;
         LaunchBlock block = workspace.block();
         block.weights(weights);
         block.workspace(workspace.partials(), workspace.counters());
-        block.prefetch(0, 0);
+        block.prefetch(Prefetch.NONE);
         int rowsPerLaunch = planner.rowsPerLaunch();
         for (long row = 0; row < m; row += rowsPerLaunch) {
             int rows = (int) Math.min(m - row, rowsPerLaunch);
-            if (next != null && row + rows == m) {
-                block.prefetch(next.codes(), Math.min(next.codeBytes(), weights.engine().facts().l2Bytes() / PREFETCH_SHARE));
+            if (row + rows == m) {
+                block.prefetch(ahead);
             }
             block.operands(a + ELEMENT_BYTES * row * lda, lda, c + ELEMENT_BYTES * row * ldc, ldc, rows);
             launch(kernel(rows), block, workspace);

@@ -22,8 +22,8 @@ import jcuda.driver.CUstreamCaptureMode;
 
 /**
  * One step of a decoder, the linear layers of a model and the caller's own kernels between them, captured into a CUDA graph per number
- * of rows and replayed with a single call. Every product tells its finished blocks which weights come next, the last one those of the
- * first: while one kernel ends, the beginning of the next one's weights is already on its way into the L2 cache.
+ * of rows and replayed with a single call. Every product is told which one comes next, the last one that it is the first: while one
+ * kernel ends, what the next one's thread blocks read first is already on its way into the L2 cache.
  *
  * <pre>{@code
  * DecodeGraph step = DecodeGraph.of(workspace)
@@ -58,7 +58,7 @@ public final class DecodeGraph implements AutoCloseable {
             this.workspace = workspace;
         }
 
-        /** A product, with the operands of {@link CudaGemm#launch(long, long, long, long, long, Workspace, DeviceWeights)}. */
+        /** A product, with the operands of {@link CudaGemm#launch(long, long, long, long, long, Workspace, CudaGemm)}. */
         public Builder product(CudaGemm gemm, long a, long lda, long c, long ldc) {
             Objects.requireNonNull(gemm, "gemm");
             if (gemm.weights().engine() != workspace.engine()) {
@@ -172,7 +172,7 @@ public final class DecodeGraph implements AutoCloseable {
         int done = 0;
         for (Object part : step) {
             if (part instanceof Product product) {
-                DeviceWeights next = products.get(++done % products.size()).gemm.weights();
+                CudaGemm next = products.get(++done % products.size()).gemm;
                 product.gemm.launch(product.a, product.lda, product.c, product.ldc, rows, workspace, next);
             } else {
                 ((Work) part).enqueue(rows, workspace.stream());

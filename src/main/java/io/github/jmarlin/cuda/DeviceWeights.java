@@ -169,10 +169,6 @@ public final class DeviceWeights implements AutoCloseable {
         return codesAddress;
     }
 
-    long codeBytes() {
-        return codes.size();
-    }
-
     long scales() {
         return scalesAddress;
     }

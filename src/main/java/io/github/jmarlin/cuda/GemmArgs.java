@@ -5,7 +5,7 @@ package io.github.jmarlin.cuda;
  * and {@link KernelModule} refuses an image whose offsets differ from these.
  */
 final class GemmArgs {
-    static final int ABI_VERSION = 1;
+    static final int ABI_VERSION = 2;
 
     static final int A = 0;
     static final int CODES = 8;
@@ -16,29 +16,35 @@ final class GemmArgs {
     static final int C = 48;
     static final int PARTIALS = 56;
     static final int COUNTERS = 64;
-    static final int PREFETCH = 72;
-    static final int PREFETCH_BYTES = 80;
-    static final int LDA = 88;
-    static final int LDC = 96;
-    static final int M = 104;
-    static final int N = 108;
-    static final int K = 112;
-    static final int K_BLOCKS = 116;
-    static final int SCALE_ROWS = 120;
-    static final int GROUP_SHIFT = 124;
-    static final int N_TILES = 128;
-    static final int M_TILES = 132;
-    static final int UNITS_PER_BLOCK = 136;
-    static final int STAGES = 140;
-    static final int SIZE = 144;
+    static final int NEXT_CODES = 72;
+    static final int NEXT_K_BLOCKS = 80;
+    static final int NEXT_STRIPS = 84;
+    static final int NEXT_STRIPS_PER_TILE = 88;
+    static final int NEXT_M_TILES = 92;
+    static final int NEXT_UNITS_PER_START = 96;
+    static final int NEXT_STARTS = 100;
+    static final int NEXT_UNITS = 104;
+    static final int LDA = 112;
+    static final int LDC = 120;
+    static final int M = 128;
+    static final int N = 132;
+    static final int K = 136;
+    static final int K_BLOCKS = 140;
+    static final int SCALE_ROWS = 144;
+    static final int GROUP_SHIFT = 148;
+    static final int N_TILES = 152;
+    static final int M_TILES = 156;
+    static final int UNITS_PER_BLOCK = 160;
+    static final int STAGES = 164;
+    static final int SIZE = 168;
 
     private GemmArgs() {
     }
 
     /** What an image that fits this library exports as {@code jmarlin_striped_abi}. */
     static int[] abi() {
-        return new int[] {ABI_VERSION, SIZE, A, CODES, SCALES, ZEROS, FACTORS, BIAS, C, PARTIALS, COUNTERS,
-            PREFETCH, PREFETCH_BYTES, LDA, LDC, M, N, K, K_BLOCKS, SCALE_ROWS, GROUP_SHIFT, N_TILES, M_TILES, UNITS_PER_BLOCK,
-            STAGES};
+        return new int[] {ABI_VERSION, SIZE, A, CODES, SCALES, ZEROS, FACTORS, BIAS, C, PARTIALS, COUNTERS, NEXT_CODES,
+            NEXT_K_BLOCKS, NEXT_STRIPS, NEXT_STRIPS_PER_TILE, NEXT_M_TILES, NEXT_UNITS_PER_START, NEXT_STARTS, NEXT_UNITS,
+            LDA, LDC, M, N, K, K_BLOCKS, SCALE_ROWS, GROUP_SHIFT, N_TILES, M_TILES, UNITS_PER_BLOCK, STAGES};
     }
 }

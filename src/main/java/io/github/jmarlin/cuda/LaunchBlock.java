@@ -68,9 +68,15 @@ final class LaunchBlock implements AutoCloseable {
         memory.putLong(ARGS + GemmArgs.COUNTERS, counters);
     }
 
-    void prefetch(long address, long bytes) {
-        memory.putLong(ARGS + GemmArgs.PREFETCH, address);
-        memory.putLong(ARGS + GemmArgs.PREFETCH_BYTES, bytes);
+    void prefetch(Prefetch next) {
+        memory.putLong(ARGS + GemmArgs.NEXT_CODES, next.codes());
+        memory.putInt(ARGS + GemmArgs.NEXT_K_BLOCKS, next.kBlocks());
+        memory.putInt(ARGS + GemmArgs.NEXT_STRIPS, next.strips());
+        memory.putInt(ARGS + GemmArgs.NEXT_STRIPS_PER_TILE, next.stripsPerTile());
+        memory.putInt(ARGS + GemmArgs.NEXT_M_TILES, next.mTiles());
+        memory.putInt(ARGS + GemmArgs.NEXT_UNITS_PER_START, next.unitsPerStart());
+        memory.putInt(ARGS + GemmArgs.NEXT_STARTS, next.starts());
+        memory.putInt(ARGS + GemmArgs.NEXT_UNITS, next.units());
     }
 
     void plan(GemmPlan plan) {

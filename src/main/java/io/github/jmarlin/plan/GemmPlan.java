@@ -35,6 +35,15 @@ public sealed interface GemmPlan permits StripedPlan, HopperPlan {
     /** Slices of 64 k that a block of the striped kernel works off; 0 where blocks take whole tiles. */
     int unitsPerBlock();
 
+    /** Strips of 64 columns that are read side by side from one starting place: all those of a tile. */
+    int stripsPerTile();
+
+    /**
+     * Blocks of 64 k from one starting place to the next, all tiles laid end to end along k: where the thread blocks begin to read
+     * their weights. A hint for the kernel before, exact for stripes and for a k that the blocks of a cluster share evenly.
+     */
+    int unitsPerStart();
+
     /** Device memory the launch needs besides its operands. */
     WorkspaceSize workspace();
 

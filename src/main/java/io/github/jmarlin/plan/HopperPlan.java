@@ -53,6 +53,16 @@ public record HopperPlan(String kernel, int rows, WeightShape weights, HopperTil
     }
 
     @Override
+    public int stripsPerTile() {
+        return tile.strips();
+    }
+
+    @Override
+    public int unitsPerStart() {
+        return (weights.kBlocks() + tile.cluster() - 1) / tile.cluster();
+    }
+
+    @Override
     public WorkspaceSize workspace() {
         return WorkspaceSize.NONE;
     }

@@ -52,6 +52,16 @@ public record StripedPlan(String kernel, int rows, WeightShape weights, TileShap
         return stripes.unitsPerBlock();
     }
 
+    @Override
+    public int stripsPerTile() {
+        return tile.warpsN();
+    }
+
+    @Override
+    public int unitsPerStart() {
+        return stripes.unitsPerBlock();
+    }
+
     StripedPlan withReason(String words) {
         return new StripedPlan(kernel, rows, weights, tile, stripes, stages, sharedBytes, prediction, words);
     }

@@ -90,8 +90,8 @@ class CudaBadInputTest extends GpuTest {
                 PackedWeights packed = PackedWeights.pack(matrix(64, 64, 64, DataType.FP16, false), DataType.FP16);
                 DeviceWeights otherWeights = other.upload(packed)) {
             illegal(() -> gemm.launch(operands.a(), 104, operands.c(), N, M, otherWorkspace), "workspace of another engine");
-            illegal(() -> gemm.launch(operands.a(), 104, operands.c(), N, M, workspace, otherWeights),
-                    "next weights of another engine");
+            illegal(() -> gemm.launch(operands.a(), 104, operands.c(), N, M, workspace, otherWeights.gemm()),
+                    "next product of another engine");
         }
     }
 
@@ -104,9 +104,9 @@ class CudaBadInputTest extends GpuTest {
         illegalState(() -> engine.upload(packed), "used after close");
         next.close();
         next.close();
-        illegalState(() -> gemm.launch(operands.a(), 104, operands.c(), N, M, workspace, next), "weights 64 x 64",
-                "used after close");
         CudaGemm ofClosed = next.gemm();
+        illegalState(() -> gemm.launch(operands.a(), 104, operands.c(), N, M, workspace, ofClosed), "weights 64 x 64",
+                "used after close");
         illegalState(() -> ofClosed.launch(operands.a(), 104, operands.c(), N, M, workspace), "used after close");
         workspace.close();
         workspace.close();

@@ -115,7 +115,7 @@ class CudaGemmTest extends GpuTest {
         try (DeviceOperands operands = new DeviceOperands(gemm.weights(), new float[a.length], 17, 256, 192)) {
             Cuda.call("cuStreamBeginCapture", () -> cuStreamBeginCapture(stream,
                     CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_GLOBAL));
-            gemm.launch(operands.a(), 256, operands.c(), 192, 17, workspace, gemm.weights());
+            gemm.launch(operands.a(), 256, operands.c(), 192, 17, workspace, gemm);
             Cuda.call("cuStreamEndCapture", () -> cuStreamEndCapture(stream, graph));
             Cuda.call("cuGraphInstantiate", () -> cuGraphInstantiate(exec, graph, 0));
             // The block of arguments is free for other launches as soon as the capture has seen them.
@@ -153,10 +153,10 @@ class CudaGemmTest extends GpuTest {
     }
 
     @Test
-    void theNextLayersWeightsChangeNothing() {
+    void theNextProductChangesNothing() {
         QuantizedMatrix matrix = matrix(256, 192, -1, DataType.FP16, false);
         CudaGemm gemm = upload(matrix, DataType.FP16).gemm();
-        DeviceWeights next = upload(matrix(64, 96, 64, DataType.BF16, true), DataType.BF16);
+        CudaGemm next = upload(matrix(64, 96, 64, DataType.BF16, true), DataType.BF16).gemm();
         Workspace workspace = workspace(gemm, 3);
         float[] a = activations(3, 256, DataType.FP16);
         float[] expected = multiply(gemm, a, 3, workspace);

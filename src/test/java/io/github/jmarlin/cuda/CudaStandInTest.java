@@ -15,6 +15,7 @@ import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.emulator.StandIn;
 import io.github.jmarlin.plan.PlanOptions;
+import io.github.jmarlin.plan.StripedPlan;
 import java.lang.management.ManagementFactory;
 import java.util.List;
 import java.util.Map;
@@ -192,8 +193,9 @@ class CudaStandInTest extends GpuTest {
     @Test
     void aLaunchIsOneDriverCallAndNoGarbage() {
         CudaGemm gemm = upload(matrix(256, 192, 128, DataType.FP16, false), DataType.FP16).gemm();
-        DeviceWeights next = upload(matrix(192, 64, 64, DataType.FP16, false), DataType.FP16);
+        CudaGemm next = upload(matrix(192, 64, 64, DataType.FP16, false), DataType.FP16).gemm();
         Workspace workspace = workspace(gemm, 40);
+        next.workspaceFor(40);
         try (DeviceOperands operands = new DeviceOperands(gemm.weights(), activations(40, 256, DataType.FP16), 40, 256, 192)) {
             StandIn.set("fast", 1);
             ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
@@ -212,6 +214,33 @@ class CudaStandInTest extends GpuTest {
                 }
             }
             assertTrue(allocated < 1000, allocated + " bytes in 1000 launches");
+        }
+    }
+
+    /** The geometry arrives in the kernel: every block of the next launch finds its first k-blocks fetched, no byte more. */
+    @Test
+    void whatTheNextProductReadsFirstIsFetched() {
+        CudaGemm gemm = upload(matrix(256, 192, 128, DataType.FP16, false), DataType.FP16).gemm();
+        CudaGemm next = upload(matrix(1280, 512, 64, DataType.FP16, false), DataType.FP16).gemm(PlanOptions.DEFAULT.withGrid(7));
+        Workspace workspace = workspace(gemm, 64);
+        try (DeviceOperands operands = new DeviceOperands(gemm.weights(), activations(64, 256, DataType.FP16), 64, 256, 192)) {
+            for (int m : new int[] {1, 64}) {
+                StripedPlan plan = (StripedPlan) next.plan(m);
+                Prefetch prefetch = Prefetch.of(next.weights().codes(), plan, engine.facts().l2Bytes());
+                long expected = 0;
+                for (int block = 0; block < plan.grid(); block++) {
+                    int units = Math.min(prefetch.units(),
+                            plan.stripes().totalUnits() - block * plan.stripes().unitsPerBlock());
+                    expected += 2048L * units * plan.tile().warpsN();
+                }
+                StandIn.reset();
+                gemm.launch(operands.a(), 256, operands.c(), 192, m, workspace, next);
+                synchronize(stream);
+                assertEquals(expected, StandIn.count("prefetched"), () -> prefetch + " for " + plan);
+                gemm.launch(operands.a(), 256, operands.c(), 192, m, workspace);
+                synchronize(stream);
+                assertEquals(expected, StandIn.count("prefetched"), "nothing runs next");
+            }
         }
     }
 

@@ -29,23 +29,34 @@ class GemmArgsTest {
     @Test
     void offsetsAreThoseOfTheStruct() throws Exception {
         List<Field> fields = new ArrayList<>();
-        int end = 0;
-        Matcher body = Pattern.compile("struct GemmArgs \\{(.*?)\n};", Pattern.DOTALL)
-                .matcher(Files.readString(CUDA.resolve("gemm_args.cuh")));
-        assertTrue(body.find(), "struct GemmArgs");
-        for (Matcher field = Pattern.compile("(?m)^\\s+(\\w+) (\\w+);").matcher(body.group(1)); field.find();) {
-            int bytes = BYTES.get(field.group(1));
-            end = (end + bytes - 1) / bytes * bytes;
-            fields.add(new Field(field.group(2), end));
-            end += bytes;
-        }
-        assertEquals(23, fields.size(), fields.toString());
+        int end = layOut("GemmArgs", "", 0, fields);
+        assertEquals(29, fields.size(), fields.toString());
         for (Field field : fields) {
-            assertEquals(field.offset, GemmArgs.class.getDeclaredField(field.name.toUpperCase(Locale.ROOT)).getInt(null),
-                    field.name);
+            String constant = field.name.replace('.', '_').toUpperCase(Locale.ROOT);
+            assertEquals(field.offset, GemmArgs.class.getDeclaredField(constant).getInt(null), field.name);
         }
-        assertEquals((end + 7) / 8 * 8, GemmArgs.SIZE);
+        assertEquals(end, GemmArgs.SIZE);
         assertArrayEquals(expectedAbi(fields), GemmArgs.abi());
+    }
+
+    /** Adds the fields of a struct that begins at an offset. Returns where it ends; structs here are aligned to 8 bytes. */
+    private static int layOut(String struct, String prefix, int begin, List<Field> fields) throws IOException {
+        Matcher body = Pattern.compile("struct " + struct + " \\{(.*?)\n};", Pattern.DOTALL)
+                .matcher(Files.readString(CUDA.resolve("gemm_args.cuh")));
+        assertTrue(body.find(), "struct " + struct);
+        int end = begin;
+        for (Matcher field = Pattern.compile("(?m)^\\s+(\\w+) (\\w+);").matcher(body.group(1)); field.find();) {
+            int bytes = BYTES.getOrDefault(field.group(1), 8);
+            end = (end + bytes - 1) / bytes * bytes;
+            if (field.group(1).equals("Prefetch")) {
+                end = layOut("Prefetch", prefix + field.group(2) + ".", end, fields);
+            } else {
+                assertTrue(BYTES.containsKey(field.group(1)), field.group());
+                fields.add(new Field(prefix + field.group(2), end));
+                end += bytes;
+            }
+        }
+        return (end + 7) / 8 * 8;
     }
 
     @Test
@@ -68,7 +79,7 @@ class GemmArgsTest {
                 Pattern.DOTALL).matcher(source);
         assertTrue(list.find(), "JMARLIN_GEMM_ABI");
         List<Integer> abi = new ArrayList<>(List.of(Integer.parseInt(list.group(1)), GemmArgs.SIZE));
-        for (Matcher entry = Pattern.compile("offsetof\\(::jmarlin::GemmArgs, (\\w+)\\)").matcher(list.group(2)); entry.find();) {
+        for (Matcher entry = Pattern.compile("offsetof\\(::jmarlin::GemmArgs, ([\\w.]+)\\)").matcher(list.group(2)); entry.find();) {
             String name = entry.group(1);
             abi.add(fields.stream().filter(field -> field.name.equals(name)).findFirst().orElseThrow().offset);
         }

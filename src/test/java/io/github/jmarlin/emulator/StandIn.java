@@ -42,7 +42,10 @@ public final class StandIn {
         command("standin.inject " + function + " " + code + " " + after + " " + times);
     }
 
-    /** How often a driver function was called since the last reset; {@code kernels}: how many kernels ran. */
+    /**
+     * How often a driver function was called since the last reset; {@code kernels}: how many kernels ran, {@code prefetched}: bytes
+     * that they fetched ahead.
+     */
     public static long count(String function) {
         return command("standin.count " + function);
     }

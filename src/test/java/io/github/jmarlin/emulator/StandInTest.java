@@ -197,10 +197,10 @@ class StandInTest {
         for (int at = 0; at < 72; at += 8) {
             buffer.putLong(at, 16);
         }
-        buffer.putLong(88, 64).putLong(96, 64);
+        buffer.putLong(112, 64).putLong(120, 64);
         int[] sizes = {1, 64, 64, 1, 1, 0, 1, 1, 1, 2};
         for (int i = 0; i < sizes.length; i++) {
-            buffer.putInt(104 + 4 * i, sizes[i]);
+            buffer.putInt(128 + 4 * i, sizes[i]);
         }
         ok(JCudaDriver.cuLaunchKernel(function, 1, 1, 1, 256, 1, 1, 163 * 1024, null, Pointer.to(Pointer.to(arguments)), null));
         assertEquals(CUDA_ERROR_ILLEGAL_ADDRESS, JCudaDriver.cuCtxSynchronize());

@@ -13,12 +13,12 @@ final class ChainContender implements GpuContender {
         this.links = List.copyOf(links);
     }
 
-    /** Tells every link which weights come after it: the next link's, after the last one the first one's of the next slot. */
+    /** Tells every link which product comes after it: the next link's, after the last one the first one's of the next slot. */
     static void linkPrefetches(List<JMarlinContender> links) {
         for (int i = 0; i < links.size(); i++) {
             JMarlinContender after = links.get((i + 1) % links.size());
             int step = i + 1 < links.size() ? 0 : 1;
-            links.get(i).prefetch(slot -> after.weights(slot + step));
+            links.get(i).prefetch(slot -> after.product(slot + step));
         }
     }
 

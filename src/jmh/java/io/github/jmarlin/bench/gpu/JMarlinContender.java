@@ -20,7 +20,7 @@ final class JMarlinContender implements GpuContender {
     private final List<DeviceWeights> copies;
     private final List<CudaGemm> products;
     private final Workspace workspace;
-    private IntFunction<DeviceWeights> next = slot -> null;
+    private IntFunction<CudaGemm> next = slot -> null;
 
     /**
      * @param options the planner's own choice, or a kernel or tile whose name is then added to the contender's
@@ -45,13 +45,13 @@ final class JMarlinContender implements GpuContender {
         }
     }
 
-    /** The weights that are used right after a slot's. */
-    void prefetch(IntFunction<DeviceWeights> weightsAfter) {
-        next = weightsAfter;
+    /** The product that runs right after a slot's. */
+    void prefetch(IntFunction<CudaGemm> productAfter) {
+        next = productAfter;
     }
 
-    DeviceWeights weights(int slot) {
-        return copies.get(slot % copies.size());
+    CudaGemm product(int slot) {
+        return products.get(slot % products.size());
     }
 
     @Override

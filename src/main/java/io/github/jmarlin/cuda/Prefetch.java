@@ -1,0 +1,38 @@
+package io.github.jmarlin.cuda;
+
+import io.github.jmarlin.plan.GemmPlan;
+import io.github.jmarlin.plan.TileShape;
+import io.github.jmarlin.plan.WeightShape;
+
+/**
+ * What the kernel before a product fetches into the L2 cache for it: the first codes that each of its thread blocks reads. The
+ * Java half of {@code prefetch.cuh}, where it is drawn.
+ *
+ * @param codes device address of the product's codes; 0 for nothing
+ * @param kBlocks blocks of 64 k
+ * @param strips strips of 64 columns
+ * @param stripsPerTile strips read side by side
+ * @param mTiles tiles that share their weights
+ * @param unitsPerStart k-blocks from one starting place to the next
+ * @param starts starting places; 0 for nothing
+ * @param units k-blocks fetched for each
+ */
+record Prefetch(long codes, int kBlocks, int strips, int stripsPerTile, int mTiles, int unitsPerStart, int starts, int units) {
+    static final Prefetch NONE = new Prefetch(0, 1, 0, 1, 1, 1, 0, 0);
+
+    /** Share of the L2 cache that the codes may take: what runs before has its own data there. */
+    private static final int SHARE_OF_L2 = 4;
+    /** What a thread block reads before its first multiplications have made room: a full ring of stages. */
+    private static final int BYTES_PER_BLOCK = 96 << 10;
+
+    /** For a product that runs as planned. */
+    static Prefetch of(long codes, GemmPlan plan, long l2Bytes) {
+        WeightShape weights = plan.weights();
+        long units = (long) plan.nTiles() * plan.mTiles() * weights.kBlocks();
+        long starts = Math.min(plan.grid(), (units + plan.unitsPerStart() - 1) / plan.unitsPerStart());
+        long budget = Math.min(l2Bytes / SHARE_OF_L2, (long) BYTES_PER_BLOCK * plan.grid());
+        long each = Math.min(plan.unitsPerStart(), budget / (starts * plan.stripsPerTile() * TileShape.BLOCK_BYTES));
+        return each == 0 ? NONE : new Prefetch(codes, weights.kBlocks(), weights.strips(), plan.stripsPerTile(), plan.mTiles(),
+                plan.unitsPerStart(), (int) starts, (int) each);
+    }
+}
