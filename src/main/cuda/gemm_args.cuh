@@ -30,7 +30,7 @@ struct GemmArgs {
     u64 bias;            // float[n rounded up to 64], or 0
     u64 c;               // T[m][ldc]
     u64 partials;        // float[2 * grid][batch tile * n tile], any content
-    u64 counters;        // u32[n_tiles * m_tiles * warps along n], zero before and after every launch
+    u64 counters;        // u32[n_tiles * m_tiles * those of a tile that arrive apart], zero before and after every launch
     Prefetch next;       // what the next kernel reads first
 
     s64 lda;             // row strides in elements: lda a multiple of 8,

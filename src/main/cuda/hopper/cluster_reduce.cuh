@@ -1,92 +1,67 @@
-// From the accumulators of a cluster's blocks to the rows of C.
+// Split along k: the blocks of a cluster add up their partial tiles through each other's shared memory.
 #pragma once
 
-#include "consumer.cuh"
-#include "epilogue.cuh"
+#include "staging.cuh"
 
 namespace jmarlin {
 namespace hopper {
 
-// A partial tile in shared memory is float[token][kN + 4]. Within the 64 columns of a strip, column n = 8r + 2s + h lies at
-//
-//   16 (s ^ strip % 2) + 2r + h
-//
-// so that the 8-byte stores of a warp (one s, all r, four tokens) and the 8-byte loads of a reader (one r, s = 0..3 in turn)
-// both touch every bank equally often.
+// Called when the partial tiles of all blocks are staged: this block's share of the tile, summed in rank order.
 template <class Shape>
-JMARLIN_DEVICE u32 staging_offset(u32 token, u32 strip, u32 s, u32 r) {
-    return token * Shape::kStagingStride + (strip * 64 + 16 * (s ^ (strip % 2)) + 2 * r) * 4;
-}
-
-// One warpgroup's accumulators. Lane (r, t) holds rows 8j + 2t + i of the tile; rows of tokens beyond `tokens` are left out.
-template <class Shape>
-JMARLIN_DEVICE void stage_sums(const Consumer<Shape>& consumer, u32 staging, s32 tokens, bool spread) {
-    u32 t = lane_index() % 4;
-#pragma unroll
-    for (int u = 0; u < Shape::kStripsPerWarpgroup; ++u) {
-        const float (&sums)[Shape::kM / 2] = consumer.sums[u];
-        u32 place = staging + staging_offset<Shape>(0, consumer.strip + u, warp_index() % 4, lane_index() / 4);
-        if (spread) {       // token j is row 8j
-#pragma unroll
-            for (int j = 0; j < Shape::kM / 8; ++j) {
-                if (t == 0 && j < tokens) st_shared_f32x2(place + j * Shape::kStagingStride, {sums[4 * j], sums[4 * j + 2]});
-            }
-        } else {
-            s32 left = tokens - s32(t) * 2;
-            place += t * 2 * Shape::kStagingStride;
-#pragma unroll
-            for (int j = 0; j < Shape::kM / 8; ++j) {
-#pragma unroll
-                for (int i = 0; i < 2; ++i) {
-                    if (j * 8 + i < left) {
-                        st_shared_f32x2(place + (j * 8 + i) * Shape::kStagingStride, {sums[4 * j + i], sums[4 * j + i + 2]});
-                    }
-                }
-            }
-        }
-    }
-}
-
-// Eight columns of a row of C from their fp32 sums.
-template <class T>
-JMARLIN_DEVICE void store_columns(const GemmArgs& args, s32 row, s32 column, const float (&sum)[8]) {
-    u64 offset = u64(column) * 4;
-    ColumnValues factors = ColumnValues::load(args.factors + offset);
-    ColumnValues bias{};
-    if (args.bias != 0) bias = ColumnValues::load(args.bias + offset);
-    Vec16 results{pack2<T>(sum[0] * factors.low.x + bias.low.x, sum[1] * factors.low.y + bias.low.y),
-                  pack2<T>(sum[2] * factors.low.z + bias.low.z, sum[3] * factors.low.w + bias.low.w),
-                  pack2<T>(sum[4] * factors.high.x + bias.high.x, sum[5] * factors.high.y + bias.high.y),
-                  pack2<T>(sum[6] * factors.high.z + bias.high.z, sum[7] * factors.high.w + bias.high.w)};
-    u64 address = args.c + (u64(row) * u64(args.ldc) + u64(column)) * 2;
-    store_row<T>(address, results, args.n - column, address % 16 == 0);
-}
-
-// This block's share of the tile: sums the partial tiles in rank order, eight columns of a token at a time, and stores them.
-template <class Shape>
-JMARLIN_DEVICE void reduce_and_store(const GemmArgs& args, u32 staging, s32 n_tile, s32 m_tile, s32 tokens) {
+JMARLIN_DEVICE void reduce_and_store(const GemmArgs& args, u32 staging, const Place<Shape>& place) {
     constexpr u32 kChunks = Shape::kN / 8;
-    u32 rank = Shape::kCluster == 1 ? 0 : cluster_rank();
-    u32 items = u32(tokens) * kChunks;
-    u32 end = items * (rank + 1) / Shape::kCluster;
-    for (u32 item = items * rank / Shape::kCluster + thread_index(); item < end; item += kConsumerThreads) {
+    u32 rank = k_rank<Shape>();
+    u32 items = u32(place.rows) * kChunks;
+    u32 end = items * (rank + 1) / Shape::kSplit;
+    for (u32 item = items * rank / Shape::kSplit + thread_index(); item < end; item += kConsumerThreads) {
         u32 token = item / kChunks;
         u32 chunk = item % kChunks;
-        s32 column = n_tile * Shape::kN + s32(chunk) * 8;
+        s32 column = place.column + s32(chunk) * 8;
         if (column >= args.n) continue;
         float sum[8] = {};
 #pragma unroll
-        for (u32 q = 0; q < Shape::kCluster; ++q) {
+        for (u32 q = 0; q < Shape::kSplit; ++q) {
 #pragma unroll
             for (u32 s = 0; s < 4; ++s) {
                 u32 address = staging + staging_offset<Shape>(token, chunk / 8, s, chunk % 8);
-                F32x2 v = Shape::kCluster == 1 ? ld_shared_f32x2(address) : ld_cluster_f32x2(cluster_address(address, q));
+                F32x2 v = ld_cluster_f32x2(cluster_address(address, q * Shape::kNeighbours + n_rank<Shape>()));
                 sum[2 * s] += v.x;
                 sum[2 * s + 1] += v.y;
             }
         }
-        store_columns<typename Shape::Element>(args, m_tile * Shape::kM + s32(token), column, sum);
+        store_columns<typename Shape::Element>(args, place.row + s32(token), column, sum);
     }
+}
+
+// The tile is staged over the ring: the other warpgroup may still be reading that, and activations on their way to the neighbour
+// leave it until the neighbour has multiplied them.
+template <class Shape>
+JMARLIN_DEVICE void wait_for_readers_of_ring() {
+    if (Shape::kNeighbours == 1) {
+        named_barrier_sync(1, kConsumerThreads);
+    } else {
+        cluster_sync();
+    }
+}
+
+// The producers' part in finish_tile.
+template <class Shape>
+JMARLIN_DEVICE void finish_tile_as_producer() {
+    if (Shape::kNeighbours > 1) cluster_sync();
+    cluster_sync();     // every partial tile is staged
+    cluster_sync();     // and read: the ring is free again
+}
+
+// The sums of one tile to C.
+template <class Shape>
+JMARLIN_DEVICE void finish_tile(const GemmArgs& args, const Ring<Shape>& ring, const Consumer<Shape>& consumer,
+                                const Place<Shape>& place, bool spread) {
+    wait_for_readers_of_ring<Shape>();
+    stage_sums<Shape>(consumer, ring.staging, 0, place.rows, spread);
+    cluster_sync();
+    reduce_and_store<Shape>(args, ring.staging, place);
+    fence_proxy_async();                        // the copy engine writes the ring next
+    cluster_sync();
 }
 
 }  // namespace hopper

@@ -3,7 +3,7 @@
 
 #include "dequant.cuh"
 #include "descriptor.cuh"
-#include "ring.cuh"
+#include "work.cuh"
 
 namespace jmarlin {
 namespace hopper {
@@ -82,11 +82,14 @@ struct Consumer {
 
     JMARLIN_DEVICE void release(u32 slot) const {
         warp_sync();
-        if (lane_index() == 0) mbarrier_arrive(ring.empty(slot));
+        if (lane_index() == 0) {
+            mbarrier_arrive(ring.empty(slot));
+            if (Shape::kNeighbours > 1) mbarrier_arrive_cluster(at_neighbour(ring.empty(slot)));
+        }
     }
 
-    // All stages of one tile. While a group multiplies from one Fragments, the other is being unpacked.
-    JMARLIN_DEVICE void accumulate(s32 first_stage, s32 end_stage) {
+    // K-blocks [begin, end) of one tile. While a group multiplies from one Fragments, the other is being unpacked.
+    JMARLIN_DEVICE void accumulate(s32 begin, s32 end) {
 #pragma unroll
         for (int u = 0; u < kStrips; ++u)
 #pragma unroll
@@ -95,10 +98,10 @@ struct Consumer {
         Fragments even, odd;
         u32 previous = 0;
 #pragma unroll 1
-        for (s32 stage = first_stage; stage < end_stage; ++stage) {
+        for (s32 k_block = begin; k_block < end;) {
             u32 slot = drain.slot;
-            s32 blocks = blocks_of_stage<Shape>(args, stage);
-            s32 k_block = stage * Shape::kDepth;
+            bool first_stage = k_block == begin;
+            s32 blocks = smaller(end - k_block, Shape::kDepth);
             s32 scale_origin = Shape::kTwoScalesPerBlock ? 0 : k_block >> args.group_shift;
             u64 activations = swizzled_descriptor(ring.activations(slot));
             mbarrier_wait(ring.full(slot), drain.parity);
@@ -115,13 +118,13 @@ struct Consumer {
                     unpack<1>(odd, p);
                     multiply<1>(sums[u], odd, activations);
                 }
-                if (block == 0 && stage > first_stage) release(previous);     // its last products are over
+                if (block == 0 && !first_stage) release(previous);     // its last products are over
             }
             previous = slot;
             drain.advance(ring.slots);
         }
         wgmma_wait<0>();
-        if (end_stage > first_stage) release(previous);
+        if (end > begin) release(previous);
 #pragma unroll
         for (int u = 0; u < kStrips; ++u) settle(sums[u]);
     }

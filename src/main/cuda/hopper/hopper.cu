@@ -1,35 +1,19 @@
-// Entry points of the Hopper kernel, hopper_{f16|bf16}_{sym|zp}_{g64|g32}_m{batch tile}_n{n tile}_s{blocks per cluster}: the
-// types, whether the weights have zero points, the group size (g64: a multiple of 64, or per column; g32: 32), the tile.
+// Entry points of the Hopper kernel, hopper_{f16|bf16}_{sym|zp}_{g64|g32}_m{batch tile}_n{n tile}_p{neighbours}_s{split}: the
+// types, whether the weights have zero points, the group size (g64: a multiple of 64, or per column; g32: 32), the rows and columns of a
+// block, the blocks that share activations, the blocks that share a tile along k (1: the striped schedule).
 // targets: sm_90a
 #include "hopper.cuh"
+#include "tiles.cuh"
 
 using namespace jmarlin;
 
-#define ENTRY(name, T, zero_points, group32, batch, columns, blocks)                                                       \
-    extern "C" __global__ void __cluster_dims__(blocks) __launch_bounds__(hopper::kThreads, 1)                            \
-        hopper_##name##_m##batch##_n##columns##_s##blocks(const __grid_constant__ GemmArgs args) {                        \
-        hopper::multiply<hopper::Shape<T, zero_points, group32, batch, columns, blocks>>(args);                           \
+#define ENTRY(name, T, zero_points, group32, batch, columns, neighbours, split)                                    \
+    extern "C" __global__ void __cluster_dims__(neighbours * split) __launch_bounds__(hopper::kThreads, 1)         \
+        hopper_##name##_m##batch##_n##columns##_p##neighbours##_s##split(const __grid_constant__ GemmArgs args) {  \
+        hopper::multiply<hopper::Shape<T, zero_points, group32, batch, columns, neighbours, split>>(args);         \
     }
 
-// Narrow tiles in clusters of four for layers of few columns, wide tiles for the others.
-#define ENTRIES(name, T, zero_points, group32)         \
-    ENTRY(name, T, zero_points, group32, 8, 128, 1)    \
-    ENTRY(name, T, zero_points, group32, 8, 128, 2)    \
-    ENTRY(name, T, zero_points, group32, 8, 128, 4)    \
-    ENTRY(name, T, zero_points, group32, 16, 128, 4)   \
-    ENTRY(name, T, zero_points, group32, 16, 256, 1)   \
-    ENTRY(name, T, zero_points, group32, 16, 256, 2)   \
-    ENTRY(name, T, zero_points, group32, 16, 256, 4)   \
-    ENTRY(name, T, zero_points, group32, 32, 128, 4)   \
-    ENTRY(name, T, zero_points, group32, 32, 256, 2)   \
-    ENTRY(name, T, zero_points, group32, 32, 256, 4)   \
-    ENTRY(name, T, zero_points, group32, 64, 128, 4)   \
-    ENTRY(name, T, zero_points, group32, 64, 256, 2)   \
-    ENTRY(name, T, zero_points, group32, 64, 256, 4)   \
-    ENTRY(name, T, zero_points, group32, 128, 128, 4)  \
-    ENTRY(name, T, zero_points, group32, 128, 256, 1)  \
-    ENTRY(name, T, zero_points, group32, 128, 256, 2)  \
-    ENTRY(name, T, zero_points, group32, 128, 256, 4)
+#define ENTRIES(name, T, zero_points, group32) JMARLIN_HOPPER_TILES(ENTRY, name, T, zero_points, group32)
 
 ENTRIES(f16_sym_g64, Half, false, false)
 ENTRIES(f16_sym_g32, Half, false, true)

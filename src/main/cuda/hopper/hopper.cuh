@@ -1,21 +1,22 @@
 // W4A16 product for Hopper: C[m][n] = A[m][k] * W[k][n] + bias on wgmma, from the same packed bytes as the
 // striped kernel, as C^T = W^T * A^T: the weights are wgmma's A operand, in registers.
 //
-// A tile is kN columns by kM tokens. The blocks of a cluster share it along k and add up through each other's shared memory.
-//
 //   producer warpgroup                     ring of slots in shared memory          two consumer warpgroups
 //   codes, scales: bulk copies    --->     full / empty mbarriers            --->  64 or 128 columns each:
 //   activations: cp.async, swizzled                                                unpack into registers | wgmma
-//   (m <= kM / 8: bulk copies)                                                     partial tile -> shared memory
-//                                          cluster barrier
-//                                          every block sums its share of the tile in rank order -> C
+//   (m <= kM / 8: bulk copies)                                                     sums -> shared memory -> C
 //
-// Nobody waits for a block outside the cluster, whose blocks the hardware starts together. The order of every sum is fixed, so
+// Two schedules (work.cuh). Striped: all tiles laid end to end along k and cut into equal stripes; a tile that several blocks
+// share is added up through memory by the last one to arrive (stripe_reduce.cuh). Split: the blocks of a cluster share a tile along k
+// and add up through each other's shared memory (cluster_reduce.cuh). In both, two neighbours in n may share the activations that they
+// read (producer.cuh).
+//
+// Nobody waits for a block outside its cluster, whose blocks the hardware starts together. The order of every sum is fixed, so
 // the result is the same bit for bit in every run.
 #pragma once
 
 #include "producer.cuh"
-#include "cluster_reduce.cuh"
+#include "stripe_reduce.cuh"
 
 namespace jmarlin {
 namespace hopper {
@@ -25,18 +26,13 @@ JMARLIN_DEVICE void consume(const GemmArgs& args, const Ring<Shape>& ring) {
     bool spread = spread_rows<Shape>(args);
     Consumer<Shape> consumer(args, ring);
     for (Work<Shape> work(args); work.more(); work.next()) {
-        s32 n_tile = work.tile / args.m_tiles;
-        s32 m_tile = work.tile % args.m_tiles;
-        s32 left = args.m - m_tile * Shape::kM;
-        s32 tokens = left < Shape::kM ? left : Shape::kM;
-
-        consumer.accumulate(work.first_stage, work.end_stage);
-        named_barrier_sync(1, kConsumerThreads);    // the other warpgroup may still be reading the ring
-        stage_sums<Shape>(consumer, ring.staging(), tokens, spread);
-        tile_sync<Shape>();
-        reduce_and_store<Shape>(args, ring.staging(), n_tile, m_tile, tokens);
-        fence_proxy_async();                        // the copy engine writes the ring next
-        tile_sync<Shape>();
+        const Place<Shape> place(args, work.tile);
+        consumer.accumulate(work.begin, work.end);
+        if constexpr (Shape::kStriped) {
+            finish_portion<Shape>(args, ring, consumer, work, place, spread);
+        } else {
+            finish_tile<Shape>(args, ring, consumer, place, spread);
+        }
     }
 }
 
@@ -47,12 +43,17 @@ JMARLIN_DEVICE void multiply(const GemmArgs& args) {
         u32 copies = spread_rows<Shape>(args) ? 1 : 1 + kProducerThreads / 32;      // the bulk copies, and each warp's cp.async
         for (u32 slot = 0; slot < ring.slots; ++slot) {
             mbarrier_init(ring.full(slot), copies);
-            mbarrier_init(ring.empty(slot), kConsumerThreads / 32);
+            mbarrier_init(ring.empty(slot), Shape::kNeighbours * (kConsumerThreads / 32));
         }
         fence_mbarrier_init();
         fence_proxy_async();
+        request_ahead<Shape>(args, ring);
     }
-    block_sync();
+    if (Shape::kNeighbours == 1) {
+        block_sync();
+    } else {
+        cluster_sync();     // the neighbour's barriers are there
+    }
     if (thread_index() >= kConsumerThreads) {
         registers_decrease<kProducerRegisters>();
         produce(args, ring);
@@ -60,6 +61,7 @@ JMARLIN_DEVICE void multiply(const GemmArgs& args) {
         registers_increase<kConsumerRegisters>();
         consume(args, ring);
     }
+    if (Shape::kNeighbours > 1 && Shape::kStriped) cluster_sync();      // the neighbour may still send, or release a slot
 }
 
 }  // namespace hopper

@@ -1,8 +1,8 @@
 // The producer warpgroup: keeps the ring full.
 #pragma once
 
+#include "cluster_reduce.cuh"
 #include "prefetch.cuh"
-#include "ring.cuh"
 
 namespace jmarlin {
 namespace hopper {
@@ -16,19 +16,20 @@ struct BulkCopies {
     u64 weights_policy = args.m_tiles == 1 ? policy_evict_first() : policy_evict_normal();
     u64 shared_policy = policy_evict_normal();      // scales and activations are read by other blocks or stages too
 
-    JMARLIN_DEVICE void request(u32 slot, s32 n_tile, s32 stage, s32 blocks, s32 spread_tokens) {
-        s32 first = stage * Shape::kDepth;
-        s32 strip = n_tile * Shape::kStrips;
+    // K-blocks [first, first + blocks).
+    JMARLIN_DEVICE void request(u32 slot, const Place<Shape>& place, s32 first, s32 blocks, s32 spread_tokens) {
+        s32 strip = place.column / 64;
         s32 strips_left = (args.n + 63) / 64 - strip;
-        s32 strips = strips_left < Shape::kStrips ? strips_left : Shape::kStrips;
+        s32 strips = strips_left < 0 ? 0 : smaller(strips_left, Shape::kStrips);
         s32 scale_row = Shape::kTwoScalesPerBlock ? 2 * first : first >> args.group_shift;
         s32 scale_end = Shape::kTwoScalesPerBlock ? 2 * (first + blocks) : ((first + blocks - 1) >> args.group_shift) + 1;
         u32 code_bytes = u32(blocks) * 2048;
         u32 scale_bytes = u32(scale_end - scale_row) * 128;
+        u32 shared_bytes = Shape::kNeighbours == 1 ? 0 : Shape::kDepth * Shape::kOwnRows * 128;    // what the neighbour sends
 
         u32 full = ring.full(slot);
         mbarrier_arrive_expect_tx(full, u32(strips) * (code_bytes + scale_bytes * (Shape::kZeroPoints ? 2 : 1))
-                                        + u32(spread_tokens * blocks) * 128);
+                                        + u32(spread_tokens * blocks) * 128 + shared_bytes);
         u64 codes = args.codes + (u64(strip) * u64(args.k_blocks) + u64(first)) * 2048;
         u64 scale_offset = (u64(strip) * u64(args.scale_rows) + u64(scale_row)) * 128;
 #pragma unroll 1
@@ -45,100 +46,150 @@ struct BulkCopies {
 #pragma unroll 1
         for (s32 token = 0; token < spread_tokens; ++token) {
             u64 row = args.a + (u64(token) * u64(args.lda) + u64(first) * 64) * 2;
-            u32 place = ring.activations(slot) + u32(token) * 1024;
+            u32 place_of_row = ring.activations(slot) + u32(token) * 1024;
 #pragma unroll 1
             for (s32 block = 0; block < blocks; ++block) {
-                bulk_copy(place, row, 128, full, shared_policy);
-                place += Shape::kActivationBytes;
+                bulk_copy(place_of_row, row, 128, full, shared_policy);
+                place_of_row += Shape::kActivationBytes;
                 row += 128;
             }
         }
     }
 };
 
-// The 128 threads copy 16-byte chunks of the rows of A into the swizzled tile. Rows of tokens beyond m are left as they are
-// (their products go to columns of the result that nobody reads); k beyond the end is zero, because 0 * NaN is NaN.
+// The 128 threads copy 16-byte chunks of the rows of A into the swizzled tile, and hand every stage over when its copies have
+// landed, kActivationLag stages later. A warp copies kWarpRows rows that lie side by side. Two neighbours in n need the same rows: each
+// reads half of them from L2 and sends it to the other, shared memory to shared memory.
+//
+//   block 0   | rows of block 0 |    <---- sent ----    |                 |
+//   block 1   |                 |    ---- sent ---->    | rows of block 1 |
 template <class Shape>
-JMARLIN_DEVICE void copy_activations(const GemmArgs& args, const Ring<Shape>& ring, u32 slot, s32 m_tile, s32 stage,
-                                     s32 blocks, u32 thread) {
-    s32 tokens = args.m - m_tile * Shape::kM;
-    u32 chunk = thread % 8;
-    u64 column = args.a + (u64(m_tile) * Shape::kM * u64(args.lda) + u64(stage) * (Shape::kDepth * 64) + chunk * 8) * 2;
-    s32 left = (args.k - stage * (Shape::kDepth * 64) - s32(chunk) * 8) * 2;      // bytes of this thread's column of chunks
+struct ActivationCopies {
+    const GemmArgs& args;
+    const Ring<Shape>& ring;
+    u32 first_row;      // of this warp, in the tile
+    Cursor published;
+    s32 under_way = 0;
+
+    JMARLIN_DEVICE ActivationCopies(const GemmArgs& args_, const Ring<Shape>& ring_, u32 thread) : args(args_), ring(ring_) {
+        first_row = n_rank<Shape>() * Shape::kOwnRows + thread / 32 * Shape::kWarpRows;
+    }
+
+    // Starts the copies of k-blocks [first, first + blocks). Rows beyond m are left as they are (their products go to columns of
+    // the result that nobody reads); k beyond the end is zero, because 0 * NaN is NaN.
+    JMARLIN_DEVICE void start(u32 slot, const Place<Shape>& place, s32 first, s32 blocks) {
+        u32 chunk = lane_index() % 8;
+        u64 column = args.a + (u64(place.row) * u64(args.lda) + u64(first) * 64 + chunk * 8) * 2;
+        s32 left = (args.k - first * 64 - s32(chunk) * 8) * 2;      // bytes of this thread's column of chunks
 #pragma unroll 1
-    for (u32 line = thread / 8; line < u32(blocks) * Shape::kM; line += kProducerThreads / 8) {
-        u32 row = line % Shape::kM;
-        u32 block = line / Shape::kM;
-        if (s32(row) < tokens) {
-            s32 valid = left - s32(block) * 128;
-            valid = valid < 0 ? 0 : valid > 16 ? 16 : valid;
-            cp_async_16_zfill(ring.activations(slot) + line * 128 + ((chunk ^ (row % 8)) * 16),
-                              column + u64(row) * u64(args.lda) * 2 + block * 128, u32(valid));
+        for (u32 line = lane_index() / 8; line < u32(blocks) * Shape::kWarpRows; line += 4) {
+            u32 row = first_row + line % Shape::kWarpRows;
+            u32 block = line / Shape::kWarpRows;
+            if (s32(row) < place.rows) {
+                s32 valid = left - s32(block) * 128;
+                valid = valid < 0 ? 0 : valid > 16 ? 16 : valid;
+                cp_async_16_zfill(ring.activations(slot) + block * Shape::kActivationBytes + row * 128 + ((chunk ^ (row % 8)) * 16),
+                                  column + u64(row) * u64(args.lda) * 2 + block * 128, u32(valid));
+            }
+        }
+        cp_async_commit();
+        if (under_way == kActivationLag) {
+            cp_async_wait<kActivationLag>();
+            publish();
+        } else {
+            ++under_way;
         }
     }
-}
 
-// A warp's copies of a slot are complete: hand them to the tensor cores.
-template <class Shape>
-JMARLIN_DEVICE void publish_activations(const Ring<Shape>& ring, u32 slot) {
-    fence_proxy_async();
-    warp_sync();
-    if (lane_index() == 0) mbarrier_arrive(ring.full(slot));
-}
+    // Hands over what is still under way.
+    JMARLIN_DEVICE void finish() {
+        cp_async_wait<0>();
+#pragma unroll 1
+        for (; under_way > 0; --under_way) publish();
+    }
+
+private:
+    // A warp's copies of a slot are complete: hand them to the tensor cores, and to the neighbour.
+    JMARLIN_DEVICE void publish() {
+        fence_proxy_async();
+        warp_sync();
+        if (lane_index() == 0) {
+            if (Shape::kNeighbours > 1) send(published.slot);
+            mbarrier_arrive(ring.full(published.slot));
+        }
+        published.advance(ring.slots);
+    }
+
+    // NOTES: always as many k-blocks as a slot holds, so that the neighbour knows what to expect. The neighbour's slot is free,
+    // because both blocks' consumers arrive at both blocks' empty barriers.
+    JMARLIN_DEVICE void send(u32 slot) {
+        u32 rows = ring.activations(slot) + first_row * 128;
+#pragma unroll 1
+        for (int block = 0; block < Shape::kDepth; ++block) {
+            bulk_copy_to_cluster(at_neighbour(rows), rows, Shape::kWarpRows * 128, at_neighbour(ring.full(slot)));
+            rows += Shape::kActivationBytes;
+        }
+    }
+};
 
 // This block's share of what the next kernel reads first, on its way while this one finishes: a run per thread.
 JMARLIN_DEVICE void prefetch_next(const GemmArgs& args, u32 thread) {
     prefetch_runs(args.next, thread, kProducerThreads, [](u64 address, u32 bytes) { bulk_prefetch_l2(address, bytes); });
 }
 
+// How many stages of its first portion a block requests before anything else happens.
+template <class Shape>
+JMARLIN_DEVICE s32 stages_ahead(const Work<Shape>& work, u32 slots) {
+    return smaller((work.end - work.begin + Shape::kDepth - 1) / Shape::kDepth, s32(slots));
+}
+
+// The first weights, by the thread that made the mbarriers: they need nobody else.
+template <class Shape>
+JMARLIN_DEVICE void request_ahead(const GemmArgs& args, const Ring<Shape>& ring) {
+    BulkCopies<Shape> bulk{args, ring};
+    const Work<Shape> work(args);
+    if (!work.more()) return;
+    const Place<Shape> place(args, work.tile);
+    s32 spread_tokens = spread_rows<Shape>(args) ? args.m : 0;
+    s32 stages = stages_ahead<Shape>(work, ring.slots);
+#pragma unroll 1
+    for (s32 i = 0; i < stages; ++i) {
+        s32 first = work.begin + i * Shape::kDepth;
+        bulk.request(u32(i), place, first, smaller(work.end - first, Shape::kDepth), spread_tokens);
+    }
+}
+
 template <class Shape>
 JMARLIN_DEVICE void produce(const GemmArgs& args, const Ring<Shape>& ring) {
     u32 thread = thread_index() - kConsumerThreads;
     bool spread = spread_rows<Shape>(args);
+    s32 spread_tokens = spread ? args.m : 0;
     BulkCopies<Shape> bulk{args, ring};
-    Cursor fill, publish;
+    ActivationCopies<Shape> activations(args, ring, thread);
+    Cursor fill;
+    Work<Shape> work(args);
+    s32 requested = stages_ahead<Shape>(work, ring.slots);
 
-    for (Work<Shape> work(args); work.more(); work.next()) {
-        s32 n_tile = work.tile / args.m_tiles;
-        s32 m_tile = work.tile % args.m_tiles;
-        if (spread) {
-            if (thread == 0) {
+    for (; work.more(); work.next()) {
+        const Place<Shape> place(args, work.tile);
+        if (thread == 0 || !spread) {
 #pragma unroll 1
-                for (s32 stage = work.first_stage; stage < work.end_stage; ++stage) {
+            for (s32 first = work.begin; first < work.end; first += Shape::kDepth) {
+                s32 blocks = smaller(work.end - first, Shape::kDepth);
+                if (Shape::kNeighbours == 1) {
                     mbarrier_wait(ring.empty(fill.slot), fill.parity ^ 1);
-                    bulk.request(fill.slot, n_tile, stage, blocks_of_stage<Shape>(args, stage), args.m);
-                    fill.advance(ring.slots);
-                }
-            }
-        } else {
-            s32 under_way = 0;
-#pragma unroll 1
-            for (s32 stage = work.first_stage; stage < work.end_stage; ++stage) {
-                s32 blocks = blocks_of_stage<Shape>(args, stage);
-                mbarrier_wait(ring.empty(fill.slot), fill.parity ^ 1);
-                if (thread == 0) bulk.request(fill.slot, n_tile, stage, blocks, 0);
-                copy_activations<Shape>(args, ring, fill.slot, m_tile, stage, blocks, thread);
-                cp_async_commit();
-                fill.advance(ring.slots);
-                if (under_way == kActivationLag) {
-                    cp_async_wait<kActivationLag>();
-                    publish_activations<Shape>(ring, publish.slot);
-                    publish.advance(ring.slots);
                 } else {
-                    ++under_way;
+                    mbarrier_wait_cluster(ring.empty(fill.slot), fill.parity ^ 1);
                 }
-            }
-            cp_async_wait<0>();
-#pragma unroll 1
-            for (; under_way > 0; --under_way) {
-                publish_activations<Shape>(ring, publish.slot);
-                publish.advance(ring.slots);
+                if (thread == 0 && --requested < 0) bulk.request(fill.slot, place, first, blocks, spread_tokens);
+                if (!spread) activations.start(fill.slot, place, first, blocks);
+                fill.advance(ring.slots);
             }
         }
+        if (!spread && (!Shape::kStriped || work.last())) activations.finish();
+        warp_sync();    // with spread rows only the first thread has been busy so far
         if (work.last()) prefetch_next(args, thread);
-        warp_sync();
-        tile_sync<Shape>();     // every partial tile is staged
-        tile_sync<Shape>();     // and read: the ring is free again
+        if constexpr (!Shape::kStriped) finish_tile_as_producer<Shape>();
     }
 }
 

@@ -1,7 +1,6 @@
-// The ring of slots between the producer and the consumers, and which part of the product a block works on.
+// The ring of slots between the producer and the consumers.
 #pragma once
 
-#include "gemm_args.cuh"
 #include "shape.cuh"
 
 namespace jmarlin {
@@ -21,79 +20,37 @@ struct Cursor {
     }
 };
 
+// Where things lie in shared memory.
 template <class Shape>
 struct Ring {
     u32 barriers;
-    u32 slots_at;
+    u32 staging;
     u32 slots;
 
     JMARLIN_DEVICE explicit Ring(u32 stages) {
         barriers = dynamic_shared();
-        slots_at = (barriers + 256 + 1023) & ~1023u;
+        staging = (barriers + 256 + 1023) & ~1023u;
         slots = stages;
     }
 
     JMARLIN_DEVICE u32 full(u32 slot) const { return barriers + 16 * slot; }
     JMARLIN_DEVICE u32 empty(u32 slot) const { return barriers + 16 * slot + 8; }
-    JMARLIN_DEVICE u32 activations(u32 slot) const { return slots_at + slot * Shape::kSlotBytes; }
+    JMARLIN_DEVICE u32 flag() const { return barriers + Shape::kFlagAt; }
+    JMARLIN_DEVICE u32 activations(u32 slot) const { return staging + Shape::kRingAt + slot * Shape::kSlotBytes; }
     JMARLIN_DEVICE u32 codes(u32 slot) const { return activations(slot) + Shape::kCodes; }
     JMARLIN_DEVICE u32 scales(u32 slot) const { return activations(slot) + Shape::kScales; }
     JMARLIN_DEVICE u32 zeros(u32 slot) const { return activations(slot) + Shape::kZerosAt; }
-    JMARLIN_DEVICE u32 staging() const { return slots_at; }
 };
 
-// Small batches: token i lies in row 8i of the tile. The swizzle leaves these rows as they are, so plain bulk copies feed
-// the product; the rows between hold garbage, which stays in columns of the result that nobody reads.
-// NOTES: bulk copies cannot zero-fill, so a k that is not whole blocks takes the other way.
+// The block's place along n and along k in its cluster.
 template <class Shape>
-JMARLIN_DEVICE bool spread_rows(const GemmArgs& args) {
-    return Shape::kM <= 32 && args.m * 8 <= Shape::kM && args.k % 64 == 0;
-}
+JMARLIN_DEVICE u32 n_rank() { return Shape::kNeighbours == 1 ? 0 : cluster_rank() % Shape::kNeighbours; }
 
-// The tiles of a cluster: from cluster_index() on in steps of the number of clusters. Within a tile the blocks of the
-// cluster share the stages along k:
-//
-//            k ------------------------------>
-//   tile 0  | rank 0  | rank 1  | rank 2  | rank 3  |   cluster 0
-//   tile 1  | rank 0  | rank 1  | rank 2  | rank 3  |   cluster 1
-//
-// A tile is (n tile, m tile), m tiles innermost: clusters that run side by side read the same weights.
 template <class Shape>
-struct Work {
-    s32 tile, tiles, clusters;
-    s32 first_stage, end_stage;     // of every tile, this block's share
+JMARLIN_DEVICE u32 k_rank() { return Shape::kSplit == 1 ? 0 : cluster_rank() / Shape::kNeighbours; }
 
-    JMARLIN_DEVICE explicit Work(const GemmArgs& args) {
-        s32 rank = Shape::kCluster == 1 ? 0 : s32(cluster_rank());
-        s32 stages = (args.k_blocks + Shape::kDepth - 1) / Shape::kDepth;
-        tile = s32(block_index()) / Shape::kCluster;
-        tiles = args.n_tiles * args.m_tiles;
-        clusters = s32(grid_size()) / Shape::kCluster;
-        first_stage = rank * stages / Shape::kCluster;
-        end_stage = (rank + 1) * stages / Shape::kCluster;
-    }
-
-    JMARLIN_DEVICE bool more() const { return tile < tiles; }
-    JMARLIN_DEVICE bool last() const { return tile + clusters >= tiles; }
-    JMARLIN_DEVICE void next() { tile += clusters; }
-};
-
-// How many k-blocks stage `stage` holds: all but the last are full.
-template <class Shape>
-JMARLIN_DEVICE s32 blocks_of_stage(const GemmArgs& args, s32 stage) {
-    s32 left = args.k_blocks - stage * Shape::kDepth;
-    return left < Shape::kDepth ? left : Shape::kDepth;
-}
-
-// All threads of all blocks that work on the tile.
-template <class Shape>
-JMARLIN_DEVICE void tile_sync() {
-    if (Shape::kCluster == 1) {
-        block_sync();
-    } else {
-        cluster_sync();
-    }
-}
+// The same place in the shared memory of the neighbour in n, whose rank differs in the lowest bit.
+JMARLIN_DEVICE u32 at_neighbour(u32 address) { return cluster_address(address, cluster_rank() ^ 1); }
 
 }  // namespace hopper
 }  // namespace jmarlin

@@ -18,16 +18,20 @@ constexpr int kMostStages = 12;
 
 static_assert(kConsumerThreads * kConsumerRegisters + kProducerThreads * kProducerRegisters == kThreads * 168, "register file");
 
-// T: Half or Bfloat16. kTokens: rows of the batch tile, the N of wgmma. kColumns: columns of the tile, two or four strips
-// of 64. kSplit: blocks of a cluster, which share a tile along k.
-template <class T, bool kZeros, bool kGroup32, int kTokens, int kColumns, int kSplit>
+// T: Half or Bfloat16. kTokens: rows of the batch tile, the N of wgmma. kColumns: columns of a block, two or four strips of
+// 64. A cluster is kAlongN * kAlongK blocks, neighbours in n that share activations and blocks that share a tile along k;
+// rank = rank along k * kAlongN + rank along n. kAlongK = 1: the striped schedule.
+template <class T, bool kZeros, bool kGroup32, int kTokens, int kColumns, int kAlongN, int kAlongK>
 struct Shape {
     using Element = T;
     static constexpr bool kZeroPoints = kZeros;
     static constexpr bool kTwoScalesPerBlock = kGroup32;
     static constexpr int kM = kTokens;
     static constexpr int kN = kColumns;
-    static constexpr int kCluster = kSplit;
+    static constexpr int kNeighbours = kAlongN;
+    static constexpr int kSplit = kAlongK;
+    static constexpr int kCluster = kNeighbours * kSplit;
+    static constexpr bool kStriped = kSplit == 1;
 
     static constexpr int kStrips = kN / 64;
     static constexpr int kStripsPerWarpgroup = kStrips / 2;
@@ -43,29 +47,40 @@ struct Shape {
     static constexpr int kUsed = kZerosAt + (kZeroPoints ? kStrips * kScaleRows * 128 : 0);
     static constexpr int kSlotBytes = (kUsed + 1023) / 1024 * 1024;               // the swizzle counts from multiples of 1024
 
-    // Before the ring: the mbarriers, and what aligning the ring may skip.
-    static constexpr int kBarrierBytes = kMostStages * 16;
+    // Each neighbour copies its part of the rows of A, each of its four producer warps a part of that.
+    static constexpr int kOwnRows = kM / kNeighbours;
+    static constexpr int kWarpRows = kOwnRows / (kProducerThreads / 32);
+
+    // Sums on their way to C: float[kStagingRows][kN + 4]. A cluster that splits k stages its finished tile over the ring, which is
+    // drained; the striped schedule passes its sums through a few rows at a time, beside the ring, which goes on.
+    static constexpr int kStagingRows = !kStriped || kM <= 32 ? kM : 16;
+    static constexpr int kStagingStride = (kN + 4) * 4;
+    static constexpr int kStagingBytes = kStagingRows * kStagingStride;
+    static constexpr int kRingAt = kStriped ? (kStagingBytes + 1023) / 1024 * 1024 : 0;
+
+    // Before all: the mbarriers, a flag, and what aligning the rest to 1024 may skip.
+    static constexpr int kFlagAt = kMostStages * 16;
     static constexpr int kHeaderBytes = 1024 + 256;
 
-    // The finished tile, over the ring: float[kM][kN + 4].
-    static constexpr int kStagingStride = (kN + 4) * 4;
-    static constexpr int kStagingBytes = kM * kStagingStride;
-
-    static constexpr int kFitting = (kSharedLimit - kHeaderBytes) / kSlotBytes;
+    static constexpr int kFitting = (kSharedLimit - kHeaderBytes - kRingAt) / kSlotBytes;
     static constexpr int kStages = kFitting < kMostStages ? kFitting : kMostStages;
 
     // What a launch with so many slots asks for.
     static constexpr u32 shared_bytes(u32 slots) {
-        return kHeaderBytes + (slots * kSlotBytes > kStagingBytes ? slots * kSlotBytes : kStagingBytes);
+        u32 ring = kRingAt + slots * kSlotBytes;
+        return kHeaderBytes + (ring > kStagingBytes ? ring : kStagingBytes);
     }
 
     static_assert(kN == 128 || kN == 256, "two warpgroups of one or two strips");
     static_assert(kM == 8 || kM == 16 || kM == 32 || kM == 64 || kM == 128, "batch tiles");
-    static_assert(kCluster == 1 || kCluster == 2 || kCluster == 4, "clusters");
+    static_assert(kNeighbours == 1 || kNeighbours == 2, "pairs of neighbours");
+    static_assert(kSplit == 1 || kSplit == 2 || kSplit == 4, "blocks along k");
+    static_assert(kCluster <= 4, "clusters");
+    static_assert(kWarpRows >= 1 && kM % (kNeighbours * 4) == 0, "every producer warp has rows");
     static_assert(kStages >= kLeastStages, "too few stages fit");
-    static_assert(kHeaderBytes + kStages * kSlotBytes <= kSharedLimit, "shared memory");
-    static_assert(kStagingBytes <= kStages * kSlotBytes, "the finished tile lies over the ring");
-    static_assert(kBarrierBytes <= 256, "mbarriers");
+    static_assert(shared_bytes(kStages) <= kSharedLimit, "shared memory");
+    static_assert(kStagingBytes <= kRingAt + kStages * kSlotBytes, "a finished tile lies over the ring");
+    static_assert(kFlagAt + 4 <= 256, "mbarriers and flag");
 };
 
 }  // namespace hopper

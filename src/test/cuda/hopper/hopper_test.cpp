@@ -4,6 +4,7 @@
 //   hopper_test SUITE...    exits 1 and says what was wrong, or prints one line per suite
 #include <cstdio>
 
+#include "hopper/tiles.cuh"
 #include "run.hpp"
 
 using namespace hopper_test;
@@ -23,8 +24,8 @@ void fail(const std::string& text) {
 template <class Shape>
 std::string name() {
     return std::string("hopper_") + (kIsHalf<typename Shape::Element> ? "f16" : "bf16") + (Shape::kZeroPoints ? "_zp" : "_sym") +
-           (Shape::kTwoScalesPerBlock ? "_g32" : "_g64") + "_m" + std::to_string(Shape::kM) + "_n" + std::to_string(Shape::kN) + "_s" +
-           std::to_string(Shape::kCluster);
+           (Shape::kTwoScalesPerBlock ? "_g32" : "_g64") + "_m" + std::to_string(Shape::kM) + "_n" + std::to_string(Shape::kN) + "_p" +
+           std::to_string(Shape::kNeighbours) + "_s" + std::to_string(Shape::kSplit);
 }
 
 std::string describe(const Size& s, const Launch& l, const Options& o) {
@@ -53,28 +54,29 @@ std::vector<u16> check(const Size& size, const Launch& launch, const Options& op
         double error = run.error(problem.expected());
         if (!(error <= bound<Shape>())) wrong = "relative error " + std::to_string(error) + ", allowed " + std::to_string(bound<Shape>());
     }
+    if (wrong.empty()) wrong = run.workspace();
     for (const SiteCounters& site : result.counters)
         if (site.excess) wrong = std::to_string(site.excess) + " excess transactions of " + site.operation + " at " + site.site;
     if (options.counters)
         for (const char* operation : {"ld_shared_16", "ld_shared_4", "st_shared_f32x2",
-                                      Shape::kCluster == 1 ? "ld_shared_f32x2" : "ld_cluster_f32x2"})
+                                      Shape::kStriped ? "ld_shared_f32x2" : "ld_cluster_f32x2"})
             if (result.requests(operation) == 0) wrong = std::string("no ") + operation + " was counted";
     if (!wrong.empty()) fail(name<Shape>() + describe(size, launch, options) + wrong);
     return run.output();
 }
 
-template <class T, bool kZeros, bool kGroup32, int kM, int kN, int kCluster>
-using S = jmarlin::hopper::Shape<T, kZeros, kGroup32, kM, kN, kCluster>;
+template <class T, bool kZeros, bool kGroup32, int kM, int kN, int kNeighbours, int kSplit>
+using S = jmarlin::hopper::Shape<T, kZeros, kGroup32, kM, kN, kNeighbours, kSplit>;
 
 #ifdef JMARLIN_MUTANT
 // Few instances, compiled once per mutant: between them every path.
-using Small = S<Half, false, false, 8, 128, 2>;
-using Medium = S<Half, true, false, 16, 256, 2>;
-using Grouped = S<Bfloat16, true, true, 64, 128, 4>;
+using Small = S<Half, false, false, 8, 128, 1, 2>;
+using Medium = S<Half, true, false, 16, 256, 1, 1>;
+using Paired = S<Bfloat16, true, true, 64, 128, 2, 2>;
 #else
-using Small = S<Half, false, false, 8, 128, 1>;
-using Medium = S<Bfloat16, false, false, 16, 256, 2>;
-using Grouped = S<Half, true, true, 64, 128, 4>;
+using Small = S<Half, false, false, 8, 128, 1, 4>;
+using Medium = S<Bfloat16, false, false, 16, 256, 1, 1>;
+using Paired = S<Half, true, true, 64, 256, 2, 1>;
 #endif
 
 Options races(Schedule schedule, u64 seed = 1) {
@@ -85,7 +87,10 @@ Options races(Schedule schedule, u64 seed = 1) {
     return options;
 }
 
-/** Every path once, with races on: spread rows, swizzled copies, tails of n and k, several tiles per cluster, the smallest ring. */
+/**
+ * Every path once, with races on: spread rows, swizzled copies, tails of n and k, several tiles per cluster, the smallest ring;
+ * tiles of one stripe, of several, stripes that begin and end inside stages and groups; a neighbour without columns.
+ */
 template <class A, class B, class C>
 void exact_cases(const Options& options) {
     int least = jmarlin::hopper::kLeastStages;
@@ -94,24 +99,28 @@ void exact_cases(const Options& options) {
     check<A>({17, 64, 2560, 64}, {2, least}, options);
     check<B>({2, 256, 2432, 256}, {0, least}, options);
     check<B>({16, 300, 2600, 64}, {1, least, 0, 4}, options);     // the ring goes round
+    check<B>({13, 600, 1480, 128}, {4, least, 0, 1}, options);
+    check<B>({20, 256, 1472, 256}, {7}, options);
     check<C>({65, 136, 2888, 32}, {1, least}, options);
+    check<C>({64, 600, 1000, 32}, {3, least}, options);
 }
 
 void exact_suite() {
     for (Schedule schedule : {Schedule::kGreedy, Schedule::kReversed, Schedule::kRoundRobin})
-        exact_cases<Small, Medium, Grouped>(races(schedule));
-    for (u64 seed = 1; seed <= 2; ++seed) exact_cases<Small, Medium, Grouped>(races(Schedule::kRandom, seed));
+        exact_cases<Small, Medium, Paired>(races(schedule));
+    for (u64 seed = 1; seed <= 2; ++seed) exact_cases<Small, Medium, Paired>(races(Schedule::kRandom, seed));
 }
 
 /** No shared-memory access takes more passes than it must. */
 void banks_suite() {
     Options options;
     options.counters = true;
-    check<Small>({8, 128, 512, 128}, {}, options);
+    check<Small>({8, 128, 1024, 128}, {}, options);
     check<Medium>({16, 256, 512, 128}, {}, options);
-    check<Grouped>({64, 128, 512, 32}, {}, options);
+    check<Paired>({64, 512, 512, 32}, {}, options);
 #ifndef JMARLIN_MUTANT
-    check<S<Bfloat16, true, true, 128, 256, 1>>({128, 256, 256, 32}, {}, options);
+    check<S<Bfloat16, true, true, 128, 256, 1, 1>>({128, 256, 256, 32}, {}, options);
+    check<S<Half, false, false, 16, 128, 2, 2>>({16, 256, 512, 64}, {}, options);
 #endif
 }
 
@@ -120,26 +129,35 @@ void shapes_suite() {
     Options greedy = races(Schedule::kGreedy);
     Options random = races(Schedule::kRandom, 5);
     Launch one{1}, most{};
-    check<S<Half, false, false, 8, 128, 2>>({8, 256, 512, 128}, most, greedy);
-    check<S<Half, true, false, 8, 128, 4>>({1, 128, 2048, 256}, most, random);
-    check<S<Bfloat16, true, true, 8, 128, 4>>({7, 72, 1096, 32}, {1, 0, 16, 1}, greedy);
-    check<S<Bfloat16, false, true, 16, 128, 4>>({9, 64, 264, 32}, most, random);
-    check<S<Half, true, true, 16, 256, 1>>({16, 520, 224, 32}, one, greedy);
-    check<S<Half, true, false, 16, 256, 4>>({2, 256, 1024, 128}, most, greedy);
-    check<S<Bfloat16, true, false, 32, 128, 4>>({33, 200, 600, 64}, {1, 0, 0, 2}, random);
-    check<S<Half, false, false, 32, 256, 1>>({4, 512, 256, -1}, one, greedy);
-    check<S<Half, false, true, 32, 256, 2>>({3, 192, 512, 32}, most, random);
-    check<S<Half, true, false, 32, 256, 4>>({32, 264, 1032, 256}, most, greedy);
-    check<S<Half, false, false, 64, 256, 1>>({64, 320, 320, 64}, one, greedy);
-    check<S<Bfloat16, false, false, 64, 256, 2>>({130, 256, 400, -1}, {2}, greedy);
-    check<S<Half, true, true, 64, 256, 4>>({40, 256, 512, 32}, most, random);
-    check<S<Half, true, false, 128, 128, 4>>({100, 136, 520, 128}, one, greedy);
-    check<S<Bfloat16, true, true, 128, 256, 1>>({130, 300, 200, 32}, {3, 0, 8, 1}, greedy);
-    check<S<Half, false, false, 128, 256, 2>>({128, 256, 448, 128}, most, random);
-    check<S<Half, true, true, 128, 256, 4>>({70, 320, 328, 32}, most, greedy);
-    // More clusters than tiles, and a k of fewer stages than the cluster has blocks.
-    check<S<Half, false, false, 8, 128, 4>>({5, 128, 64, 64}, {3}, greedy);
-    check<S<Half, false, false, 8, 128, 4>>({1, 1, 1, -1}, most, random);
+    check<S<Half, false, false, 8, 128, 1, 1>>({5, 300, 1000, 128}, {3}, random);
+    check<S<Bfloat16, true, true, 8, 128, 1, 1>>({1, 264, 2048, 32}, {4}, greedy);
+    check<S<Half, false, false, 8, 128, 1, 2>>({8, 256, 512, 128}, most, greedy);
+    check<S<Half, true, false, 8, 128, 1, 4>>({1, 128, 2048, 256}, most, random);
+    check<S<Bfloat16, true, true, 8, 128, 1, 4>>({7, 72, 1096, 32}, {1, 0, 16, 1}, greedy);
+    check<S<Bfloat16, false, true, 16, 128, 1, 4>>({9, 64, 264, 32}, most, random);
+    check<S<Half, true, true, 16, 256, 1, 1>>({16, 520, 224, 32}, {2}, greedy);
+    check<S<Half, true, false, 16, 256, 1, 2>>({16, 520, 416, 256}, most, greedy);
+    check<S<Half, true, false, 16, 256, 1, 4>>({2, 256, 1024, 128}, most, greedy);
+    check<S<Half, true, true, 16, 128, 2, 2>>({2, 256, 1024, 32}, most, random);
+    check<S<Bfloat16, true, false, 32, 128, 1, 4>>({33, 200, 600, 64}, {1, 0, 0, 2}, random);
+    check<S<Half, false, false, 32, 256, 1, 1>>({4, 512, 256, -1}, {3}, greedy);
+    check<S<Half, true, false, 32, 256, 1, 4>>({32, 264, 1032, 256}, most, greedy);
+    check<S<Bfloat16, false, true, 32, 128, 2, 2>>({30, 260, 520, 32}, one, greedy);
+    check<S<Bfloat16, true, false, 64, 128, 1, 4>>({64, 130, 520, 64}, one, greedy);
+    check<S<Half, false, false, 64, 256, 1, 1>>({64, 320, 320, 64}, one, random);
+    check<S<Half, true, true, 64, 256, 1, 4>>({40, 256, 512, 32}, most, random);
+    check<S<Half, false, true, 64, 128, 2, 2>>({64, 256, 448, 32}, most, greedy);
+    check<S<Bfloat16, true, false, 64, 256, 2, 1>>({130, 520, 400, -1}, {4}, greedy);
+    check<S<Half, true, false, 128, 128, 1, 4>>({100, 136, 520, 128}, one, greedy);
+    check<S<Bfloat16, true, false, 128, 128, 2, 2>>({70, 264, 520, 128}, one, random);
+    check<S<Bfloat16, true, true, 128, 256, 1, 1>>({130, 300, 200, 32}, {3, 0, 8, 1}, greedy);
+    check<S<Half, false, false, 128, 256, 2, 1>>({256, 512, 448, 128}, {3}, random);
+    check<S<Half, true, true, 128, 256, 2, 2>>({70, 320, 328, 32}, most, greedy);
+    // More clusters than tiles, a k of fewer stages than the cluster has blocks, stripes of a single unit.
+    check<S<Half, false, false, 8, 128, 1, 4>>({5, 128, 64, 64}, {3}, greedy);
+    check<S<Half, false, false, 8, 128, 1, 4>>({1, 1, 1, -1}, most, random);
+    check<S<Half, false, false, 8, 128, 1, 1>>({8, 128, 448, 64}, {7}, greedy);
+    check<S<Half, false, false, 64, 256, 2, 1>>({3, 600, 192, 64}, {6}, greedy);
 }
 
 /** A kernel that is right twice is right in the same bits: of ten runs, whatever the order and the number of clusters. */
@@ -149,7 +167,9 @@ void deterministic_suite() {
         Options options;
         options.schedule = Schedule(i % 4);
         options.seed = u64(i);
-        auto bits = check<S<Half, true, false, 16, 256, 4>>({11, 520, 1160, 128}, {i % 3}, options, Values::kReal);
+        auto bits = check<S<Half, true, false, 16, 256, 1, 4>>({11, 520, 1160, 128}, {i % 3}, options, Values::kReal);
+        auto of_stripes = check<S<Half, true, false, 64, 256, 2, 1>>({11, 1000, 1160, 128}, {5}, options, Values::kReal);
+        bits.insert(bits.end(), of_stripes.begin(), of_stripes.end());
         if (i == 0) first = bits;
         if (bits != first) fail("deterministic: run " + std::to_string(i) + " differs from run 0");
     }
@@ -158,13 +178,13 @@ void deterministic_suite() {
 void real_suite() {
     Options greedy;
     Launch two{2};
-    check<S<Half, false, false, 8, 128, 1>>({1, 256, 4096, -1}, two, greedy, Values::kReal);
-    check<S<Half, false, false, 8, 128, 4>>({8, 128, 4096, 128}, two, greedy, Values::kReal);
-    check<S<Half, true, false, 16, 256, 4>>({13, 256, 2048, 64}, two, greedy, Values::kReal);
-    check<S<Half, true, true, 64, 128, 4>>({64, 128, 1024, 32}, two, greedy, Values::kReal);
-    check<S<Half, false, false, 128, 256, 2>>({128, 256, 1024, 256}, two, greedy, Values::kReal);
-    check<S<Bfloat16, true, true, 8, 128, 4>>({4, 128, 2048, 32}, two, greedy, Values::kReal);
-    check<S<Bfloat16, false, false, 16, 256, 2>>({16, 256, 2048, 128}, two, greedy, Values::kReal);
+    check<S<Half, false, false, 8, 128, 1, 1>>({1, 256, 4096, -1}, {5}, greedy, Values::kReal);
+    check<S<Half, false, false, 8, 128, 1, 4>>({8, 128, 4096, 128}, two, greedy, Values::kReal);
+    check<S<Half, true, false, 16, 256, 1, 4>>({13, 256, 2048, 64}, two, greedy, Values::kReal);
+    check<S<Half, true, true, 64, 128, 2, 2>>({64, 256, 1024, 32}, two, greedy, Values::kReal);
+    check<S<Half, false, false, 128, 256, 2, 1>>({128, 512, 1024, 256}, {3}, greedy, Values::kReal);
+    check<S<Bfloat16, true, true, 8, 128, 1, 4>>({4, 128, 2048, 32}, two, greedy, Values::kReal);
+    check<S<Bfloat16, false, false, 16, 256, 1, 1>>({16, 256, 2048, 128}, {3}, greedy, Values::kReal);
 }
 
 /** "name slot-bytes stages shared-bytes", for comparison with the plan's HopperTile. */
@@ -173,33 +193,16 @@ void print_shape() {
     std::printf("%s %d %d %u\n", name<Shape>().c_str(), Shape::kSlotBytes, Shape::kStages, Shape::shared_bytes(Shape::kStages));
 }
 
-template <int kM, int kN, int kCluster>
+template <int kM, int kN, int kNeighbours, int kSplit>
 void print_tile() {
-    print_shape<S<Half, false, false, kM, kN, kCluster>>();
-    print_shape<S<Half, true, true, kM, kN, kCluster>>();
-    print_shape<S<Bfloat16, true, false, kM, kN, kCluster>>();
-    print_shape<S<Bfloat16, false, true, kM, kN, kCluster>>();
+    print_shape<S<Half, false, false, kM, kN, kNeighbours, kSplit>>();
+    print_shape<S<Half, true, true, kM, kN, kNeighbours, kSplit>>();
+    print_shape<S<Bfloat16, true, false, kM, kN, kNeighbours, kSplit>>();
+    print_shape<S<Bfloat16, false, true, kM, kN, kNeighbours, kSplit>>();
 }
 
-void tiles_suite() {
-    print_tile<8, 128, 1>();
-    print_tile<8, 128, 2>();
-    print_tile<8, 128, 4>();
-    print_tile<16, 128, 4>();
-    print_tile<16, 256, 1>();
-    print_tile<16, 256, 2>();
-    print_tile<16, 256, 4>();
-    print_tile<32, 128, 4>();
-    print_tile<32, 256, 2>();
-    print_tile<32, 256, 4>();
-    print_tile<64, 128, 4>();
-    print_tile<64, 256, 2>();
-    print_tile<64, 256, 4>();
-    print_tile<128, 128, 4>();
-    print_tile<128, 256, 1>();
-    print_tile<128, 256, 2>();
-    print_tile<128, 256, 4>();
-}
+#define PRINT(name, ...) name<__VA_ARGS__>();
+void tiles_suite() { JMARLIN_HOPPER_TILES(PRINT, print_tile) }
 
 void expect_word(const char* what, u64 actual, u64 expected) {
     char text[160];

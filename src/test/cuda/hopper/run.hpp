@@ -20,7 +20,7 @@ using striped_test::ceil_div;
 
 /** How a product is run: nothing of this may change a bit of the result. */
 struct Launch {
-    int clusters = 0;      // of the grid; 0: one per tile
+    int clusters = 0;      // of the grid; 0: one per tile. With the striped schedule about as many
     int stages = 0;        // 0: as many as fit
     int lda_padding = 8;   // columns between the rows of A, of NaN
     int ldc_padding = 0;
@@ -34,13 +34,18 @@ void kernel(jmarlin::GemmArgs args) { jmarlin::hopper::multiply<Shape>(args); }
 template <class Shape>
 class Run {
 public:
-    Run(const Problem& problem, const Launch& launch) : problem_(problem), launch_(launch), packed_(problem) {
+    Run(const Problem& problem, const Launch& launch) : problem_(problem), next_(launch.next), packed_(problem) {
         const Size& s = problem.size;
         lda_ = ceil_div(s.k, 8) * 8 + launch.lda_padding;
         ldc_ = s.n + launch.ldc_padding;
-        n_tiles_ = ceil_div(s.n, Shape::kN);
+        n_tiles_ = ceil_div(s.n, Shape::kN * Shape::kNeighbours);
         m_tiles_ = ceil_div(s.m, Shape::kM);
         stages_ = launch.stages ? launch.stages : Shape::kStages;
+        clusters_ = launch.clusters ? launch.clusters : n_tiles_ * m_tiles_;
+        if (Shape::kStriped) {
+            units_ = ceil_div(n_tiles_ * m_tiles_ * packed_.k_blocks, clusters_);
+            clusters_ = ceil_div(n_tiles_ * m_tiles_ * packed_.k_blocks, units_);
+        }
 
         // A ends with its last element, at an unmapped page.
         std::vector<jmarlin::u16> a(std::size_t(s.m - 1) * lda_ + s.k, 0x7fff);
@@ -52,18 +57,22 @@ public:
         factors_ = input(packed_.factors);
         bias_ = input(packed_.bias);
         c_ = std::make_unique<Buffer>(2 * (std::size_t(s.m - 1) * ldc_ + s.n), Role::kOutput);
+        if (!Shape::kStriped) return;
+        partials_ = std::make_unique<Buffer>(std::size_t{8} * clusters_ * Shape::kNeighbours * Shape::kM * Shape::kN, Role::kOutput);
+        counters_ = std::make_unique<Buffer>(std::size_t{4} * n_tiles_ * m_tiles_ * Shape::kNeighbours, Role::kInOut);
     }
 
     /** What the kernel before this one is told. */
     jmarlin::Prefetch as_next(int units) const {
-        return striped_test::next_product(codes_->address(), packed_, Shape::kN, m_tiles_,
-                                          ceil_div(packed_.k_blocks, Shape::kCluster), grid(), units);
+        int units_per_start = Shape::kStriped ? units_ : ceil_div(packed_.k_blocks, Shape::kSplit);
+        return striped_test::next_product(codes_->address(), packed_, Shape::kN * Shape::kNeighbours, m_tiles_, units_per_start,
+                                          clusters_ * Shape::kSplit, units);
     }
 
     Result launch(Options options) {
         options.cluster = Shape::kCluster;
         c_->reset();
-        return jmarlin::emulator::launch(kernel<Shape>, jmarlin::u32(grid()), jmarlin::hopper::kThreads,
+        return jmarlin::emulator::launch(kernel<Shape>, jmarlin::u32(clusters_ * Shape::kCluster), jmarlin::hopper::kThreads,
                                          Shape::shared_bytes(jmarlin::u32(stages_)), args(), options);
     }
 
@@ -84,6 +93,15 @@ public:
         return "";
     }
 
+    /** The counters are zero again. Empty if so. */
+    std::string workspace() const {
+        for (std::size_t i = 0; counters_ && i < counters_->size() / 4; ++i) {
+            jmarlin::u32 left = counters_->as<jmarlin::u32>()[i];
+            if (left != 0) return "left counter " + std::to_string(i) + " at " + std::to_string(left);
+        }
+        return "";
+    }
+
     /** Relative Frobenius error. */
     double error(const std::vector<double>& expected) const {
         double difference = 0, norm = 0;
@@ -99,7 +117,6 @@ public:
     }
 
 private:
-    int grid() const { return (launch_.clusters ? launch_.clusters : n_tiles_ * m_tiles_) * Shape::kCluster; }
 
     jmarlin::GemmArgs args() const {
         const Size& s = problem_.size;
@@ -111,7 +128,9 @@ private:
         args.factors = factors_->address();
         args.bias = problem_.has_bias ? bias_->address() : 0;
         args.c = c_->address();
-        args.next = launch_.next.starts ? launch_.next : as_next(packed_.k_blocks);
+        args.next = next_.starts ? next_ : as_next(packed_.k_blocks);
+        args.partials = partials_ ? partials_->address() : 0;
+        args.counters = counters_ ? counters_->address() : 0;
         args.lda = lda_;
         args.ldc = ldc_;
         args.m = s.m;
@@ -122,6 +141,7 @@ private:
         args.group_shift = packed_.group_shift;
         args.n_tiles = n_tiles_;
         args.m_tiles = m_tiles_;
+        args.units_per_block = units_;
         args.stages = stages_;
         return args;
     }
@@ -134,10 +154,10 @@ private:
     }
 
     const Problem& problem_;
-    Launch launch_;
+    jmarlin::Prefetch next_;
     Packed packed_;
-    int lda_, ldc_, n_tiles_, m_tiles_, stages_;
-    std::unique_ptr<Buffer> a_, codes_, scales_, zeros_, factors_, bias_, c_;
+    int lda_, ldc_, n_tiles_, m_tiles_, stages_, clusters_, units_ = 0;
+    std::unique_ptr<Buffer> a_, codes_, scales_, zeros_, factors_, bias_, c_, partials_, counters_;
 };
 
 }  // namespace hopper_test

@@ -95,8 +95,8 @@ Instance striped_instance() {
     return instance<Half, false, false, kBatch, kColumns>("striped", striped_kernel<Shape>);
 }
 
-template <int kM, int kN, int kSplit>
-using Hopper = jmarlin::hopper::Shape<Half, false, false, kM, kN, kSplit>;
+template <int kM, int kN, int kNeighbours, int kSplit>
+using Hopper = jmarlin::hopper::Shape<Half, false, false, kM, kN, kNeighbours, kSplit>;
 
 Problem product(const Size& size) { return Problem(size, {false}, false, false, Values::kExact, 7); }
 
@@ -115,7 +115,7 @@ void expect_fetched(const std::string& name, const Prefetch& next, const Lines& 
         const Problem narrow = product({2, 2 * 128 * grid, 128, -1});     // two tiles a cluster
         hopper_test::Launch clusters{grid};
         clusters.next = next;
-        wrong = compare(hopper_test::Run<Hopper<8, 128, 2>>(narrow, clusters).launch({}), next, wanted);
+        wrong = compare(hopper_test::Run<Hopper<8, 128, 1, 2>>(narrow, clusters).launch({}), next, wanted);
         std::printf("%s hopper, %d clusters, before %s%s%s\n", wrong.empty() ? "ok" : "FAIL", grid, name.c_str(),
                     wrong.empty() ? "" : ": ", wrong.c_str());
         failures += !wrong.empty();
@@ -142,9 +142,9 @@ void before_striped(const Size& size, int grid, int units) {
 }
 
 template <class Shape>
-void before_hopper(const Size& size, int units) {
+void before_hopper(const Size& size, int units, int clusters = 0) {
     const Problem problem = product(size);
-    hopper_test::Run<Shape> run(problem, {});
+    hopper_test::Run<Shape> run(problem, {clusters});
     const Prefetch next = run.as_next(units);
     Options options;
     options.reads = true;
@@ -162,8 +162,11 @@ int main() {
     before_striped<256>({1, 100, 64, -1}, 1, 1);      // one k-block, half a tile
     before_striped<128>({1, 384, 100, -1}, 3, 2);     // all there is
     before_striped<128>({33, 320, 576, -1}, 7, 4);    // three m tiles read the same weights
-    before_hopper<Hopper<8, 128, 2>>({3, 320, 1024, -1}, 3);
-    before_hopper<Hopper<16, 256, 4>>({9, 512, 1024, -1}, 2);
-    before_hopper<Hopper<16, 256, 4>>({9, 520, 1024, -1}, 4);
+    before_hopper<Hopper<8, 128, 1, 2>>({3, 320, 1024, -1}, 3);
+    before_hopper<Hopper<16, 256, 1, 4>>({9, 512, 1024, -1}, 2);
+    before_hopper<Hopper<16, 256, 1, 4>>({9, 520, 1024, -1}, 4);
+    before_hopper<Hopper<16, 128, 2, 2>>({9, 520, 1024, -1}, 3);
+    before_hopper<Hopper<8, 128, 1, 1>>({3, 320, 576, -1}, 3, 4);     // the stripes of the drawing
+    before_hopper<Hopper<64, 256, 2, 1>>({9, 700, 576, -1}, 2, 3);    // stripes of pairs
     return failures != 0;
 }

@@ -20,6 +20,7 @@ struct Bfloat16;
 
 #include "gemm_args.cuh"
 #include "hopper/shape.cuh"
+#include "hopper/tiles.cuh"
 #include "striped/shape.cuh"
 
 using namespace striped_test;
@@ -30,7 +31,7 @@ struct Instance {
     std::string family, name;
     bool bf16, zeros, group32;
     int batch, columns;
-    int cluster;                     // blocks that share a tile; 0: blocks share the work as stripes
+    int neighbours, cluster;         // blocks of a cluster side by side in n, and in all
     int least_stages, most_stages;
     unsigned threads;
     u32 (*shared_bytes)(u32 stages);
@@ -46,16 +47,16 @@ template <class T, bool kZeros, bool kGroup32, int kBatch, int kColumns>
 void add(std::vector<Instance>& instances) {
     using Shape = jmarlin::StripedShape<T, kZeros, kGroup32, kBatch, kColumns>;
     instances.push_back({"striped", name<T, kZeros, kGroup32>("striped", kBatch, kColumns),
-                         std::is_same<T, jmarlin::Bfloat16>::value, kZeros, kGroup32, kBatch, kColumns, 0, 2, 4, Shape::kThreads,
+                         std::is_same<T, jmarlin::Bfloat16>::value, kZeros, kGroup32, kBatch, kColumns, 1, 1, 2, 4, Shape::kThreads,
                          [](u32 stages) { return Shape::shared_bytes(stages); }});
 }
 
-template <class T, bool kZeros, bool kGroup32, int kBatch, int kColumns, int kCluster>
+template <class T, bool kZeros, bool kGroup32, int kBatch, int kColumns, int kNeighbours, int kSplit>
 void add_hopper(std::vector<Instance>& instances) {
-    using Shape = jmarlin::hopper::Shape<T, kZeros, kGroup32, kBatch, kColumns, kCluster>;
-    instances.push_back({"hopper", name<T, kZeros, kGroup32>("hopper", kBatch, kColumns) + "_s" + std::to_string(kCluster),
-                         std::is_same<T, jmarlin::Bfloat16>::value, kZeros, kGroup32, kBatch, kColumns, kCluster,
-                         jmarlin::hopper::kLeastStages, Shape::kStages, jmarlin::hopper::kThreads,
+    using Shape = jmarlin::hopper::Shape<T, kZeros, kGroup32, kBatch, kColumns, kNeighbours, kSplit>;
+    instances.push_back({"hopper", name<T, kZeros, kGroup32>("hopper", kBatch, kColumns) + "_p" + std::to_string(kNeighbours) + "_s" +
+                         std::to_string(kSplit), std::is_same<T, jmarlin::Bfloat16>::value, kZeros, kGroup32, kBatch, kColumns,
+                         kNeighbours, Shape::kCluster, jmarlin::hopper::kLeastStages, Shape::kStages, jmarlin::hopper::kThreads,
                          [](u32 stages) { return Shape::shared_bytes(stages); }});
 }
 
@@ -73,23 +74,9 @@ void add_tiles(std::vector<Instance>& all) {
 
 template <class T, bool kZeros, bool kGroup32>
 void add_hopper_tiles(std::vector<Instance>& all) {
-    add_hopper<T, kZeros, kGroup32, 8, 128, 1>(all);
-    add_hopper<T, kZeros, kGroup32, 8, 128, 2>(all);
-    add_hopper<T, kZeros, kGroup32, 8, 128, 4>(all);
-    add_hopper<T, kZeros, kGroup32, 16, 128, 4>(all);
-    add_hopper<T, kZeros, kGroup32, 16, 256, 1>(all);
-    add_hopper<T, kZeros, kGroup32, 16, 256, 2>(all);
-    add_hopper<T, kZeros, kGroup32, 16, 256, 4>(all);
-    add_hopper<T, kZeros, kGroup32, 32, 128, 4>(all);
-    add_hopper<T, kZeros, kGroup32, 32, 256, 2>(all);
-    add_hopper<T, kZeros, kGroup32, 32, 256, 4>(all);
-    add_hopper<T, kZeros, kGroup32, 64, 128, 4>(all);
-    add_hopper<T, kZeros, kGroup32, 64, 256, 2>(all);
-    add_hopper<T, kZeros, kGroup32, 64, 256, 4>(all);
-    add_hopper<T, kZeros, kGroup32, 128, 128, 4>(all);
-    add_hopper<T, kZeros, kGroup32, 128, 256, 1>(all);
-    add_hopper<T, kZeros, kGroup32, 128, 256, 2>(all);
-    add_hopper<T, kZeros, kGroup32, 128, 256, 4>(all);
+#define ADD(all, batch, columns, neighbours, split) add_hopper<T, kZeros, kGroup32, batch, columns, neighbours, split>(all);
+    JMARLIN_HOPPER_TILES(ADD, all)
+#undef ADD
 }
 
 template <class T>
@@ -122,13 +109,13 @@ std::string run(driver::Handle kernel, const Instance& instance, const Problem& 
     for (int m = 0; m < s.m; ++m) {
         std::memcpy(&a[static_cast<std::size_t>(m) * lda], &problem.activations[static_cast<std::size_t>(m) * s.k], 2 * s.k);
     }
-    const int n_tiles = ceil_div(s.n, instance.columns), m_tiles = ceil_div(s.m, instance.batch);
+    const int n_tiles = ceil_div(s.n, instance.columns * instance.neighbours), m_tiles = ceil_div(s.m, instance.batch);
     const std::vector<u16> poison(static_cast<std::size_t>(s.m) * ldc, 0xffff);
-    const std::vector<u32> zero_counters(static_cast<std::size_t>(n_tiles) * m_tiles * instance.columns / 64, 0);
+    const std::vector<u32> zero_counters(static_cast<std::size_t>(n_tiles) * m_tiles * 4, 0);   // of any kernel at most
 
     const driver::Memory activations(a), codes(packed.codes), scales(packed.scales), zeros(packed.zeros), factors(packed.factors),
         bias(packed.bias), c(poison), counters(zero_counters);
-    const int blocks = instance.cluster ? grid * instance.cluster : grid;
+    const int blocks = grid * instance.cluster;
     // Left as it comes: initcheck sees what is read before it is written.
     const driver::Memory partials(std::size_t{8} * blocks * instance.batch * instance.columns);
     jmarlin::GemmArgs args{activations.address(), codes.address(), scales.address(), instance.zeros ? zeros.address() : 0,

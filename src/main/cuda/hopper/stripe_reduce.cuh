@@ -1,0 +1,109 @@
+// Striped schedule: a block stores a tile that it computed alone, and adds up one that it shares with blocks of other clusters
+// through memory. As in reduce.cuh the last arriver adds in stripe order, and nobody waits.
+#pragma once
+
+#include "staging.cuh"
+
+namespace jmarlin {
+namespace hopper {
+
+// Partial tiles in memory, float[kM][kN] in the order of C: slot (Contributors::slot of the cluster, rank along n).
+template <class Shape>
+struct PartialTiles {
+    u64 base;
+
+    JMARLIN_DEVICE explicit PartialTiles(const GemmArgs& args) {
+        base = args.partials + u64(n_rank<Shape>()) * (Shape::kM * Shape::kN * 4);
+    }
+
+    JMARLIN_DEVICE u64 address(u64 slot, u32 token, u32 chunk) const {
+        return base + (slot * Shape::kNeighbours * Shape::kM + token) * (Shape::kN * 4) + chunk * 32;
+    }
+};
+
+// Eight columns of a token from all who share the tile, in stripe order.
+template <class Shape>
+JMARLIN_DEVICE void sum_partials(const PartialTiles<Shape>& partials, const Contributors& contributors, u32 token, u32 chunk,
+                                 float (&sum)[8]) {
+#pragma unroll 4
+    for (s32 cluster = contributors.first; cluster <= contributors.last; ++cluster) {
+        u64 address = partials.address(contributors.slot(cluster), token, chunk);
+        F32x4 low = ld_global_cg_f32x4(address);
+        F32x4 high = ld_global_cg_f32x4(address + 16);
+        sum[0] += low.x, sum[1] += low.y, sum[2] += low.z, sum[3] += low.w;
+        sum[4] += high.x, sum[5] += high.y, sum[6] += high.z, sum[7] += high.w;
+    }
+}
+
+// The sums of one portion to C, or to a partial tile: kStagingRows tokens at a time through shared memory.
+template <class Shape>
+JMARLIN_DEVICE void store_sums(const GemmArgs& args, const Ring<Shape>& ring, const Consumer<Shape>& consumer,
+                               const Place<Shape>& place, bool spread, bool whole_tile, u64 slot) {
+    constexpr u32 kChunks = Shape::kN / 8;
+    const PartialTiles<Shape> partials(args);
+#pragma unroll
+    for (int first = 0; first < Shape::kM; first += Shape::kStagingRows) {
+        if (first < place.rows) {
+            named_barrier_sync(1, kConsumerThreads);    // the tokens before these have been read
+            stage_sums<Shape>(consumer, ring.staging, first, place.rows, spread);
+            named_barrier_sync(1, kConsumerThreads);
+            u32 items = u32(smaller(place.rows - first, Shape::kStagingRows)) * kChunks;
+            for (u32 item = thread_index(); item < items; item += kConsumerThreads) {
+                u32 token = item / kChunks;
+                u32 chunk = item % kChunks;
+                s32 column = place.column + s32(chunk) * 8;
+                if (column >= args.n) continue;
+                float sum[8];
+#pragma unroll
+                for (u32 s = 0; s < 4; ++s) {
+                    F32x2 v = ld_shared_f32x2(ring.staging + staging_offset<Shape>(token, chunk / 8, s, chunk % 8));
+                    sum[2 * s] = v.x;
+                    sum[2 * s + 1] = v.y;
+                }
+                token += u32(first);
+                if (whole_tile) {
+                    store_columns<typename Shape::Element>(args, place.row + s32(token), column, sum);
+                } else {
+                    u64 address = partials.address(slot, token, chunk);
+                    st_global_f32x4(address, {sum[0], sum[1], sum[2], sum[3]});
+                    st_global_f32x4(address + 16, {sum[4], sum[5], sum[6], sum[7]});
+                }
+            }
+        }
+    }
+}
+
+// Whether this block is the last of those that share the tile. All its consumers call, with their partial sums stored.
+template <class Shape>
+JMARLIN_DEVICE bool arrive_last(const GemmArgs& args, const Ring<Shape>& ring, const Contributors& contributors, s32 tile) {
+    u32 others = u32(contributors.last - contributors.first);
+    named_barrier_sync(1, kConsumerThreads);
+    if (thread_index() == 0) {
+        u64 counter = args.counters + (u64(tile) * Shape::kNeighbours + n_rank<Shape>()) * 4;
+        st_shared_4(ring.flag(), atomic_inc_acq_rel(counter, others));
+    }
+    named_barrier_sync(1, kConsumerThreads);
+    return ld_shared_4(ring.flag()) == others;
+}
+
+template <class Shape>
+JMARLIN_DEVICE void finish_portion(const GemmArgs& args, const Ring<Shape>& ring, const Consumer<Shape>& consumer,
+                                   const StripeOfTiles<Shape>& work, const Place<Shape>& place, bool spread) {
+    constexpr u32 kChunks = Shape::kN / 8;
+    const Contributors contributors(args, work.tile);
+    bool whole_tile = work.stripe.covers_tile();
+    store_sums<Shape>(args, ring, consumer, place, spread, whole_tile, contributors.slot(s32(work.cluster_index())));
+    if (whole_tile || !arrive_last<Shape>(args, ring, contributors, work.tile)) return;
+
+    const PartialTiles<Shape> partials(args);
+    for (u32 item = thread_index(); item < u32(place.rows) * kChunks; item += kConsumerThreads) {
+        s32 column = place.column + s32(item % kChunks) * 8;
+        if (column >= args.n) continue;
+        float sum[8] = {};
+        sum_partials<Shape>(partials, contributors, item / kChunks, item % kChunks, sum);
+        store_columns<typename Shape::Element>(args, place.row + s32(item / kChunks), column, sum);
+    }
+}
+
+}  // namespace hopper
+}  // namespace jmarlin
