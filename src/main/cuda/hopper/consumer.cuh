@@ -31,27 +31,29 @@ struct Consumer {
     const GemmArgs& args;
     const Ring<Shape>& ring;
     u32 strip;          // first strip of this warpgroup in the tile
-    u32 code_at;        // this lane's place in a block of codes: sub-block s = warp of the warpgroup, lane
-    u32 scale_at;       // and in a row of 64 scales: column 8r + 2s
+    u32 codes_at;       // this lane's codes in slot 0: its strip, sub-block s = warp of the warpgroup, lane
+    u32 scales_at;      // and its two scales: column 8r + 2s
     Cursor drain;
     float sums[kStrips][Shape::kM / 2];
 
     JMARLIN_DEVICE Consumer(const GemmArgs& args_, const Ring<Shape>& ring_) : args(args_), ring(ring_) {
         u32 warp = warp_index() % 4;
         strip = warp_index() / 4 * kStrips;
-        code_at = warp * 512 + lane_index() * 16;
-        scale_at = lane_index() / 4 * 16 + warp * 4;
+        codes_at = ring.codes(0) + strip * Shape::kDepth * 2048 + warp * 512 + lane_index() * 16;
+        scales_at = ring.scales(0) + strip * Shape::kScaleRows * 128 + lane_index() / 4 * 16 + warp * 4;
+        keep(codes_at);
+        keep(scales_at);
     }
 
-    JMARLIN_DEVICE Packed<Shape> load(u32 slot, u32 of_warpgroup, s32 block, s32 scale_row) const {
+    // `codes`, `scales`: codes_at and scales_at of a slot.
+    static JMARLIN_DEVICE Packed<Shape> load(u32 codes, u32 scales, u32 of_warpgroup, s32 block, s32 scale_row) {
         Packed<Shape> p;
-        u32 s = strip + of_warpgroup;
-        p.words = ld_shared_16(ring.codes(slot) + (s * Shape::kDepth + u32(block)) * 2048 + code_at);
+        p.words = ld_shared_16(codes + (of_warpgroup * Shape::kDepth + u32(block)) * 2048);
 #pragma unroll
         for (int i = 0; i < Packed<Shape>::kScales; ++i) {
-            u32 offset = (s * Shape::kScaleRows + u32(scale_row + i)) * 128 + scale_at;
-            p.scale[i] = ld_shared_4(ring.scales(slot) + offset);
-            p.zero[i] = Shape::kZeroPoints ? ld_shared_4(ring.zeros(slot) + offset) : kSymmetricZeroCodes;
+            u32 scale = scales + (of_warpgroup * Shape::kScaleRows + u32(scale_row + i)) * 128;
+            p.scale[i] = ld_shared_4(scale);
+            p.zero[i] = Shape::kZeroPoints ? ld_shared_4(scale + (Shape::kZerosAt - Shape::kScales)) : kSymmetricZeroCodes;
         }
         return p;
     }
@@ -102,24 +104,34 @@ struct Consumer {
             u32 slot = drain.slot;
             bool first_stage = k_block == begin;
             s32 blocks = smaller(end - k_block, Shape::kDepth);
-            s32 scale_origin = Shape::kTwoScalesPerBlock ? 0 : k_block >> args.group_shift;
+            s32 first_scale = k_block >> args.group_shift;
             u64 activations = swizzled_descriptor(ring.activations(slot));
             mbarrier_wait(ring.full(slot), drain.parity);
-            // NOTES: the slot before this one is released at the end of the block, not right after the wait that ends its last
-            // products: a branch between the groups makes ptxas serialize them (C7513).
+            // A strip's codes are on their way into registers while the one before is multiplied.
+            u32 codes = codes_at + slot * Shape::kSlotBytes;
+            u32 scales = scales_at + slot * Shape::kSlotBytes;
+            keep(codes);
+            keep(scales);
+            Packed<Shape> p = load(codes, scales, 0, 0, 0);
 #pragma unroll 1
-            for (s32 block = 0; block < blocks; ++block, ++k_block, activations += Shape::kActivationBytes / 16) {
-                s32 scale_row = Shape::kTwoScalesPerBlock ? 2 * block : (k_block >> args.group_shift) - scale_origin;
+            for (s32 block = 0; block < blocks; ++block, activations += Shape::kActivationBytes / 16) {
 #pragma unroll
                 for (int u = 0; u < kStrips; ++u) {
-                    Packed<Shape> p = load(slot, u, block, scale_row);
+                    bool same_block = u + 1 < kStrips;
+                    s32 next = same_block ? block : smaller(block + 1, blocks - 1);     // the last one once more
+                    s32 scale = Shape::kTwoScalesPerBlock ? 2 * next : ((k_block + next) >> args.group_shift) - first_scale;
+                    Packed<Shape> following = p;
+                    if (same_block || Shape::kDepth > 1) following = load(codes, scales, same_block ? u + 1 : 0, next, scale);
                     unpack<0>(even, p);
                     multiply<0>(sums[u], even, activations);
                     unpack<1>(odd, p);
                     multiply<1>(sums[u], odd, activations);
+                    p = following;
                 }
-                if (block == 0 && !first_stage) release(previous);     // its last products are over
+                // NOTES: its last products were over earlier, but a branch between the groups makes ptxas serialize them (C7513).
+                if (block == 0 && !first_stage) release(previous);
             }
+            k_block += blocks;
             previous = slot;
             drain.advance(ring.slots);
         }

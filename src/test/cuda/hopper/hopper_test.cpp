@@ -71,7 +71,7 @@ using S = jmarlin::hopper::Shape<T, kZeros, kGroup32, kM, kN, kNeighbours, kSpli
 #ifdef JMARLIN_MUTANT
 // Few instances, compiled once per mutant: between them every path.
 using Small = S<Half, false, false, 8, 128, 1, 2>;
-using Medium = S<Half, true, false, 16, 256, 1, 1>;
+using Medium = S<Half, true, false, 64, 256, 2, 1>;
 using Paired = S<Bfloat16, true, true, 64, 128, 2, 2>;
 #else
 using Small = S<Half, false, false, 8, 128, 1, 4>;
