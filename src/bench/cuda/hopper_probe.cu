@@ -250,6 +250,55 @@ __global__ void __cluster_dims__(kBlocks) __launch_bounds__(384, 1) read_neighbo
     cluster_sync();
 }
 
+/** Two blocks send each other tiles of 8 KB through a ring of four, as neighbours in n do with activations: copies both ways at once. */
+constexpr u32 kSentBytes = 8192;
+constexpr u32 kSendSlots = 4;
+constexpr int kSends = 1024;
+
+__global__ void __cluster_dims__(2) __launch_bounds__(64, 1) send_to_neighbour(long long* clocks) {
+    u32 base = (dynamic_shared() + 1023) & ~1023u;      // slots to send from, slots to receive in, barriers: full, empty
+    u32 received = base + kSendSlots * kSentBytes;
+    u32 barriers = received + kSendSlots * kSentBytes;
+    if (thread_index() == 0) {
+        for (u32 slot = 0; slot < kSendSlots; ++slot) {
+            mbarrier_init(barriers + 16 * slot, 1);
+            mbarrier_init(barriers + 16 * slot + 8, 1);
+        }
+        fence_mbarrier_init();
+        fence_proxy_async();
+    }
+    cluster_sync();
+    u32 other = cluster_rank() ^ 1;
+    long long begin = clock64();
+    if (thread_index() == 0) {
+        for (int i = 0; i < kSends; ++i) {
+            u32 slot = u32(i) % kSendSlots, parity = u32(i) / kSendSlots % 2;
+            mbarrier_wait_cluster(barriers + 16 * slot + 8, parity ^ 1);
+            bulk_copy_to_cluster(cluster_address(received + slot * kSentBytes, other), base + slot * kSentBytes, kSentBytes,
+                                 cluster_address(barriers + 16 * slot, other));
+        }
+    } else if (thread_index() == 32) {
+        for (int i = 0; i < kSends; ++i) {
+            u32 slot = u32(i) % kSendSlots, parity = u32(i) / kSendSlots % 2;
+            mbarrier_arrive_expect_tx(barriers + 16 * slot, kSentBytes);
+            mbarrier_wait(barriers + 16 * slot, parity);
+            mbarrier_arrive_cluster(cluster_address(barriers + 16 * slot + 8, other));
+        }
+        if (block_index() == 0) *clocks = clock64() - begin;
+    }
+    cluster_sync();
+}
+
+void measure_sending() {
+    constexpr int kShared = 2 * kSendSlots * kSentBytes + 2048;
+    allow_shared(reinterpret_cast<const void*>(send_to_neighbour), kShared);
+    DeviceArray<long long> clocks(1);
+    send_to_neighbour<<<multiprocessors / 2 * 2, 64, kShared>>>(clocks.data);
+    CHECK(cudaDeviceSynchronize());
+    std::printf("bulk copies to the neighbour's shared memory, both ways: %.1f bytes per clock and SM    CLUSTER_BYTES_PER_CLOCK\n",
+                double(kSentBytes) * kSends / double(clocks.copy(1)[0]));
+}
+
 /** A cluster that only meets, to time the barrier. */
 template <int kBlocks>
 __global__ void __cluster_dims__(kBlocks) meet(long long* clocks) {
@@ -347,6 +396,7 @@ int main() {
     measure_copies(clock_hz);
     measure_cluster<2>(clock_hz);
     measure_cluster<4>(clock_hz);
+    measure_sending();
     measure_graph(0);
     measure_graph(220 * 1024);
     return wrong == 0 ? 0 : 1;

@@ -66,7 +66,7 @@ class HopperEmulatorTest {
 
     @TestFactory
     Stream<DynamicTest> everyMutationIsCaught() throws IOException {
-        Mutation unbroken = mutation("none", "hopper.cuh", "");
+        Mutation unbroken = mutation(SMALL + STRIPED + PAIRED, "none", "hopper.cuh", "");
         List<Mutation> mutations = Stream.concat(Stream.of(unbroken), mutations()).toList();
         Map<String, List<Source>> programs = new LinkedHashMap<>();
         for (Mutation mutation : mutations) {
@@ -87,103 +87,111 @@ class HopperEmulatorTest {
     /**
      * One way to break the kernel.
      *
+     * @param cases which of the instances of hopper_test.cpp show it: {@link #SMALL}, {@link #STRIPED}, {@link #PAIRED}
      * @param file of src/main/cuda/hopper
      * @param evidence what the report must contain
      * @param edits what stands in the file, at least once, and what takes its place everywhere; in turn
      */
-    record Mutation(String name, String file, String evidence, List<String> edits) {}
+    record Mutation(int cases, String name, String file, String evidence, List<String> edits) {}
 
-    private static Mutation mutation(String name, String file, String evidence, String... edits) {
-        return new Mutation(name, file, evidence, List.of(edits));
+    /** A cluster that splits k. */
+    private static final int SMALL = 1;
+    /** A pair that walks stripes. */
+    private static final int STRIPED = 2;
+    /** Two pairs that split k. */
+    private static final int PAIRED = 4;
+
+    private static Mutation mutation(int cases, String name, String file, String evidence, String... edits) {
+        return new Mutation(cases, name, file, evidence, List.of(edits));
     }
 
     static Stream<Mutation> mutations() {
         return Stream.of(
-                mutation("consumer does not wait for a full slot", "consumer.cuh", "in flight",
+                mutation(SMALL, "consumer does not wait for a full slot", "consumer.cuh", "in flight",
                         "mbarrier_wait(ring.full(slot), drain.parity);", ""),
-                mutation("full slot awaited with the wrong parity", "consumer.cuh", "FAIL", "drain.parity);",
+                mutation(SMALL, "full slot awaited with the wrong parity", "consumer.cuh", "FAIL", "drain.parity);",
                         "drain.parity ^ 1);"),
-                mutation("producer does not wait for an empty slot", "producer.cuh", "arrivals of phase",
+                mutation(SMALL, "producer does not wait for an empty slot", "producer.cuh", "arrivals of phase",
                         "mbarrier_wait(ring.empty(fill.slot), fill.parity ^ 1);", ""),
-                mutation("empty slot awaited with the wrong parity", "producer.cuh", "DEADLOCK", "fill.parity ^ 1)",
+                mutation(SMALL, "empty slot awaited with the wrong parity", "producer.cuh", "DEADLOCK", "fill.parity ^ 1)",
                         "fill.parity)"),
-                mutation("empty after seven of eight warps", "hopper.cuh", "FAIL", "(kConsumerThreads / 32));",
+                mutation(SMALL, "empty after seven of eight warps", "hopper.cuh", "FAIL", "(kConsumerThreads / 32));",
                         "(kConsumerThreads / 32 - 1));"),
-                mutation("full without one warp's activations", "hopper.cuh", "FAIL", "1 + kProducerThreads / 32;",
+                mutation(SMALL, "full without one warp's activations", "hopper.cuh", "FAIL", "1 + kProducerThreads / 32;",
                         "kProducerThreads / 32;"),
-                mutation("full expects one copy too many", "hopper.cuh", "DEADLOCK", "1 + kProducerThreads / 32;",
+                mutation(SMALL, "full expects one copy too many", "hopper.cuh", "DEADLOCK", "1 + kProducerThreads / 32;",
                         "2 + kProducerThreads / 32;"),
-                mutation("too few bytes expected", "producer.cuh", "lands on an mbarrier that expects",
+                mutation(SMALL, "too few bytes expected", "producer.cuh", "lands on an mbarrier that expects",
                         "expect_tx(full, u32(strips)", "expect_tx(full, u32(strips - 1)"),
-                mutation("too many bytes expected", "producer.cuh", "DEADLOCK", "expect_tx(full, u32(strips)",
+                mutation(SMALL, "too many bytes expected", "producer.cuh", "DEADLOCK", "expect_tx(full, u32(strips)",
                         "expect_tx(full, u32(strips + 1)"),
-                mutation("slot released before its products are over", "consumer.cuh", "race",
+                mutation(SMALL, "slot released before its products are over", "consumer.cuh", "race",
                         "                if (block == 0 && !first_stage) release(previous);", "",
                         "multiply<0>(sums[u], even, activations);",
                         "if (u == 0 && block == 0 && !first_stage) release(previous);\n multiply<0>(sums[u], even, activations);"),
-                mutation("slot released before the other lanes have read it", "consumer.cuh", "race", "warp_sync();\n", ""),
-                mutation("no wgmma fence", "consumer.cuh", "no wgmma_fence", "wgmma_fence();", ""),
-                mutation("no wait for the products before", "consumer.cuh", "changed while it was in flight",
+                mutation(SMALL, "slot released before the other lanes have read it", "consumer.cuh", "race", "warp_sync();\n", ""),
+                mutation(SMALL, "no wgmma fence", "consumer.cuh", "no wgmma_fence", "wgmma_fence();", ""),
+                mutation(SMALL, "no wait for the products before", "consumer.cuh", "changed while it was in flight",
                         "wgmma_wait<1>();", ""),
-                mutation("no wait for the last products", "consumer.cuh", "FAIL", "wgmma_wait<0>();", ""),
-                mutation("no proxy fence after the activations", "producer.cuh", "PROXY", "        fence_proxy_async();\n", ""),
-                mutation("no proxy fence before the ring is handed back", "cluster_reduce.cuh", "PROXY",
+                mutation(SMALL, "no wait for the last products", "consumer.cuh", "FAIL", "wgmma_wait<0>();", ""),
+                mutation(SMALL, "no proxy fence after the activations", "producer.cuh", "PROXY", "        fence_proxy_async();\n", ""),
+                mutation(SMALL, "no proxy fence before the ring is handed back", "cluster_reduce.cuh", "PROXY",
                         "    fence_proxy_async();  ", "//"),
-                mutation("activations published before the other lanes' are there", "producer.cuh", "race",
+                mutation(SMALL, "activations published before the other lanes' are there", "producer.cuh", "race",
                         "        warp_sync();\n        if (lane", "        if (lane"),
-                mutation("activations published a stage early", "producer.cuh", "race",
+                mutation(SMALL, "activations published a stage early", "producer.cuh", "race",
                         "cp_async_wait<kActivationLag>();", "cp_async_wait<kActivationLag + 1>();"),
-                mutation("activations published too late for the ring", "producer.cuh", "DEADLOCK",
+                mutation(SMALL, "activations published too late for the ring", "producer.cuh", "DEADLOCK",
                         "under_way == kActivationLag", "under_way == kActivationLag + 1"),
-                mutation("activations not swizzled", "producer.cuh", "expected", "(chunk ^ (row % 8))", "chunk"),
-                mutation("second half of k multiplies the first again", "consumer.cuh", "expected",
+                mutation(SMALL, "activations not swizzled", "producer.cuh", "expected", "(chunk ^ (row % 8))", "chunk"),
+                mutation(SMALL, "second half of k multiplies the first again", "consumer.cuh", "expected",
                         "activations + 4 * kHalf + 2", "activations + 4 * kHalf"),
-                mutation("k beyond the end not zeroed", "producer.cuh", "FAIL", "valid < 0 ? 0 : valid > 16 ? 16 : valid",
+                mutation(SMALL, "k beyond the end not zeroed", "producer.cuh", "FAIL", "valid < 0 ? 0 : valid > 16 ? 16 : valid",
                         "16"),
-                mutation("sums not cleared between tiles", "consumer.cuh", "expected", "sums[u][i] = 0.0f;",
+                mutation(SMALL, "sums not cleared between tiles", "consumer.cuh", "expected", "sums[u][i] = 0.0f;",
                         "if (drain.slot == 0 && drain.parity == 0) sums[u][i] = 0.0f;"),
-                mutation("scale row counted from the start of k", "consumer.cuh", "FAIL", "- first_scale;", ";"),
-                mutation("other warpgroup may still read the ring", "cluster_reduce.cuh", "race",
+                mutation(SMALL, "scale row counted from the start of k", "consumer.cuh", "FAIL", "- first_scale;", ";"),
+                mutation(SMALL, "other warpgroup may still read the ring", "cluster_reduce.cuh", "race",
                         "named_barrier_sync(1, kConsumerThreads);", ""),
-                mutation("cluster reads partial tiles that are not there", "cluster_reduce.cuh", "FAIL",
+                mutation(SMALL, "cluster reads partial tiles that are not there", "cluster_reduce.cuh", "FAIL",
                         "cluster_sync();     // every", "block_sync();     // every", "    cluster_sync();\n    reduce",
                         "    block_sync();\n    reduce"),
-                mutation("mbarriers not shown to the copy engine", "hopper.cuh", "no fence_mbarrier_init",
+                mutation(SMALL, "mbarriers not shown to the copy engine", "hopper.cuh", "no fence_mbarrier_init",
                         "        fence_mbarrier_init();\n        fence_proxy_async();\n", ""),
-                mutation("mbarriers used before they are there", "hopper.cuh", "mbarrier", "        block_sync();\n", ""),
-                mutation("first weights requested twice", "producer.cuh", "FAIL", "--requested < 0", "true"),
-                mutation("last activations of a stripe never handed over", "producer.cuh", "DEADLOCK", " || work.last())) activations",
+                mutation(SMALL, "mbarriers used before they are there", "hopper.cuh", "mbarrier", "        block_sync();\n", ""),
+                mutation(SMALL, "first weights requested twice", "producer.cuh", "FAIL", "--requested < 0", "true"),
+                mutation(STRIPED, "last activations of a stripe never handed over", "producer.cuh", "DEADLOCK", " || work.last())) activations",
                         ")) activations"),
-                mutation("neighbour not told that a slot is empty", "consumer.cuh", "DEADLOCK",
+                mutation(STRIPED, "neighbour not told that a slot is empty", "consumer.cuh", "DEADLOCK",
                         "            if (Shape::kNeighbours > 1) mbarrier_arrive_cluster(at_neighbour(ring.empty(slot)));\n", ""),
-                mutation("neighbour not told, and not waited for", "consumer.cuh", "FAIL",
+                mutation(STRIPED, "neighbour not told, and not waited for", "consumer.cuh", "FAIL",
                         "            mbarrier_arrive(ring.empty(slot));\n            if (Shape::kNeighbours > 1) mbarrier_arrive_cluster(at_neighbour(",
                         "            mbarrier_arrive(ring.empty(slot));\n            if (Shape::kNeighbours > 1) mbarrier_arrive(("),
-                mutation("neighbour's arrivals awaited as if they came from this block", "producer.cuh", "cluster",
+                mutation(STRIPED, "neighbour's arrivals awaited as if they came from this block", "producer.cuh", "cluster",
                         "mbarrier_wait_cluster(", "mbarrier_wait("),
-                mutation("neighbour's bytes not expected", "producer.cuh", "FAIL", "+ shared_bytes)", ")"),
-                mutation("rows sent to the wrong place", "producer.cuh", "FAIL", "at_neighbour(rows), rows", "at_neighbour(rows ^ 1024), rows"),
-                mutation("neighbour's mbarriers used before they are there", "hopper.cuh", "FAIL",
+                mutation(STRIPED, "neighbour's bytes not expected", "producer.cuh", "FAIL", "+ shared_bytes)", ")"),
+                mutation(STRIPED, "rows sent to the wrong place", "producer.cuh", "FAIL", "at_neighbour(rows), rows", "at_neighbour(rows ^ 1024), rows"),
+                mutation(STRIPED, "neighbour's mbarriers used before they are there", "hopper.cuh", "FAIL",
                         "cluster_sync();     // the neighbour's", "block_sync();     // the neighbour's"),
-                mutation("block exits while its neighbour may still use it", "hopper.cuh", "exited",
+                mutation(STRIPED, "block exits while its neighbour may still use it", "hopper.cuh", "exited",
                         "if (Shape::kNeighbours > 1 && Shape::kStriped) cluster_sync();", ""),
-                mutation("tile staged over activations on their way to the neighbour", "cluster_reduce.cuh", "FAIL",
+                mutation(PAIRED, "tile staged over activations on their way to the neighbour", "cluster_reduce.cuh", "FAIL",
                         "if (Shape::kNeighbours > 1) cluster_sync();", "", "if (Shape::kNeighbours == 1) {", "if (true) {"),
-                mutation("partial tiles of neighbours in one slot", "stripe_reduce.cuh", "FAIL",
+                mutation(STRIPED, "partial tiles of neighbours in one slot", "stripe_reduce.cuh", "FAIL",
                         "u64(n_rank<Shape>()) * (Shape::kM", "0 * (Shape::kM"),
-                mutation("counter shared by neighbours", "stripe_reduce.cuh", "FAIL", "* Shape::kNeighbours + n_rank<Shape>()) * 4",
+                mutation(STRIPED, "counter shared by neighbours", "stripe_reduce.cuh", "FAIL", "* Shape::kNeighbours + n_rank<Shape>()) * 4",
                         "* Shape::kNeighbours) * 4"),
-                mutation("counter not back at zero", "stripe_reduce.cuh", "left counter", "u32(contributors.last - contributors.first);",
+                mutation(STRIPED, "counter not back at zero", "stripe_reduce.cuh", "left counter", "u32(contributors.last - contributors.first);",
                         "u32(contributors.last - contributors.first) + 1;", "== others", "== others - 1"),
-                mutation("arrival before all partial sums are stored", "stripe_reduce.cuh", "race",
+                mutation(STRIPED, "arrival before all partial sums are stored", "stripe_reduce.cuh", "race",
                         "            named_barrier_sync(1, kConsumerThreads);    // read", "            // read"),
-                mutation("staged sums read before they are there", "stripe_reduce.cuh", "race",
+                mutation(STRIPED, "staged sums read before they are there", "stripe_reduce.cuh", "race",
                         "place.rows, spread);\n            named_barrier_sync(1, kConsumerThreads);", "place.rows, spread);"),
-                mutation("last arriver leaves out the last stripe", "stripe_reduce.cuh", "expected", "cluster <= contributors.last",
+                mutation(STRIPED, "last arriver leaves out the last stripe", "stripe_reduce.cuh", "expected", "cluster <= contributors.last",
                         "cluster < contributors.last"),
-                mutation("stripe of every block its own", "work.cuh", "FAIL", "return block_index() / Shape::kCluster;",
+                mutation(STRIPED, "stripe of every block its own", "work.cuh", "FAIL", "return block_index() / Shape::kCluster;",
                         "return block_index();"),
-                mutation("staged sums without their swizzle", "staging.cuh", "excess", "(s ^ (strip % 2))", "s"));
+                mutation(SMALL, "staged sums without their swizzle", "staging.cuh", "excess", "(s ^ (strip % 2))", "s"));
     }
 
     /** The cases with a copy of the kernel in which one thing is different. */
@@ -200,7 +208,7 @@ class HopperEmulatorTest {
                 Files.writeString(folder.resolve(source.getFileName()), text);
             }
         }
-        return CASES.stream().map(file -> new Source(file, List.of("-I" + headers, INCLUDE, "-DJMARLIN_MUTANT"))).toList();
+        return CASES.stream().map(file -> new Source(file, List.of("-I" + headers, INCLUDE, "-DJMARLIN_MUTANT=" + mutation.cases()))).toList();
     }
 
     private record Outcome(int exit, String output) {}
