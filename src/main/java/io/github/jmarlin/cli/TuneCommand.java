@@ -174,7 +174,7 @@ final class TuneCommand implements Callable<Integer> {
             double[] expected = ReferenceProduct.multiply(matrix, activations, most);
             for (int m : batches) {
                 Contest contest = new Contest(timer, expected, layer, m);
-                TuningCandidates.of(gpu.facts(), layer, m).forEach(contest::enter);
+                TuningCandidates.of(gpu.facts(), layer, m, Tuning.NONE).forEach(contest::enter);
                 right &= contest.wrong == 0;
                 contest.decide().ifPresent(winner -> winners.add(Map.entry(Tuning.Product.of(layer, m), winner)));
                 contest.print(layer, table);
@@ -207,7 +207,7 @@ final class TuneCommand implements Callable<Integer> {
             try {
                 error = DemoLayer.relativeError(timer.product(m, options), type, expected, elements);
             } catch (KernelImageException e) {
-                if (options.family() == KernelFamily.HOPPER) {
+                if (options.asks(KernelFamily.HOPPER)) {
                     return;         // this library came without that family
                 }
                 throw e;
@@ -259,7 +259,7 @@ final class TuneCommand implements Callable<Integer> {
     }
 
     private static String text(PlanOptions options) {
-        String tile = options.family() == KernelFamily.HOPPER ? "hopper " + options.hopperTile().get()
+        String tile = options.asks(KernelFamily.HOPPER) ? "hopper " + options.hopperTile().get()
                 : "striped " + options.tile().get();
         return tile + (options.grid() > 0 ? ", " + options.grid() + " blocks" : "")
                 + (options.stages() > 0 ? ", " + options.stages() + " stages" : "");

@@ -32,7 +32,7 @@ public sealed interface GemmPlan permits StripedPlan, HopperPlan {
     /** Tiles below one another along m. */
     int mTiles();
 
-    /** Slices of 64 k that a block of the striped kernel works off; 0 where blocks take whole tiles. */
+    /** Slices of 64 k that a thread block, or a cluster of them, works off; 0 where those take whole tiles. */
     int unitsPerBlock();
 
     /** Strips of 64 columns that are read side by side from one starting place: all those of a tile. */
@@ -52,4 +52,7 @@ public sealed interface GemmPlan permits StripedPlan, HopperPlan {
 
     /** Why this plan, in words. */
     String reason();
+
+    /** The same launch, for another reason. */
+    GemmPlan withReason(String words);
 }

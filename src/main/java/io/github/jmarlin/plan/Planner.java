@@ -3,6 +3,7 @@ package io.github.jmarlin.plan;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /**
  * Chooses kernel, tile, stripes and pipeline depth for given weights on a given device. Immutable and thread-safe; planning the
@@ -15,12 +16,15 @@ public final class Planner {
     /** Most rows of one launch otherwise; far more than it takes to be bound by the tensor cores. */
     public static final int MOST_ROWS = 8192;
 
+    /** The family where nobody asks for one and nothing was measured. */
+    private static final KernelFamily AUTOMATIC = KernelFamily.STRIPED;
     private static final int BATCH_INVARIANT_N_TILE = 128;
 
     private final DeviceFacts device;
     private final WeightShape weights;
     private final PlanOptions options;
     private final Tuning tuning;
+    private final String ratesNote;
     private final CostModel model;
     private final HopperPlanner hopper;
     private final int rowsPerLaunch;
@@ -39,15 +43,17 @@ public final class Planner {
         this.weights = weights;
         this.options = options;
         this.tuning = options.equals(PlanOptions.DEFAULT) ? tuning : Tuning.NONE;
-        model = new CostModel(device, weights);
+        ratesNote = tuning.rates().isEmpty() ? "" : "predicted with " + tuning.rates() + " as measured";
+        Rates rates = new Rates(device, tuning.rates());
+        model = new CostModel(device, weights, rates);
         if (!device.isSupported()) {
             throw new IllegalArgumentException("device " + device + ": the kernels need compute capability "
                     + DeviceFacts.OLDEST_MAJOR + ".0 or newer");
         }
-        hopper = HopperPlanner.runsOn(device) ? new HopperPlanner(device, weights, options) : null;
+        hopper = HopperPlanner.runsOn(device) ? new HopperPlanner(device, weights, options, rates) : null;
         options.tile().ifPresent(this::checkOverride);
         options.hopperTile().ifPresent(Planner::checkExists);
-        if (options.family() == KernelFamily.HOPPER && hopper == null) {
+        if (options.asks(KernelFamily.HOPPER) && hopper == null) {
             throw new IllegalArgumentException("device " + device + ": the Hopper kernel needs compute capability 9.0");
         }
         rowsPerLaunch = options.batchInvariant() ? BATCH_INVARIANT_ROWS : rowsWithinIntRange();
@@ -68,11 +74,16 @@ public final class Planner {
             throw new IllegalArgumentException("m " + m + ": one launch takes 1.." + rowsPerLaunch + " rows");
         }
         int rows = (m + 7) / 8 * 8;
-        if (options.family() == KernelFamily.HOPPER) {
-            return hopper.plan(rows).orElseThrow(() -> noKernelFits());
-        }
         return tuning.winner(weights, rows).map(winner -> measured(rows, winner))
                 .orElseGet(() -> withNote(predicted(rows), tuning.note().isEmpty() ? "" : "ignored " + tuning.note()));
+    }
+
+    /** The fastest prediction of the family asked for. */
+    private GemmPlan predicted(int rows) {
+        return withNote(switch (options.family().orElse(AUTOMATIC)) {
+            case STRIPED -> striped(rows);
+            case HOPPER -> hopper.plan(rows).orElseThrow(this::noKernelFits);
+        }, ratesNote);
     }
 
     /** As the tuning file says; as predicted if that is not possible. */
@@ -80,22 +91,20 @@ public final class Planner {
         String measured = String.format("measured at %.2f us on this device, by tuning file %s", 1e6 * winner.seconds(),
                 tuning.origin());
         try {
-            GemmPlan plan = new Planner(device, weights, winner.options()).plan(rows);
-            return plan instanceof HopperPlan own ? own.withReason(measured) : ((StripedPlan) plan).withReason(measured);
+            return new Planner(device, weights, winner.options(), tuning.withoutWinners()).plan(rows).withReason(measured);
         } catch (IllegalArgumentException e) {
             return withNote(predicted(rows), "ignored what was " + measured + ": " + e.getMessage());
         }
     }
 
-    private static StripedPlan withNote(StripedPlan plan, String note) {
+    private static GemmPlan withNote(GemmPlan plan, String note) {
         return note.isEmpty() ? plan : plan.withReason(plan.reason() + "; " + note);
     }
 
     /** The fastest prediction among the striped kernels. */
-    private StripedPlan predicted(int rows) {
+    private StripedPlan striped(int rows) {
         List<StripedPlan> plans = tiles(rows).stream()
-                .flatMap(tile -> stripes(rows, tile).stream().map(stripes -> planWith(rows, tile, stripes))
-                        .flatMap(Optional::stream))
+                .flatMap(tile -> stripes(rows, tile).flatMap(stripes -> planWith(rows, tile, stripes).stream()))
                 .sorted(Comparator.comparingDouble(plan -> plan.prediction().seconds()))
                 .toList();
         if (plans.isEmpty()) {
@@ -118,27 +127,12 @@ public final class Planner {
         return options.tile().map(List::of).orElse(TileShape.INSTANCES);
     }
 
-    /**
-     * The ways to cut the work that are worth a prediction. Evenly over all SMs; and the same rounded up to whole stages, which
-     * leaves some SMs less work but no stage half empty.
-     */
-    private List<Stripes> stripes(int rows, TileShape tile) {
+    private Stream<Stripes> stripes(int rows, TileShape tile) {
         int mTiles = ceilDiv(rows, tile.batchTile());
         int nTiles = ceilDiv(weights.strips(), tile.warpsN());
-        long units = Stripes.unitsOf(mTiles, nTiles, weights.kBlocks());
-        if (units > Integer.MAX_VALUE / 2) {
-            return List.of();
-        }
         int grid = options.grid() > 0 ? options.grid() : device.multiprocessors();
-        int even = ceilDiv((int) units, grid);
-        int whole = ceilDiv(even, tile.kBlocksPerStage()) * tile.kBlocksPerStage();
-        Stripes evenly = new Stripes(mTiles, nTiles, weights.kBlocks(), even);
-        Stripes wholeStages = new Stripes(mTiles, nTiles, weights.kBlocks(), whole);
-        if (options.grid() > 0) {
-            return List.of(evenly);
-        }
-        // A row's bits depend on where the stripes are cut, so batch invariance must not let the prediction for m decide.
-        return options.batchInvariant() || even == whole ? List.of(wholeStages) : List.of(wholeStages, evenly);
+        return options.cuts().stream().flatMap(cut -> Stripes.cut(cut, mTiles, nTiles, weights.kBlocks(), grid, tile.kBlocksPerStage())
+                .stream()).distinct();
     }
 
     private Optional<StripedPlan> planWith(int rows, TileShape tile, Stripes stripes) {
@@ -169,7 +163,7 @@ public final class Planner {
         if (options.grid() > 0) {
             reason += "; work cut for " + options.grid() + " blocks as asked";
         }
-        if (hopper != null && !options.batchInvariant() && options.tile().isEmpty()) {
+        if (hopper != null && !options.batchInvariant() && options.family().isEmpty()) {
             reason += hopper.plan(best.rows()).map(plan -> String.format("; the Hopper kernel, predicted at %.2f us with tile %s,"
                     + " is not chosen before a measurement", 1e6 * plan.prediction().seconds(), plan.tile())).orElse("");
         }

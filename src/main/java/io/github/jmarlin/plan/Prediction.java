@@ -4,21 +4,19 @@ package io.github.jmarlin.plan;
  * Where the cost model expects the time of a launch to go, in seconds. Predicted, not measured.
  *
  * @param dram every byte once, at the rate of the memory
- * @param l2 every byte as often as blocks ask for it, at the rate of the L2 cache
+ * @param l2 every byte as often as blocks ask for it, at the rate of the L2 cache, or of the network between SMs if that takes longer
  * @param tensor tensor-core instructions of the busiest block
  * @param issue all instructions of the busiest block, decoding above all
  * @param latency bytes of the busiest block, with no more in flight than its stages hold
- * @param tail adding up the tile that the most blocks share
+ * @param tail finishing tiles: adding up the one that the most blocks share, storing
+ * @param overlapLoss what shows of the work that should hide behind the slowest, from 0 to 1
  */
-public record Prediction(double dram, double l2, double tensor, double issue, double latency, double tail) {
-
-    /** What shows of the work that should hide behind the slowest: the overlap is never perfect. Assumed. */
-    private static final double OVERLAP_LOSS = 0.1;
+public record Prediction(double dram, double l2, double tensor, double issue, double latency, double tail, double overlapLoss) {
 
     /** The predicted time: the tail follows the rest, which overlaps. */
     public double seconds() {
         double sum = dram + l2 + tensor + issue + latency;
-        return slowest() + OVERLAP_LOSS * (sum - slowest()) + tail;
+        return slowest() + overlapLoss * (sum - slowest()) + tail;
     }
 
     private double slowest() {

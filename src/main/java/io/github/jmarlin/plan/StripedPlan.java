@@ -59,18 +59,17 @@ public record StripedPlan(String kernel, int rows, WeightShape weights, TileShap
 
     @Override
     public int unitsPerStart() {
-        return stripes.unitsPerBlock();
+        return stripes.unitsPerStart();
     }
 
-    StripedPlan withReason(String words) {
+    @Override
+    public StripedPlan withReason(String words) {
         return new StripedPlan(kernel, rows, weights, tile, stripes, stages, sharedBytes, prediction, words);
     }
 
     @Override
     public WorkspaceSize workspace() {
-        long partials = stripes.mostArrivals() == 1 ? 0 : 2L * grid() * tile.slotFloats() * Float.BYTES;
-        long counters = (long) stripes.tiles() * tile.warpsN() * Integer.BYTES;
-        return new WorkspaceSize(partials, counters);
+        return stripes.workspace(tile.slotFloats(), tile.warpsN());
     }
 
     @Override

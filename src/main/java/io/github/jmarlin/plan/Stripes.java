@@ -2,6 +2,7 @@ package io.github.jmarlin.plan;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Which thread block computes what: all output tiles laid end to end along k and cut into equal stripes, one per block.
@@ -30,10 +31,18 @@ import java.util.List;
  * @param kBlocks blocks of 64 k
  * @param unitsPerBlock units of one thread block; the last one may have fewer
  */
-public record Stripes(int mTiles, int nTiles, int kBlocks, int unitsPerBlock) {
+public record Stripes(int mTiles, int nTiles, int kBlocks, int unitsPerBlock) implements Schedule {
 
     /** {@link Portion#slot()} of a whole tile: it needs none. */
     public static final int NO_SLOT = -1;
+
+    /** Where stripes may end. */
+    public enum Cut {
+        /** All stripes equally long, wherever that is. */
+        EVEN,
+        /** The same rounded up to whole pipeline stages: some workers get less, but no stage is half empty. */
+        WHOLE_STAGES
+    }
 
     /**
      * What a block does in one tile: blocks {@code [firstKBlock, endKBlock)} of its k.
@@ -63,15 +72,33 @@ public record Stripes(int mTiles, int nTiles, int kBlocks, int unitsPerBlock) {
         return tiles > Long.MAX_VALUE / 2 / kBlocks ? Long.MAX_VALUE / 2 : tiles * kBlocks;
     }
 
-    public int tiles() {
-        return mTiles * nTiles;
+    /**
+     * The work cut for {@code workers}; empty if the device cannot count its units.
+     *
+     * @param stageDepth blocks of 64 k of a pipeline stage
+     */
+    static Optional<Stripes> cut(Cut cut, int mTiles, int nTiles, int kBlocks, int workers, int stageDepth) {
+        long units = unitsOf(mTiles, nTiles, kBlocks);
+        if (units > Integer.MAX_VALUE / 2) {
+            return Optional.empty();
+        }
+        int even = ceilDiv((int) units, workers);
+        return Optional.of(new Stripes(mTiles, nTiles, kBlocks, switch (cut) {
+            case EVEN -> even;
+            case WHOLE_STAGES -> ceilDiv(even, stageDepth) * stageDepth;
+        }));
+    }
+
+    @Override
+    public int unitsPerStart() {
+        return unitsPerBlock;
     }
 
     public int totalUnits() {
         return tiles() * kBlocks;
     }
 
-    /** Thread blocks of the launch: each owns at least one unit. */
+    @Override
     public int grid() {
         return (totalUnits() + unitsPerBlock - 1) / unitsPerBlock;
     }
@@ -120,6 +147,35 @@ public record Stripes(int mTiles, int nTiles, int kBlocks, int unitsPerBlock) {
     public int mostArrivals() {
         int latestBegin = unitsPerBlock - gcd(kBlocks, unitsPerBlock);
         return Math.min(grid(), (int) (((long) latestBegin + kBlocks - 1) / unitsPerBlock) + 1);
+    }
+
+    /** The most partial tiles that one block leaves behind: 0, 1 or 2. */
+    public int mostPartialTiles() {
+        if (mostArrivals() == 1) {
+            return 0;
+        }
+        return kBlocks % unitsPerBlock == 0 ? 1 : 2;
+    }
+
+    /** The most pipeline stages that a block walks through: a stripe that does not begin and end on whole stages takes one more. */
+    int mostStages(int stageDepth) {
+        boolean wholeStages = unitsPerBlock % stageDepth == 0 && kBlocks % stageDepth == 0;
+        return ceilDiv(unitsPerBlock, stageDepth) + (wholeStages ? 0 : 1);
+    }
+
+    /**
+     * Device memory for the partial tiles and their counters.
+     *
+     * @param tileFloats of a partial tile
+     * @param tileCounters that count its arrivals
+     */
+    WorkspaceSize workspace(long tileFloats, int tileCounters) {
+        long partials = mostArrivals() == 1 ? 0 : 2L * grid() * tileFloats * Float.BYTES;
+        return new WorkspaceSize(partials, (long) tiles() * tileCounters * Integer.BYTES);
+    }
+
+    private static int ceilDiv(int a, int b) {
+        return (int) (((long) a + b - 1) / b);
     }
 
     private static int gcd(int a, int b) {

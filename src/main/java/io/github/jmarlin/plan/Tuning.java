@@ -2,6 +2,7 @@ package io.github.jmarlin.plan;
 
 import io.github.jmarlin.DataType;
 import java.util.Collections;
+import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
@@ -9,22 +10,25 @@ import java.util.Optional;
 import java.util.function.Predicate;
 
 /**
- * Winners measured on one device, which the planner prefers to its cost model. Immutable and thread-safe; {@link TuningFile}
- * reads and writes it.
+ * Winners measured on one device, which the planner prefers to its cost model, and rates for that model. Immutable and
+ * thread-safe; {@link TuningFile} reads and writes it.
  *
- * <p>Who decides, first to last: {@link PlanOptions} other than the default, a winner for exactly this product, the cost model.
+ * <p>Who decides, first to last: {@link PlanOptions} other than the default, a winner for exactly this product, the cost model,
+ * which counts with the measured rates wherever it is asked.
  */
 public final class Tuning {
     /** Nothing measured: the cost model decides. */
-    public static final Tuning NONE = new Tuning("", "", Map.of());
+    public static final Tuning NONE = new Tuning("", "", Map.of(), Map.of());
 
     private final String origin;
     private final String note;
+    private final Map<Rate, Double> rates;
     private final Map<Product, Winner> winners;
 
-    private Tuning(String origin, String note, Map<Product, Winner> winners) {
+    private Tuning(String origin, String note, Map<Rate, Double> rates, Map<Product, Winner> winners) {
         this.origin = origin;
         this.note = note;
+        this.rates = Collections.unmodifiableMap(rates);
         this.winners = Collections.unmodifiableMap(winners);
     }
 
@@ -57,41 +61,76 @@ public final class Tuning {
     /**
      * The fastest way found.
      *
-     * @param options family and tile; grid and stages, or 0 for the planner's
+     * @param options family and tile; grid, stages and cut, or the planner's
      * @param seconds median time of one launch
      */
     public record Winner(PlanOptions options, double seconds) {
         public Winner {
-            if (options.batchInvariant() || options.tile().isEmpty() && options.hopperTile().isEmpty()) {
+            if (options.batchInvariant() || !namesTile(options)) {
                 throw new IllegalArgumentException("winner " + options + ": must name a tile, and not be batch-invariant");
             }
             if (!(seconds > 0 && seconds < Double.POSITIVE_INFINITY)) {
                 throw new IllegalArgumentException("winner of " + seconds + " seconds: must be positive and finite");
             }
         }
+
+        private static boolean namesTile(PlanOptions options) {
+            return options.family().isPresent() && switch (options.family().get()) {
+                case STRIPED -> options.tile().isPresent();
+                case HOPPER -> options.hopperTile().isPresent();
+            };
+        }
+
+        /** Which kernel won. */
+        public KernelFamily family() {
+            return options.family().get();
+        }
     }
 
     /** Nothing measured, for a reason that plans shall tell. */
     static Tuning ignored(String why) {
-        return new Tuning("", why, Map.of());
+        return new Tuning("", why, Map.of(), Map.of());
     }
 
-    static Tuning of(String origin, Map<Product, Winner> winners) {
-        return new Tuning(origin, "", new LinkedHashMap<>(winners));
+    static Tuning of(String origin, Map<Rate, Double> rates, Map<Product, Winner> winners) {
+        return new Tuning(origin, "", new LinkedHashMap<>(rates), new LinkedHashMap<>(winners));
     }
 
     /** As this, and one winner more; it replaces what was known of the same product. */
     public Tuning with(Product product, Winner winner) {
         Map<Product, Winner> more = new LinkedHashMap<>(winners);
         more.put(product, winner);
-        return new Tuning(origin, note, more);
+        return new Tuning(origin, note, rates, more);
+    }
+
+    /**
+     * As this, and one measured rate more.
+     *
+     * @throws IllegalArgumentException if that is no value for it
+     */
+    public Tuning with(Rate rate, double value) {
+        rate.check(value);
+        Map<Rate, Double> more = new EnumMap<>(Rate.class);
+        more.putAll(rates);
+        more.put(rate, value);
+        return new Tuning(origin, note, more, winners);
+    }
+
+    /** The rates alone: for predictions. */
+    Tuning withoutWinners() {
+        return winners.isEmpty() ? this : new Tuning(origin, note, rates, Map.of());
     }
 
     /** The winners of some families only: a library without the kernels of the others must not choose them. */
     public Tuning only(Predicate<KernelFamily> families) {
         Map<Product, Winner> some = new LinkedHashMap<>(winners);
-        some.values().removeIf(winner -> !families.test(winner.options().family()));
-        return some.size() == winners.size() ? this : new Tuning(origin, note, some);
+        some.values().removeIf(winner -> !families.test(winner.family()));
+        return some.size() == winners.size() ? this : new Tuning(origin, note, rates, some);
+    }
+
+    /** What the cost model shall count with instead of its assumptions. */
+    public Map<Rate, Double> rates() {
+        return rates;
     }
 
     /** All winners, in the order of the file. */

@@ -1,9 +1,10 @@
 package io.github.jmarlin.plan;
 
-import java.util.Comparator;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Stream;
 
 /** The ways to run a product that are worth measuring. */
@@ -12,37 +13,50 @@ public final class TuningCandidates {
     }
 
     /**
-     * For {@code m} rows on this device: every tile that fits, of every family that runs there. The striped kernel's with work
-     * cut as the planner would and evenly over all SMs, in rings of all stages that fit and of half as many. No two give the same
-     * launch; the first is the one that the planner chooses without a measurement.
+     * For {@code m} rows on this device: every tile that fits, of every family that runs there; stripes cut evenly over all SMs and
+     * in whole stages; the striped kernel's in rings of all stages that fit and of half as many. No two give the same launch, and
+     * none leaves to a prediction what was measured; the first is the one that the planner chooses without a winner.
+     *
+     * @param tuning its rates count, its winners do not
      */
-    public static List<PlanOptions> of(DeviceFacts device, WeightShape weights, int m) {
-        TileShape predicted = ((StripedPlan) new Planner(device, weights, PlanOptions.DEFAULT).plan(m)).tile();
-        Stream<PlanOptions> striped = TileShape.INSTANCES.stream()
-                .sorted(Comparator.comparing(tile -> !tile.equals(predicted)))
-                .map(PlanOptions.DEFAULT::withTile)
-                .flatMap(options -> variants(device, weights, options));
-        Stream<PlanOptions> hopper = HopperPlanner.runsOn(device)
-                ? HopperTile.INSTANCES.stream().map(PlanOptions.DEFAULT::withHopperTile) : Stream.empty();
+    public static List<PlanOptions> of(DeviceFacts device, WeightShape weights, int m, Tuning tuning) {
+        Tuning rates = tuning.withoutWinners();
         Map<GemmPlan, PlanOptions> different = new LinkedHashMap<>();
-        Stream.concat(striped, hopper).forEach(options -> {
-            try {
-                different.putIfAbsent(launch(new Planner(device, weights, options).plan(m)), options);
-            } catch (IllegalArgumentException e) {
-                // NOTES: the planner refuses what does not fit this device, and that is no candidate.
-            }
+        Stream.of(KernelFamily.values()).flatMap(family -> ofFamily(family, device, weights)).forEach(options ->
+                launch(device, weights, options, rates, m).ifPresent(plan -> different.putIfAbsent(plan, options)));
+        List<PlanOptions> candidates = new ArrayList<>(different.values());
+        launch(device, weights, PlanOptions.DEFAULT, rates, m).map(different::get).ifPresent(chosen -> {
+            candidates.remove(chosen);
+            candidates.add(0, chosen);
         });
-        return List.copyOf(different.values());
+        return List.copyOf(candidates);
     }
 
-    private static Stream<PlanOptions> variants(DeviceFacts device, WeightShape weights, PlanOptions tile) {
+    private static Stream<PlanOptions> ofFamily(KernelFamily family, DeviceFacts device, WeightShape weights) {
+        return switch (family) {
+            case STRIPED -> TileShape.INSTANCES.stream().map(PlanOptions.DEFAULT::withTile)
+                    .flatMap(options -> halfTheStages(device, weights, options)).flatMap(TuningCandidates::cuts);
+            case HOPPER -> !HopperPlanner.runsOn(device) ? Stream.empty() : HopperTile.INSTANCES.stream()
+                    .map(PlanOptions.DEFAULT::withHopperTile)
+                    .flatMap(options -> options.hopperTile().get().striped() ? cuts(options) : Stream.of(options));
+        };
+    }
+
+    private static Stream<PlanOptions> halfTheStages(DeviceFacts device, WeightShape weights, PlanOptions tile) {
         int half = tile.tile().get().stagesFitting(weights, device.sharedMemoryPerBlockOptin()) / 2;
-        Stream<PlanOptions> grids = Stream.of(tile, tile.withGrid(device.multiprocessors()));
-        return half < TileShape.MIN_STAGES ? grids : grids.flatMap(options -> Stream.of(options, options.withStages(half)));
+        return half < TileShape.MIN_STAGES ? Stream.of(tile) : Stream.of(tile, tile.withStages(half));
     }
 
-    /** The plan without its words. */
-    private static GemmPlan launch(GemmPlan plan) {
-        return plan instanceof HopperPlan hopper ? hopper.withReason("") : ((StripedPlan) plan).withReason("");
+    private static Stream<PlanOptions> cuts(PlanOptions options) {
+        return Stream.of(Stripes.Cut.values()).map(options::withCut);
+    }
+
+    /** The plan without its words; empty if the planner refuses, as it does what does not fit the device. */
+    private static Optional<GemmPlan> launch(DeviceFacts device, WeightShape weights, PlanOptions options, Tuning rates, int m) {
+        try {
+            return Optional.of(new Planner(device, weights, options, rates).plan(m).withReason(""));
+        } catch (IllegalArgumentException e) {
+            return Optional.empty();
+        }
     }
 }

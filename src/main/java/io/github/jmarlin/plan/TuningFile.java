@@ -16,22 +16,27 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /**
  * The file that keeps a device's {@link Tuning}: JSON, one line for each winner.
  *
  * <pre>
- * {"version": 1, "device": {"name": "NVIDIA H200", "computeCapability": 90, "multiprocessors": 132}, "winners": [
- *   {"k": 4096, "n": 14336, "group": 64, "type": "FP16", "zeroPoints": false, "rows": 16,
- *    "family": "STRIPED", "batchTile": 16, "nTile": 256, "cluster": 1, "grid": 0, "stages": 0, "seconds": 1.23E-5}]}
+ * {"version": 2, "device": {"name": "NVIDIA H200", "computeCapability": 90, "multiprocessors": 132},
+ *  "rates": {"LEAST_WGMMA_CLOCKS": 21.5}, "winners": [
+ *   {"k": 4096, "n": 14336, "group": 64, "type": "FP16", "zeroPoints": false, "rows": 16, "seconds": 1.23E-5,
+ *    "family": "HOPPER", "batchTile": 16, "nTile": 256, "neighbours": 1, "split": 1, "grid": 0, "stages": 0, "cut": "EVEN"}]}
  * </pre>
  *
- * {@code group} is 32, or 64 for all larger groups; {@code grid} and {@code stages} are 0 where the planner decides. A file
- * serves only the device it names: winners of another card mean nothing.
+ * {@code rates} are {@link Rate}s that were measured, none by default. {@code group} is 32, or 64 for all larger groups; {@code grid}
+ * and {@code stages} are 0 and {@code cut} is left out where the planner decides; striped winners have no {@code neighbours} and
+ * {@code split}. A file serves only the device it names: winners of another card mean nothing.
  */
 public final class TuningFile {
     /** Names the file; {@value #OFF} means that there is none. */
@@ -39,11 +44,14 @@ public final class TuningFile {
     /** Value of {@link #PROPERTY} without a file. */
     public static final String OFF = "none";
 
-    private static final int VERSION = 1;
+    private static final int VERSION = 2;
     private static final long LARGEST_FILE = 10_000_000;
-    private static final Set<String> DEVICE_KEYS = Set.of("name", "computeCapability", "multiprocessors");
-    private static final Set<String> WINNER_KEYS = Set.of("k", "n", "group", "type", "zeroPoints", "rows", "family", "batchTile",
-            "nTile", "cluster", "grid", "stages", "seconds");
+    private static final List<String> DEVICE_KEYS = List.of("name", "computeCapability", "multiprocessors");
+    private static final List<String> STRIPED_KEYS = List.of("k", "n", "group", "type", "zeroPoints", "rows", "seconds", "family",
+            "batchTile", "nTile", "grid", "stages");
+    private static final List<String> HOPPER_KEYS =
+            Stream.concat(STRIPED_KEYS.stream(), Stream.of("neighbours", "split")).toList();
+    private static final String CUT = "cut";
     private static final JsonFactory JSON = new JsonFactoryBuilder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
 
     private TuningFile() {
@@ -107,40 +115,70 @@ public final class TuningFile {
         String version = parser.getText();
         require(version.equals(Integer.toString(VERSION)), "version %s: this library reads version %d", version, VERSION);
         expect(parser, "device", JsonToken.START_OBJECT);
-        Fields measured = Fields.read(parser, DEVICE_KEYS);
+        Fields measured = Fields.read(parser).check(DEVICE_KEYS);
         require(measured.text("name").equals(device.name()) && measured.integer("computeCapability") == device.computeCapability()
                 && measured.integer("multiprocessors") == device.multiprocessors(),
                 "measured on %s of compute capability %d with %d SMs, this is %s of %d with %d", measured.text("name"),
                 measured.integer("computeCapability"), measured.integer("multiprocessors"),
                 device.name(), device.computeCapability(), device.multiprocessors());
+        expect(parser, "rates", JsonToken.START_OBJECT);
+        Tuning rates = rates(Fields.read(parser));
         expect(parser, "winners", JsonToken.START_ARRAY);
         Map<Tuning.Product, Tuning.Winner> winners = new LinkedHashMap<>();
         while (parser.nextToken() == JsonToken.START_OBJECT) {
-            Fields fields = Fields.read(parser, WINNER_KEYS);
+            Fields fields = Fields.read(parser);
+            Tuning.Winner winner = winner(fields);
             Tuning.Product product = product(fields);
-            require(winners.put(product, winner(fields)) == null, "two winners for %s", product);
+            require(winners.put(product, winner) == null, "two winners for %s", product);
         }
         require(parser.currentToken() == JsonToken.END_ARRAY && parser.nextToken() == JsonToken.END_OBJECT,
                 "winners must be an array of objects, and the last key");
-        return Tuning.of(origin, winners);
+        return Tuning.of(origin, rates.rates(), winners);
+    }
+
+    private static Tuning rates(Fields fields) {
+        Tuning rates = Tuning.NONE;
+        for (String name : fields.values.keySet()) {
+            rates = rates.with(named("rate", Rate.class, name), fields.number(name));
+        }
+        return rates;
     }
 
     private static Tuning.Product product(Fields fields) {
         int group = fields.integer("group");
         require(group == 32 || group == 64, "group %d: must be 32, or 64 for all larger groups", group);
-        return new Tuning.Product(fields.integer("k"), fields.integer("n"), group == 32, DataType.valueOf(fields.text("type")),
-                fields.truth("zeroPoints"), fields.integer("rows"));
+        return new Tuning.Product(fields.integer("k"), fields.integer("n"), group == 32,
+                named("type", DataType.class, fields.text("type")), fields.truth("zeroPoints"), fields.integer("rows"));
     }
 
+    /** The first to be read of a winner: which keys there must be hangs on the family. */
     private static Tuning.Winner winner(Fields fields) {
-        int batchTile = fields.integer("batchTile");
-        int nTile = fields.integer("nTile");
-        PlanOptions tile = switch (KernelFamily.valueOf(fields.text("family"))) {
-            case STRIPED -> PlanOptions.DEFAULT.withTile(new TileShape(batchTile, nTile));
-            case HOPPER -> PlanOptions.DEFAULT.withHopperTile(new HopperTile(batchTile, nTile, fields.integer("cluster")));
+        require(fields.values.containsKey("family"), "keys %s: family must be one of them", fields.values.keySet());
+        PlanOptions tile = switch (named("family", KernelFamily.class, fields.text("family"))) {
+            case STRIPED -> {
+                fields.check(STRIPED_KEYS, CUT);
+                yield PlanOptions.DEFAULT.withTile(new TileShape(fields.integer("batchTile"), fields.integer("nTile")));
+            }
+            case HOPPER -> {
+                fields.check(HOPPER_KEYS, CUT);
+                yield PlanOptions.DEFAULT.withHopperTile(new HopperTile(fields.integer("batchTile"), fields.integer("nTile"),
+                        fields.integer("neighbours"), fields.integer("split")));
+            }
         };
         PlanOptions options = tile.withGrid(fields.integer("grid")).withStages(fields.integer("stages"));
+        if (fields.values.containsKey(CUT)) {
+            options = options.withCut(named(CUT, Stripes.Cut.class, fields.text(CUT)));
+        }
         return new Tuning.Winner(options, fields.number("seconds"));
+    }
+
+    private static <E extends Enum<E>> E named(String what, Class<E> type, String name) {
+        for (E constant : type.getEnumConstants()) {
+            if (constant.name().equals(name)) {
+                return constant;
+            }
+        }
+        throw new IllegalArgumentException(what + " " + name + ": must be one of " + List.of(type.getEnumConstants()));
     }
 
     private static void expect(JsonParser parser, String key, JsonToken value) throws IOException {
@@ -155,16 +193,25 @@ public final class TuningFile {
         }
     }
 
-    /** A flat object of exactly the keys it must have. */
+    /** A flat object. */
     private record Fields(Map<String, String> values) {
-        static Fields read(JsonParser parser, Set<String> keys) throws IOException {
+        static Fields read(JsonParser parser) throws IOException {
             Map<String, String> values = new LinkedHashMap<>();
             for (String key = parser.nextFieldName(); key != null; key = parser.nextFieldName()) {
                 require(parser.nextToken().isScalarValue(), "%s: one value expected, found %s", key, parser.currentToken());
                 values.put(key, parser.getText());
             }
-            require(values.keySet().equals(keys), "keys %s: must be %s", values.keySet(), keys);
             return new Fields(values);
+        }
+
+        /** Exactly these keys, and perhaps some of the others. */
+        Fields check(List<String> keys, String... others) {
+            Set<String> unknown = new LinkedHashSet<>(values.keySet());
+            keys.forEach(unknown::remove);
+            List.of(others).forEach(unknown::remove);
+            require(values.keySet().containsAll(keys) && unknown.isEmpty(), "keys %s: must be %s%s", values.keySet(), keys,
+                    others.length == 0 ? "" : ", and may be " + List.of(others));
+            return this;
         }
 
         String text(String key) {
@@ -217,6 +264,11 @@ public final class TuningFile {
         json.writeNumberField("computeCapability", device.computeCapability());
         json.writeNumberField("multiprocessors", device.multiprocessors());
         json.writeEndObject();
+        json.writeObjectFieldStart("rates");
+        for (Map.Entry<Rate, Double> rate : tuning.rates().entrySet()) {
+            json.writeNumberField(rate.getKey().name(), rate.getValue());
+        }
+        json.writeEndObject();
         json.writeArrayFieldStart("winners");
         for (Map.Entry<Tuning.Product, Tuning.Winner> entry : tuning.winners().entrySet()) {
             json.writeRaw('\n');
@@ -229,7 +281,6 @@ public final class TuningFile {
 
     private static void generate(JsonGenerator json, Tuning.Product product, Tuning.Winner winner) throws IOException {
         PlanOptions options = winner.options();
-        boolean hopper = options.family() == KernelFamily.HOPPER;
         json.writeStartObject();
         json.writeNumberField("k", product.k());
         json.writeNumberField("n", product.n());
@@ -237,13 +288,26 @@ public final class TuningFile {
         json.writeStringField("type", product.type().name());
         json.writeBooleanField("zeroPoints", product.zeroPoints());
         json.writeNumberField("rows", product.rows());
-        json.writeStringField("family", options.family().name());
-        json.writeNumberField("batchTile", hopper ? options.hopperTile().get().batchTile() : options.tile().get().batchTile());
-        json.writeNumberField("nTile", hopper ? options.hopperTile().get().nTile() : options.tile().get().nTile());
-        json.writeNumberField("cluster", hopper ? options.hopperTile().get().cluster() : 1);
+        json.writeNumberField("seconds", winner.seconds());
+        json.writeStringField("family", winner.family().name());
+        switch (winner.family()) {
+            case STRIPED -> {
+                json.writeNumberField("batchTile", options.tile().get().batchTile());
+                json.writeNumberField("nTile", options.tile().get().nTile());
+            }
+            case HOPPER -> {
+                HopperTile tile = options.hopperTile().get();
+                json.writeNumberField("batchTile", tile.batchTile());
+                json.writeNumberField("nTile", tile.nTile());
+                json.writeNumberField("neighbours", tile.neighbours());
+                json.writeNumberField("split", tile.split());
+            }
+        }
         json.writeNumberField("grid", options.grid());
         json.writeNumberField("stages", options.stages());
-        json.writeNumberField("seconds", winner.seconds());
+        if (options.cut().isPresent()) {
+            json.writeStringField(CUT, options.cut().get().name());
+        }
         json.writeEndObject();
     }
 }

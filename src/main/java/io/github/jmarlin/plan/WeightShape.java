@@ -73,6 +73,11 @@ public record WeightShape(int k, int n, int groupSize, DataType computeType, boo
         return (long) strips() * kBlocks() * TileShape.BLOCK_BYTES + parameters;
     }
 
+    /** Of these, per block of 64 x 64 codes. */
+    double bytesPerBlock() {
+        return (double) packedBytes() / ((double) strips() * kBlocks());
+    }
+
     /** The element type as kernel names spell it. */
     String typeTag() {
         return computeType == DataType.FP16 ? "f16" : "bf16";

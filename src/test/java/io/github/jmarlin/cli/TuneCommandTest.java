@@ -92,12 +92,12 @@ class TuneCommandTest {
         CudaDevice gpu = gpu();
         WeightShape shape = new WeightShape(128, 200, 64, DataType.FP16, false);
         boolean hopper = gpu.facts().computeCapability() == 90;
-        PlanOptions options = hopper ? PlanOptions.DEFAULT.withHopperTile(new HopperTile(16, 256, 2))
+        PlanOptions options = hopper ? PlanOptions.DEFAULT.withHopperTile(new HopperTile(16, 256, 1, 2))
                 : PlanOptions.DEFAULT.withTile(new TileShape(32, 256)).withGrid(2).withStages(2);
         TuningFile.write(file, gpu.facts(), Tuning.NONE.with(Tuning.Product.of(shape, 1), new Tuning.Winner(options, 3e-6)));
         Cli show = Cli.run("tune", "--device", "cuda", "--show");
         assertEquals(0, show.status(), show.err());
-        String shown = hopper ? "hopper 16x256 in clusters of 2" : "striped 32x256, 2 blocks, 2 stages";
+        String shown = hopper ? "hopper 16x256 k split in 2" : "striped 32x256, 2 blocks, 2 stages";
         assertTrue(show.out().contains(shown), show.out());
         float[] weights = DemoLayer.weights(1, 128, 200);
         try (QuantizedMatrix matrix = RoundToNearest.symmetric(64, DataType.FP16).quantize(weights, 128, 200);

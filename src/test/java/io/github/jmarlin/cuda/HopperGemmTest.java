@@ -35,13 +35,16 @@ class HopperGemmTest extends GpuTest {
         int m = 20;
         float[] a = activations(m, 200, DataType.FP16);
         for (HopperTile tile : HopperTile.INSTANCES) {
-            CudaGemm gemm = weights.gemm(PlanOptions.DEFAULT.withHopperTile(tile).withGrid(tile.cluster()));
-            HopperPlan plan = (HopperPlan) gemm.plan(m);
-            assertEquals(tile, plan.tile());
-            assertEquals(tile.cluster(), plan.grid());
-            assertEquals(WorkspaceSize.NONE, gemm.workspaceFor(m));
-            try (Workspace workspace = engine.newWorkspace(stream, WorkspaceSize.NONE)) {
-                assertProduct(matrix, DataType.FP16, a, m, multiply(gemm, a, m, workspace), plan.toString());
+            for (int clusters : new int[] {1, 3}) {     // one works off everything; three share tiles, where there are stripes
+                CudaGemm gemm = weights.gemm(PlanOptions.DEFAULT.withHopperTile(tile).withGrid(clusters * tile.cluster()));
+                HopperPlan plan = (HopperPlan) gemm.plan(m);
+                assertEquals(tile, plan.tile());
+                assertTrue(plan.clusters() <= clusters && (!tile.striped() || plan.clusters() == clusters), plan.toString());
+                assertEquals(plan.workspace(), gemm.workspaceFor(m));
+                assertTrue(tile.striped() || plan.workspace().equals(WorkspaceSize.NONE), plan.toString());
+                try (Workspace workspace = engine.newWorkspace(stream, plan.workspace())) {
+                    assertProduct(matrix, DataType.FP16, a, m, multiply(gemm, a, m, workspace), plan.toString());
+                }
             }
         }
     }

@@ -11,6 +11,7 @@ import io.github.jmarlin.plan.HopperTile;
 import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.Planner;
+import io.github.jmarlin.plan.Stripes;
 import io.github.jmarlin.plan.TileShape;
 import io.github.jmarlin.plan.Tuning;
 import io.github.jmarlin.plan.WeightShape;
@@ -50,8 +51,17 @@ class PrefetchTest {
     /** Four blocks share the 224 k-blocks of a tile of 256 columns: they start 56 apart, and 96 KB are 12 k-blocks of four strips. */
     @Test
     void clustersByHand() {
-        GemmPlan plan = plan(H200, weights(14336, 4096), PlanOptions.DEFAULT.withHopperTile(new HopperTile(16, 256, 4)), 16);
+        GemmPlan plan = plan(H200, weights(14336, 4096), PlanOptions.DEFAULT.withHopperTile(new HopperTile(16, 256, 1, 4)), 16);
         assertEquals(new Prefetch(CODES, 224, 64, 4, 1, 56, 64, 12), Prefetch.of(CODES, plan, H200.l2Bytes()));
+    }
+
+    /** Pairs of blocks walk 8 tiles of 8 strips side by side: 512 units, for 66 pairs 8 each, so 64 starting places. */
+    @Test
+    void pairsByHand() {
+        GemmPlan plan = plan(H200, weights(4096, 4096), PlanOptions.DEFAULT.withHopperTile(new HopperTile(64, 256, 2, 1))
+                .withCut(Stripes.Cut.EVEN), 64);
+        assertEquals(128, plan.grid());
+        assertEquals(new Prefetch(CODES, 64, 64, 8, 1, 8, 64, 8), Prefetch.of(CODES, plan, H200.l2Bytes()));
     }
 
     @Test

@@ -24,11 +24,87 @@ class HopperPlannerTest {
             assertTrue(HopperTile.INSTANCES.contains(plan.tile()), plan.toString());
             assertEquals(plan.tile().sharedBytes(weights, plan.stages()), plan.sharedBytes());
             assertTrue(plan.sharedBytes() <= PlannerTest.H200.sharedMemoryPerBlockOptin(), plan.toString());
-            assertTrue(plan.grid() <= PlannerTest.H200.multiprocessors() && plan.grid() % plan.tile().cluster() == 0, plan.toString());
-            assertTrue(plan.clusters() <= plan.nTiles() * plan.mTiles(), plan.toString());
-            assertTrue((long) plan.mTiles() * plan.tile().batchTile() >= m && (long) plan.nTiles() * plan.tile().nTile() >= weights.n());
+            check(plan, m);
             assertTrue(plan.toString().contains(plan.kernel()) && plan.reason().contains("never measured"), plan.toString());
         }
+    }
+
+    /** Every instance, at every size that the device can count, whether it would be chosen or not. */
+    @ParameterizedTest
+    @MethodSource("io.github.jmarlin.plan.PlannerTest#shapes")
+    void everyInstanceFitsTheDevice(WeightShape weights) {
+        for (HopperTile tile : HopperTile.INSTANCES) {
+            for (Stripes.Cut cut : tile.striped() ? Stripes.Cut.values() : new Stripes.Cut[] {null}) {
+                PlanOptions options = PlanOptions.DEFAULT.withHopperTile(tile);
+                for (int m : new int[] {1, 9, 64, 200, 8192}) {
+                    check((HopperPlan) new Planner(PlannerTest.H200, weights, cut == null ? options : options.withCut(cut)).plan(m), m);
+                }
+            }
+        }
+    }
+
+    private static void check(HopperPlan plan, int m) {
+        String what = m + " rows: " + plan;
+        HopperTile tile = plan.tile();
+        assertTrue(plan.sharedBytes() <= PlannerTest.H200.sharedMemoryPerBlockOptin(), what);
+        assertTrue(plan.grid() <= PlannerTest.H200.multiprocessors() && plan.grid() == plan.clusters() * tile.cluster(), what);
+        assertTrue((long) plan.mTiles() * tile.batchTile() >= m && (plan.mTiles() - 1L) * tile.batchTile() < m, what);
+        assertTrue((long) plan.nTiles() * tile.clusterColumns() >= plan.weights().n()
+                && (plan.nTiles() - 1L) * tile.clusterColumns() < plan.weights().n(), what);
+        assertEquals(tile.neighbours() * tile.nTile() / 64, plan.stripsPerTile(), what);
+        assertTrue(plan.prediction().seconds() > 0 && plan.prediction().seconds() < 1, what);
+        if (plan.schedule() instanceof Stripes stripes) {
+            assertEquals(stripes.unitsPerBlock(), plan.unitsPerBlock(), what);
+            assertEquals(stripes.unitsPerBlock(), plan.unitsPerStart(), what);
+            assertTrue((long) plan.unitsPerBlock() * plan.clusters() >= stripes.totalUnits(), what);
+            int last = tile.neighbours() - 1;
+            for (int t = 0; t < Math.min(stripes.tiles(), 500); t++) {
+                if (stripes.arrivals(t) > 1) {
+                    long slot = (long) stripes.slot(stripes.lastBlock(t), t) * tile.neighbours() + last;
+                    assertTrue((slot + 1) * tile.batchTile() * tile.nTile() * 4 <= plan.workspace().partialBytes(), what);
+                }
+            }
+            assertEquals(4L * stripes.tiles() * tile.neighbours(), plan.workspace().counterBytes(), what);
+        } else {
+            assertEquals(0, plan.unitsPerBlock(), what);
+            assertEquals((plan.weights().kBlocks() + tile.split() - 1) / tile.split(), plan.unitsPerStart(), what);
+            assertEquals(WorkspaceSize.NONE, plan.workspace(), what);
+            assertTrue(plan.clusters() <= plan.nTiles() * plan.mTiles(), what);
+        }
+    }
+
+    /** Grids, units and workspace of 40 rows with 1024 x 1280, by hand: 16 blocks of k, 20 strips. */
+    @Test
+    void schedulesByHand() {
+        WeightShape weights = new WeightShape(1024, 1280, 128, DataType.FP16, false);
+        // 2 clusters, 1 x 3 tiles of 512 columns, 48 units: 24 each, tile 1 is shared. Partial tiles: 2 slots x 4 blocks x 64 KB.
+        assertPlan(weights, new HopperTile(64, 256, 2, 1), 5, 4, 3, 1, 24, new WorkspaceSize(2 * 4 * 64 * 256 * 4, 3 * 2 * 4));
+        // 3 clusters: a tile each, nothing is shared.
+        assertPlan(weights, new HopperTile(64, 256, 2, 1), 6, 6, 3, 1, 16, new WorkspaceSize(0, 3 * 2 * 4));
+        // 5 x 5 tiles of 8 x 256 as asked for 7 blocks: 400 units, 58 each.
+        assertPlan(weights, new HopperTile(16, 256, 1, 1), 7, 7, 5, 3, 35, new WorkspaceSize(2 * 7 * 16 * 256 * 4, 15 * 4));
+        // Whole tiles: 5 x 1 of 256 columns in pairs of 128, k in halves; 2 clusters of 4 fit into 9 blocks.
+        assertPlan(weights, new HopperTile(64, 128, 2, 2), 9, 8, 5, 1, 0, WorkspaceSize.NONE);
+        // No more clusters than tiles.
+        assertPlan(weights, new HopperTile(64, 256, 1, 4), 100, 20, 5, 1, 0, WorkspaceSize.NONE);
+    }
+
+    private static void assertPlan(WeightShape weights, HopperTile tile, int blocks, int grid, int nTiles, int mTiles, int units,
+            WorkspaceSize workspace) {
+        HopperPlan plan = (HopperPlan) new Planner(PlannerTest.H200, weights, PlanOptions.DEFAULT.withHopperTile(tile).withGrid(blocks))
+                .plan(40);
+        assertEquals(List.of(grid, nTiles, mTiles, units), List.of(plan.grid(), plan.nTiles(), plan.mTiles(), plan.unitsPerBlock()),
+                plan.toString());
+        assertEquals(workspace, plan.workspace(), plan.toString());
+    }
+
+    /** A stage of 8 x 128 is four blocks of k: cut evenly 8192 x 8192 is 62.06 units a block, in whole stages 64. */
+    @Test
+    void cutsAreEvenOrOfWholeStages() {
+        PlanOptions tile = PlanOptions.DEFAULT.withHopperTile(new HopperTile(8, 128, 1, 1));
+        assertEquals(63, new Planner(PlannerTest.H200, SQUARE, tile.withCut(Stripes.Cut.EVEN)).plan(8).unitsPerBlock());
+        GemmPlan whole = new Planner(PlannerTest.H200, SQUARE, tile.withCut(Stripes.Cut.WHOLE_STAGES)).plan(8);
+        assertEquals(List.of(64, 128), List.of(whole.unitsPerBlock(), whole.grid()));
     }
 
     /** n = k = 8192 of docs/hopper.md: what bounds it, and that all SMs but four have work. */
@@ -37,10 +113,69 @@ class HopperPlannerTest {
         Planner planner = new Planner(PlannerTest.H200, SQUARE, HOPPER);
         for (int m : new int[] {1, 16}) {
             assertEquals("DRAM", planner.plan(m).prediction().bound(), planner.plan(m).toString());
-            assertEquals(128, planner.plan(m).grid(), planner.plan(m).toString());
+            assertTrue(planner.plan(m).grid() >= 128, planner.plan(m).toString());
         }
-        assertEquals("tensor cores", planner.plan(4096).prediction().bound());
-        assertEquals(new HopperTile(128, 256, 1), ((HopperPlan) planner.plan(4096)).tile());
+        for (int m : new int[] {128, 256, 4096}) {
+            assertEquals("tensor cores", planner.plan(m).prediction().bound(), planner.plan(m).toString());
+        }
+        HopperTile large = ((HopperPlan) planner.plan(4096)).tile();
+        assertTrue(large.batchTile() == 128 && large.nTile() == 256 && large.striped(), planner.plan(4096).toString());
+    }
+
+    /** 112 tiles of 256 columns fill 112 of 132 SMs as whole tiles; stripes at least 128. */
+    @Test
+    void stripesWinWhereWholeTilesFillBadly() {
+        WeightShape up = new WeightShape(4096, 28672, 128, DataType.FP16, false);
+        HopperPlan plan = (HopperPlan) new Planner(PlannerTest.H200, up, HOPPER).plan(16);
+        assertTrue(plan.tile().striped() && plan.grid() >= 128, plan.toString());
+    }
+
+    /** Half the activations from L2, the other half from the neighbour. */
+    @Test
+    void pairsHalveTheActivationsFromL2() {
+        Prediction alone = new Planner(PlannerTest.H200, SQUARE, PlanOptions.DEFAULT.withHopperTile(new HopperTile(128, 256, 1, 1)))
+                .plan(4096).prediction();
+        Prediction pair = new Planner(PlannerTest.H200, SQUARE, PlanOptions.DEFAULT.withHopperTile(new HopperTile(128, 256, 2, 1)))
+                .plan(4096).prediction();
+        // Per block of k: 4 strips of 2048 + 64 bytes and 16384 of activations against 8192.
+        assertEquals((4 * 2112 + 8192.0) / (4 * 2112 + 16384), pair.l2() / alone.l2(), 0.02);
+        // A slow network between SMs takes over.
+        Prediction slow = new Planner(PlannerTest.H200, SQUARE, PlanOptions.DEFAULT.withHopperTile(new HopperTile(128, 256, 2, 1)),
+                Tuning.NONE.with(Rate.CLUSTER_BYTES_PER_CLOCK, 1)).plan(4096).prediction();
+        assertEquals(993 * 8192.0 / 1.98e9, slow.l2(), 1e-9);
+    }
+
+    /** 132 SMs: 66 clusters of 2 and 33 of 4 are assumed; a measured number is obeyed. */
+    @Test
+    void asManyClustersAsRunAtOnce() {
+        HopperTile fours = new HopperTile(64, 256, 1, 4);
+        WeightShape wide = new WeightShape(4096, 28672, 128, DataType.FP16, false);
+        for (Tuning tuning : List.of(Tuning.NONE, Tuning.NONE.with(Rate.CLUSTERS_OF_4, 31))) {
+            HopperPlan plan = (HopperPlan) new Planner(PlannerTest.H200, wide, PlanOptions.DEFAULT.withHopperTile(fours), tuning).plan(64);
+            assertEquals(tuning == Tuning.NONE ? 33 : 31, plan.clusters(), plan.toString());
+        }
+        assertEquals(132, new Planner(PlannerTest.H200, wide, PlanOptions.DEFAULT.withHopperTile(new HopperTile(64, 256, 2, 1)))
+                .plan(64).grid());
+    }
+
+    @Test
+    void measuredRatesReplaceTheAssumedOnes() {
+        PlanOptions small = PlanOptions.DEFAULT.withHopperTile(new HopperTile(8, 128, 1, 2));
+        Tuning slow = Tuning.NONE.with(Rate.LEAST_WGMMA_CLOCKS, 32);
+        Prediction assumed = new Planner(PlannerTest.H200, SQUARE, small).plan(1).prediction();
+        GemmPlan plan = new Planner(PlannerTest.H200, SQUARE, small, slow).plan(1);
+        assertEquals(2 * assumed.tensor(), plan.prediction().tensor(), 1e-12);
+        assertTrue(plan.reason().endsWith("; predicted with {LEAST_WGMMA_CLOCKS=32.0} as measured"), plan.reason());
+        Prediction halfRate = new Planner(PlannerTest.H200, SQUARE, PlanOptions.DEFAULT, Tuning.NONE.with(Rate.DRAM_EFFICIENCY, 0.44))
+                .plan(1).prediction();
+        assertEquals(2 * assumed.dram(), halfRate.dram(), 1e-12);
+        for (Rate rate : Rate.values()) {
+            assertTrue(rate.assumed(PlannerTest.H200) > 0 && rate.assumed(PlannerTest.UNTOLD) > 0, rate.toString());
+            refused("rate " + rate + " of -1.0: must be a positive", () -> Tuning.NONE.with(rate, -1));
+            refused("rate " + rate + " of NaN", () -> Tuning.NONE.with(rate, Double.NaN));
+        }
+        refused("rate OVERLAP_LOSS of 1.5: must be a positive share of at most 1", () -> Tuning.NONE.with(Rate.OVERLAP_LOSS, 1.5));
+        refused("CLUSTERS_OF_4 of 32.5: must be a positive whole number", () -> Tuning.NONE.with(Rate.CLUSTERS_OF_4, 32.5));
     }
 
     @Test
@@ -56,7 +191,7 @@ class HopperPlannerTest {
             HopperPlan plan = (HopperPlan) new Planner(PlannerTest.H200, SQUARE, PlanOptions.DEFAULT.withHopperTile(tile).withGrid(8)
                     .withStages(HopperTile.MIN_STAGES)).plan(20);
             assertEquals(tile, plan.tile());
-            assertEquals(8, plan.grid());
+            assertEquals(8, plan.grid(), plan.toString());
             assertTrue(plan.stages() == HopperTile.MIN_STAGES && plan.reason().contains("as asked"), plan.toString());
         }
     }
@@ -64,25 +199,59 @@ class HopperPlannerTest {
     @Test
     void refusesWithTheValues() {
         refused("needs compute capability 9.0", () -> new Planner(PlannerTest.A100, SQUARE, HOPPER));
-        refused("32x256 in clusters of 1", () -> new Planner(PlannerTest.H200, SQUARE, PlanOptions.DEFAULT.withHopperTile(
-                new HopperTile(32, 256, 1))));
+        refused("32x256 in pairs, striped", () -> new Planner(PlannerTest.H200, SQUARE, PlanOptions.DEFAULT.withHopperTile(
+                new HopperTile(32, 256, 2, 1))));
         refused("batchInvariant", () -> HOPPER.withBatchInvariance());
         refused("8x64", () -> HOPPER.withTile(new TileShape(8, 64)));
         refused("stages 4", () -> HOPPER.withStages(4));
         refused("stages 13", () -> HOPPER.withStages(13));
-        for (int[] bad : new int[][] {{24, 128, 1}, {4, 128, 1}, {8, 64, 1}, {8, 128, 3}, {256, 128, 1}}) {
-            refused("must be", () -> new HopperTile(bad[0], bad[1], bad[2]));
+        for (int[] bad : new int[][] {{24, 128, 1, 1}, {4, 128, 1, 1}, {8, 64, 1, 1}, {8, 128, 3, 1}, {8, 128, 0, 1}, {8, 128, 1, 3},
+                {8, 128, 1, 0}, {256, 128, 1, 1}}) {
+            refused("must be", () -> new HopperTile(bad[0], bad[1], bad[2], bad[3]));
         }
+        HopperTile split = new HopperTile(64, 256, 1, 4);
+        refused("cut EVEN with tile 64x256 k split in 4: it is not striped", () -> PlanOptions.DEFAULT.withHopperTile(split)
+                .withCut(Stripes.Cut.EVEN));
+        HopperPlan plan = (HopperPlan) new Planner(PlannerTest.H200, SQUARE, PlanOptions.DEFAULT.withHopperTile(split)).plan(8);
+        refused("stripes are for tiles that do not split k", () -> new HopperPlan(plan.kernel(), 8, SQUARE, split,
+                new Stripes(1, 32, 128, 31), 5, plan.sharedBytes(), plan.prediction(), ""));
     }
 
     @Test
     void namesAndBytes() {
         WeightShape groups32 = new WeightShape(4096, 4096, 32, DataType.BF16, true);
-        assertEquals("hopper_bf16_zp_g32_m16_n256_s2", new HopperTile(16, 256, 2).kernelName(groups32));
+        assertEquals("hopper_bf16_zp_g32_m16_n256_p1_s2", new HopperTile(16, 256, 1, 2).kernelName(groups32));
+        assertEquals("hopper_f16_sym_g64_m128_n256_p2_s1", new HopperTile(128, 256, 2, 1).kernelName(SQUARE));
         // By hand: two k-blocks of 16 x 128 bytes, eight blocks of codes, 4 strips x 4 rows of scales and as many zero codes.
-        assertEquals((2 * 2048 + 8 * 2048 + 2 * 16 * 128 + 1023) / 1024 * 1024, new HopperTile(16, 256, 2).slotBytes(groups32));
-        assertEquals(List.of(10, 5), List.of(new HopperTile(8, 128, 1).stagesFitting(SQUARE, 232448),
-                new HopperTile(128, 128, 4).stagesFitting(SQUARE, 232448)));
+        assertEquals((2 * 2048 + 8 * 2048 + 2 * 16 * 128 + 1023) / 1024 * 1024, new HopperTile(16, 256, 1, 2).slotBytes(groups32));
+        assertEquals(List.of(10, 5), List.of(new HopperTile(8, 128, 1, 2).stagesFitting(SQUARE, 232448),
+                new HopperTile(128, 128, 1, 4).stagesFitting(SQUARE, 232448)));
+    }
+
+    /** Header 1280, then for stripes a staging buffer in whole KB, then the ring; k split: the finished tile lies over the ring. */
+    @Test
+    void sharedBytesByHand() {
+        // 8 rows of 132 floats are 4224 bytes, 5 KB; a slot is 4 x 8 x 128 + 8 x 2048 + 8 x 128 = 21504, 21 KB.
+        assertEquals(1280 + 5120 + 6 * 21504, new HopperTile(8, 128, 1, 1).sharedBytes(SQUARE, 6));
+        // 32 rows of 260 floats: 33280 bytes, 33 KB; slot 2 x 32 x 128 + 8 x 2048 + 8 x 128 = 25 KB.
+        assertEquals(1280 + 33 * 1024 + 5 * 25600, new HopperTile(32, 256, 1, 1).sharedBytes(SQUARE, 5));
+        // Above 32 rows 16 at a time: 16 x 260 floats, 17 KB; slot 64 x 128 + 4 x 2048 + 4 x 128 = 16.5, so 17 KB.
+        assertEquals(1280 + 17 * 1024 + 12 * 17408, new HopperTile(64, 256, 2, 1).sharedBytes(SQUARE, 12));
+        assertEquals(12, new HopperTile(64, 256, 2, 1).stagesFitting(SQUARE, 232448));
+        // 128 x 256: slot 128 x 128 + 4 x 2048 + 4 x 128 = 24.5, so 25 KB: 227 - 1.25 - 17 KB hold 8 of them, without staging 9.
+        assertEquals(List.of(8, 9), List.of(new HopperTile(128, 256, 2, 1).stagesFitting(SQUARE, 232448),
+                new HopperTile(128, 256, 2, 2).stagesFitting(SQUARE, 232448)));
+        // The finished tile of 128 x 260 floats is larger than five slots.
+        assertEquals(1280 + 128 * 260 * 4, new HopperTile(128, 256, 2, 2).sharedBytes(SQUARE, 5));
+        assertEquals(1280 + 9 * 25600, new HopperTile(128, 256, 2, 2).sharedBytes(SQUARE, 9));
+    }
+
+    @Test
+    void tilesReadWell() {
+        assertEquals(List.of("8x128 striped", "16x256 k split in 4", "16x128 in pairs, k split in 2", "64x256 in pairs, striped"),
+                List.of(new HopperTile(8, 128, 1, 1).toString(), new HopperTile(16, 256, 1, 4).toString(),
+                        new HopperTile(16, 128, 2, 2).toString(), new HopperTile(64, 256, 2, 1).toString()));
+        assertEquals(List.of(22, 22L), List.of(HopperTile.INSTANCES.size(), HopperTile.INSTANCES.stream().distinct().count()));
     }
 
     private static void refused(String value, Runnable call) {

@@ -27,7 +27,7 @@ class TuningTest {
     private static final WeightShape LAYER = new WeightShape(4096, 14336, 128, DataType.FP16, false);
     /** Nothing that the cost model would choose for 16 rows. */
     private static final PlanOptions ODD = PlanOptions.DEFAULT.withTile(new TileShape(8, 64)).withGrid(77).withStages(3);
-    private static final PlanOptions ON_HOPPER = PlanOptions.DEFAULT.withHopperTile(new HopperTile(16, 128, 4)).withStages(5);
+    private static final PlanOptions ON_HOPPER = PlanOptions.DEFAULT.withHopperTile(new HopperTile(16, 128, 2, 2)).withStages(5);
     private static final Map<String, String> PROPERTIES = Map.of("user.home", System.getProperty("user.home"),
             TuningFile.PROPERTY, System.getProperty(TuningFile.PROPERTY, TuningFile.OFF));
 
@@ -38,6 +38,10 @@ class TuningTest {
     void restoreProperties() {
         PROPERTIES.forEach(System::setProperty);
     }
+
+    /** Striped Hopper tiles with every key there is. */
+    private static final PlanOptions PAIR = PlanOptions.DEFAULT.withHopperTile(new HopperTile(64, 256, 2, 1)).withGrid(66)
+            .withCut(Stripes.Cut.WHOLE_STAGES);
 
     private static Tuning tuning(PlanOptions options) {
         return Tuning.NONE.with(Tuning.Product.of(LAYER, 16), new Tuning.Winner(options, 12.5e-6));
@@ -68,11 +72,37 @@ class TuningTest {
     }
 
     @Test
+    void aFamilyAskedForIsObeyed() throws IOException {
+        GemmPlan plan = new Planner(H200, LAYER, PlanOptions.DEFAULT.withFamily(KernelFamily.STRIPED), stored(ON_HOPPER)).plan(16);
+        assertTrue(plan instanceof StripedPlan && !plan.reason().contains("measured") && !plan.reason().contains("Hopper"), plan.toString());
+        assertEquals(new Planner(H200, LAYER, PlanOptions.DEFAULT).plan(16).withReason(""), plan.withReason(""));
+        assertEquals(KernelFamily.STRIPED, PlanOptions.DEFAULT.withTile(new TileShape(8, 64)).family().orElseThrow());
+    }
+
+    /** Rates serve every prediction, whatever was asked for. */
+    @Test
+    void measuredRatesAreStoredAndServePredictions() throws IOException {
+        Path file = folder.resolve("rates.json");
+        Map<Rate, Double> rates = Map.of(Rate.L2_BYTES_PER_CLOCK, 40.0, Rate.LEAST_WGMMA_CLOCKS, 21.5);
+        Tuning measured = tuning(ODD).with(Rate.LEAST_WGMMA_CLOCKS, 21.5).with(Rate.L2_BYTES_PER_CLOCK, 40);
+        TuningFile.write(file, H200, measured.only(family -> family == KernelFamily.HOPPER));
+        Tuning read = TuningFile.read(file, H200);
+        assertEquals(rates, read.rates());
+        assertEquals(Map.of(), read.winners());
+        for (PlanOptions options : List.of(PlanOptions.DEFAULT, ODD, ON_HOPPER)) {
+            GemmPlan plan = new Planner(H200, LAYER, options, read).plan(16);
+            assertTrue(plan.reason().endsWith("; predicted with {L2_BYTES_PER_CLOCK=40.0, LEAST_WGMMA_CLOCKS=21.5} as measured"), plan.reason());
+            assertTrue(plan.prediction().l2() < new Planner(H200, LAYER, options).plan(16).prediction().l2(), plan.toString());
+        }
+    }
+
+    @Test
     void optionsComeBeforeAWinner() throws IOException {
         Tuning tuning = stored(ODD);
         for (PlanOptions options : List.of(PlanOptions.DEFAULT.withBatchInvariance(), PlanOptions.DEFAULT.withGrid(5),
                 PlanOptions.DEFAULT.withStages(2), PlanOptions.DEFAULT.withTile(new TileShape(16, 128)),
-                PlanOptions.DEFAULT.withFamily(KernelFamily.HOPPER), ON_HOPPER)) {
+                PlanOptions.DEFAULT.withFamily(KernelFamily.HOPPER), ON_HOPPER,
+                PlanOptions.DEFAULT.withFamily(KernelFamily.STRIPED), PlanOptions.DEFAULT.withCut(Stripes.Cut.EVEN))) {
             assertEquals(new Planner(H200, LAYER, options).plan(16), new Planner(H200, LAYER, options, tuning).plan(16));
         }
     }
@@ -114,10 +144,12 @@ class TuningTest {
     @Test
     void whatIsWrittenIsRead() throws IOException {
         Tuning.Product small = Tuning.Product.of(new WeightShape(64, 64, 32, DataType.BF16, true), 1);
-        Tuning both = stored(ODD).with(small, new Tuning.Winner(ON_HOPPER, 1e-6));
+        Tuning both = stored(ODD).with(small, new Tuning.Winner(ON_HOPPER, 1e-6))
+                .with(Tuning.Product.of(LAYER, 64), new Tuning.Winner(PAIR, 2e-5));
         Path file = folder.resolve("new/folder/both.json");
         TuningFile.write(file, H200, both);
         assertEquals(both.winners(), TuningFile.read(file, H200).winners());
+        assertEquals(Map.of(), TuningFile.read(file, H200).rates());
         TuningFile.write(file, H200, both.only(family -> family == KernelFamily.STRIPED));
         assertEquals(tuning(ODD).winners(), TuningFile.read(file, H200).winners());
         try (Stream<Path> files = Files.list(file.getParent())) {
@@ -157,8 +189,8 @@ class TuningTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '~', value = {
-        "{\"version\":1       | {\"version\":2             | version 2: this library reads version 1",
-        "\"version\":1,       | ~~                         | key device: version expected",
+        "{\"version\":2       | {\"version\":1             | version 1: this library reads version 2",
+        "\"version\":2,       | ~~                         | key device: version expected",
         "\"name\":\"H200\"    | \"name\":\"H100\"          | measured on H100 of compute capability 90 with 132 SMs, this is H200",
         ":132                 | :66                        | measured on H200 of compute capability 90 with 66 SMs",
         "\"rows\":16          | \"rows\":12                | product of 12 rows",
@@ -169,7 +201,16 @@ class TuningTest {
         "\"rows\":16          | \"rows\":16,\"rows\":16    | not JSON: Duplicate field 'rows'",
         "\"group\":64         | \"group\":48               | group 48: must be 32, or 64",
         "FP16                 | FP32                       | product of 16 rows with 4096 x 14336 FP32",
-        "STRIPED              | SPARSE                     | SPARSE",
+        "FP16                 | INT8                       | type INT8: must be one of [",
+        "STRIPED              | SPARSE                     | family SPARSE: must be one of [STRIPED, HOPPER",
+        "STRIPED              | HOPPER                     | neighbours, split], and may be [cut]",
+        "\"family\":\"STRIPED\", | ~~                     | family must be one of them",
+        "\"grid\":77          | \"grid\":77,\"cut\":\"ODD\" | cut ODD: must be one of [EVEN, WHOLE_STAGES]",
+        "\"grid\":77          | \"grid\":77,\"cluster\":1 | cluster, stages]: must be [k, n,",
+        "{}                   | {\"L3_BYTES\":1}           | rate L3_BYTES: must be one of [CLOCK_HZ,",
+        "{}                   | {\"CLOCK_HZ\":-1}          | rate CLOCK_HZ of -1.0: must be a positive, finite number",
+        "{}                   | {\"CLOCK_HZ\":\"fast\"}    | CLOCK_HZ fast: must be a number",
+        "{}                   | []                         | rates: START_OBJECT expected, found START_ARRAY",
         "\"batchTile\":8      | \"batchTile\":7            | batch tile 7",
         "\"stages\":3         | \"stages\":9               | stages 9: must be in 2..8",
         "\"grid\":77          | \"grid\":-1                | grid -1",
@@ -201,19 +242,18 @@ class TuningTest {
     void candidatesAreDifferentLaunchesAndThePlannersComesFirst() {
         for (DeviceFacts device : List.of(H200, PlannerTest.A100, PlannerTest.A10)) {
             for (int m : new int[] {1, 16, 200}) {
-                List<PlanOptions> candidates = TuningCandidates.of(device, LAYER, m);
+                List<PlanOptions> candidates = TuningCandidates.of(device, LAYER, m, Tuning.NONE);
                 Set<GemmPlan> launches = new HashSet<>();
                 for (PlanOptions options : candidates) {
                     GemmPlan plan = new Planner(device, LAYER, options).plan(m);
                     assertTrue(plan.sharedBytes() <= device.sharedMemoryPerBlockOptin(), plan.toString());
-                    assertTrue(launches.add(plan instanceof HopperPlan hopper ? hopper.withReason("")
-                            : ((StripedPlan) plan).withReason("")));
+                    assertTrue(launches.add(plan.withReason("")), plan.toString());
                 }
                 StripedPlan own = (StripedPlan) new Planner(device, LAYER, PlanOptions.DEFAULT).plan(m);
                 StripedPlan first = (StripedPlan) new Planner(device, LAYER, candidates.get(0)).plan(m);
                 assertEquals(own.withReason(""), first.withReason(""));
                 assertTrue(candidates.stream().map(PlanOptions::tile).distinct().count() > 2, candidates.toString());
-                assertEquals(device == H200, candidates.stream().anyMatch(options -> options.family() == KernelFamily.HOPPER));
+                assertEquals(device == H200, candidates.stream().anyMatch(options -> options.asks(KernelFamily.HOPPER)));
             }
         }
     }

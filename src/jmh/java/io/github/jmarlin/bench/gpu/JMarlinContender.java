@@ -30,7 +30,7 @@ final class JMarlinContender implements GpuContender {
         this.layer = layer;
         this.groupSize = groupSize;
         this.m = m;
-        name = Contenders.JMARLIN + (options.family() == KernelFamily.HOPPER ? " hopper" : "")
+        name = Contenders.JMARLIN + (options.asks(KernelFamily.HOPPER) ? " hopper" : "")
                 + options.tile().map(t -> " " + t).orElse("")
                 + options.hopperTile().map(t -> " " + t).orElse("");
         copies = layer.copies(groupSize, slots);

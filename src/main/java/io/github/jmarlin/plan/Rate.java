@@ -1,0 +1,100 @@
+package io.github.jmarlin.plan;
+
+import java.util.function.ToDoubleFunction;
+
+/**
+ * The numbers that predictions count with, per SM where they name clocks. They are leads to choose among kernels with, from data
+ * sheets, public measurements and machine code; none was measured with this library. Where the driver knows a number (clock, memory
+ * rate, SM count) the driver is asked; a tuning file may give the values measured on its device, by these names.
+ */
+public enum Rate {
+    // ---- the device ----
+
+    /** SM clock under load, Hz: the driver's top clock. Without one, an RTX 4090 or A10-class card is assumed, or an H200. */
+    CLOCK_HZ(device -> device.clockKhz() > 0 ? 1e3 * device.clockKhz() : isHopper(device) ? 1.75e9 : 1.5e9),
+    /** Peak rate of the memory: the driver's; without one as for the clock. */
+    DRAM_BYTES_PER_SECOND(device -> device.memoryBytesPerSecond() > 0 ? device.memoryBytesPerSecond() : isHopper(device) ? 4.9e12 : 1e12),
+    /** What a copy kernel reaches of the peak memory rate: 4.3 of 4.9 TB/s on an H200. */
+    DRAM_EFFICIENCY(0.88),
+    /** Loaded memory latency: 0.7 to 1.0 us at full rate on an H200. */
+    LOADED_LATENCY_SECONDS(0.8e-6),
+    /** L2 to one SM when all SMs draw. 8.0: 4.0 TB/s over 108 SMs at 1.41 GHz; 9.0: 5.5 TB/s over 132 SMs at 1.75 GHz, assumed. */
+    L2_BYTES_PER_CLOCK(device -> byArchitecture(device, 26, 20, 24, 24)),
+    /** L2 to one SM at most: the width of its port. */
+    SM_PORT_BYTES_PER_CLOCK(64),
+    /** A read, atomic or fence that goes to L2 and back, under load. */
+    L2_ROUND_TRIP_CLOCKS(600),
+    /** What shows of the work that should hide behind the slowest: the overlap is never perfect. Assumed. */
+    OVERLAP_LOSS(0.1),
+
+    // ---- the striped kernel ----
+
+    /**
+     * m16n8k16 instructions with fp32 sums. 8.0: 312 TFLOP/s; 8.6 and 8.9: A40 and L40S data sheets (GeForce halves it); 9.0:
+     * mma.sync at 62 % of wgmma; newer, through PTX: assumed no slower than an A100.
+     */
+    MMA_PER_CLOCK(device -> byArchitecture(device, 0.5, 0.25, 0.62, 0.5)),
+    /** Clocks in which an SM issues what a block of 64 x 64 codes takes, counted in machine code... */
+    STRIPED_ISSUE_CLOCKS_PER_BLOCK(75),
+    /** ...and those for each row of the batch tile. */
+    STRIPED_ISSUE_CLOCKS_PER_ROW(0.56),
+
+    // ---- the Hopper kernel ----
+
+    /** Clocks in which an SM issues what a block of 64 x 64 codes takes, counted in machine code: 70 a warp, 4 warps on 4 schedulers. */
+    HOPPER_ISSUE_CLOCKS_PER_BLOCK(75),
+    /** A wgmma of 64 x N x 16 takes N / 2 clocks at 4096 FLOP per clock and SM... */
+    CLOCKS_PER_WGMMA_COLUMN(0.5),
+    /** ...but no less than this with A from registers: assumed, the largest unknown of the model. */
+    LEAST_WGMMA_CLOCKS(16),
+    /** Sustained share of the tensor rate: 790 of 946 TFLOP/s. */
+    TENSOR_EFFICIENCY(0.83),
+    /** Writing a finished tile to shared memory and reading it back. */
+    STAGING_BYTES_PER_CLOCK(64),
+    /** Shared memory of one SM to another's: 3.3 TB/s in all, as published. */
+    CLUSTER_BYTES_PER_CLOCK(14),
+    /** Two barriers of a cluster and the latency of a remote read, assumed. */
+    CLUSTER_SYNC_SECONDS(0.5e-6),
+    /** Clusters of two blocks that run at once, each block alone on its SM: assumed that they fill all SMs. */
+    CLUSTERS_OF_2(device -> device.multiprocessors() / 2),
+    /** Clusters of four alike: 33 of 132 SMs, assumed. A cluster lies in one GPC; a GPC of 14 SMs would leave two of them idle. */
+    CLUSTERS_OF_4(device -> device.multiprocessors() / 4);
+
+    private final ToDoubleFunction<DeviceFacts> assumed;
+
+    Rate(double assumed) {
+        this(device -> assumed);
+    }
+
+    Rate(ToDoubleFunction<DeviceFacts> assumed) {
+        this.assumed = assumed;
+    }
+
+    /** The value without a measurement. */
+    public double assumed(DeviceFacts device) {
+        return assumed.applyAsDouble(device);
+    }
+
+    /** @throws IllegalArgumentException if this cannot be a measured value */
+    void check(double value) {
+        boolean isShare = this == DRAM_EFFICIENCY || this == TENSOR_EFFICIENCY || this == OVERLAP_LOSS;
+        boolean isCount = this == CLUSTERS_OF_2 || this == CLUSTERS_OF_4;
+        if (!(value > 0 && value < Double.POSITIVE_INFINITY) || isShare && value > 1 || isCount && value != Math.rint(value)) {
+            throw new IllegalArgumentException("rate " + this + " of " + value + ": must be a positive"
+                    + (isShare ? " share of at most 1" : isCount ? " whole number" : ", finite number"));
+        }
+    }
+
+    private static boolean isHopper(DeviceFacts device) {
+        return device.computeCapability() == 90;
+    }
+
+    private static double byArchitecture(DeviceFacts device, double a100, double a10, double hopper, double newer) {
+        return switch (device.computeCapability()) {
+            case 80 -> a100;
+            case 86, 87, 89 -> a10;
+            case 90 -> hopper;
+            default -> newer;
+        };
+    }
+}
