@@ -2,15 +2,14 @@ package io.github.jmarlin.cli;
 
 import io.github.jmarlin.ComputeDevice;
 import io.github.jmarlin.DataType;
-import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.cpu.ReferenceProduct;
 import io.github.jmarlin.cuda.CudaDevice;
 import io.github.jmarlin.cuda.LaunchTimer;
 import io.github.jmarlin.plan.DeviceFacts;
-import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.PlanOptions;
+import io.github.jmarlin.plan.Rate;
 import io.github.jmarlin.plan.Tuning;
 import io.github.jmarlin.plan.TuningCandidates;
 import io.github.jmarlin.plan.TuningFile;
@@ -23,7 +22,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -41,10 +40,6 @@ import picocli.CommandLine.Spec;
         exitCodeListHeading = "Exit codes:%n",
         exitCodeList = {"0:done", "1:failed, or a kernel's answer is wrong", "2:bad options"})
 final class TuneCommand implements Callable<Integer> {
-    /** Less than this is no difference between two measurements. */
-    private static final double NOISE = 0.01;
-    /** A row of a small layer scatters more than the bound, which is for large ones; a broken kernel is off by far more. */
-    private static final double SCATTER = 2;
     private static final int MOST_ROWS = 1024;
     private static final Pattern SHAPE = Pattern.compile("(\\d{1,6})x(\\d{1,6})");
 
@@ -59,8 +54,9 @@ final class TuneCommand implements Callable<Integer> {
     private List<String> shapes;
 
     @Option(names = "--m", split = ",", paramLabel = "M", defaultValue = "8,16,24,32,48,64,128,256",
-            description = "rows; a winner serves all m with the same m/8, rounded up (${DEFAULT-VALUE})")
-    private List<Integer> batches;
+            description = "rows; a winner serves all m with the same m/8, rounded up, and is measured at the most of them"
+                    + " (${DEFAULT-VALUE})")
+    private List<Integer> rows;
 
     @Option(names = "--group", paramLabel = "G", defaultValue = "128",
             description = "group size; all but 32 share their winners (${DEFAULT-VALUE})")
@@ -78,47 +74,39 @@ final class TuneCommand implements Callable<Integer> {
     @Option(names = "--show", description = "measure nothing: print what is stored for the device")
     private boolean show;
 
+    @Option(names = "--rate", split = ",", paramLabel = "NAME=VALUE",
+            description = "measure nothing: store rates of the device that the cost model shall count with, for instance"
+                    + " LEAST_WGMMA_CLOCKS=21.5 (names: ${COMPLETION-CANDIDATES})")
+    private Map<Rate, Double> rates = Map.of();
+
+    @Option(names = "--store-emulated", hidden = true, description = "store times that mean nothing: for this library's tests")
+    private boolean storeEmulated;
+
     @Override
     public Integer call() throws IOException {
         ComputeDevice device = deviceOption.choose(spec).device();
         List<WeightShape> layers = layers();
+        List<Integer> batches = batches();
         if (!(device instanceof CudaDevice gpu)) {
             throw bad("tune measures kernels of a GPU, and the device is " + device.name());
         }
+        if (!rates.isEmpty() && (show || dryRun)) {
+            throw bad("--rate with " + (show ? "--show" : "--dry-run") + ": it only stores");
+        }
         DeviceFacts facts = gpu.facts();
         Path file = TuningFile.location(facts).orElseThrow(() -> bad("-Djmarlin.tuning=none: there is no file for winners"));
-        PrintWriter out = spec.commandLine().getOut();
-        if (show) {
-            out.print(table(facts, file, TuningFile.read(file, facts)));
-            out.flush();
-            return 0;
-        }
-        if (!dryRun && facts.name().startsWith("Emulated")) {
+        if (!show && !dryRun && !storeEmulated && facts.name().startsWith("Emulated")) {
             throw bad("device " + facts.name() + ": times of an emulated device mean nothing and are not stored;"
                     + " --dry-run prints them");
         }
-        // A file that cannot be read is an error before the measurement, not a loss after it.
-        Tuning tuning = Files.exists(file) ? TuningFile.read(file, facts) : Tuning.NONE;
-        Table table = Table.ofFigures().fact("device", facts.name())
-                .fact("file", file + (dryRun ? ", not written: --dry-run" : ""));
-        table.row("layer", "rows", "winner", "time", "predicted best", "gain", "candidates", "wrong");
+        PrintWriter out = spec.commandLine().getOut();
         boolean right = true;
-        try (Progress progress = new Progress("tune", (long) layers.size() * batches.size() + 1)) {
-            for (WeightShape layer : layers) {
-                progress.begin("prepare " + layer);
-                Measured measured = measure(gpu, layer, table, progress);
-                for (Map.Entry<Tuning.Product, Tuning.Winner> entry : measured.winners) {
-                    tuning = tuning.with(entry.getKey(), entry.getValue());
-                }
-                right &= measured.right;
-                if (!dryRun) {
-                    TuningFile.write(file, facts, tuning);      // layer by layer: an interruption loses one
-                }
-            }
-        }
-        out.print(table);
-        if (!right) {
-            out.println("WRONG: kernels whose answers are not as accurate as they must be were left out. Please report this.");
+        if (show) {
+            out.print(stored(facts, file, TuningFile.read(file, facts)));
+        } else if (!rates.isEmpty()) {
+            out.print(stored(facts, file, storeRates(facts, file)));
+        } else {
+            right = measureAll(gpu, layers, batches, file, out);
         }
         out.flush();
         return right ? 0 : 1;
@@ -127,11 +115,6 @@ final class TuneCommand implements Callable<Integer> {
     // ---- options ----
 
     private List<WeightShape> layers() {
-        for (int m : batches) {
-            if (m < 1 || m > MOST_ROWS) {
-                throw bad("--m " + m + ": must be in 1.." + MOST_ROWS);
-            }
-        }
         List<WeightShape> layers = new ArrayList<>();
         for (String shape : shapes) {
             Matcher match = SHAPE.matcher(shape);
@@ -152,116 +135,118 @@ final class TuneCommand implements Callable<Integer> {
         return layers;
     }
 
+    /** Of the rows that share a winner the most, for which it must be right too. */
+    private List<Integer> batches() {
+        Map<Integer, Integer> most = new TreeMap<>();
+        for (int m : rows) {
+            if (m < 1 || m > MOST_ROWS) {
+                throw bad("--m " + m + ": must be in 1.." + MOST_ROWS);
+            }
+            most.merge((m + 7) / 8, m, Math::max);
+        }
+        return List.copyOf(most.values());
+    }
+
     private ParameterException bad(String message) {
         return new ParameterException(spec.commandLine(), message);
     }
 
     // ---- measure ----
 
-    /** Winners of one layer, and whether every answer was right. */
-    private record Measured(List<Map.Entry<Tuning.Product, Tuning.Winner>> winners, boolean right) {
+    /** Stores winners layer by layer, so that an interruption loses one; whether all answers were right. */
+    private boolean measureAll(CudaDevice gpu, List<WeightShape> layers, List<Integer> batches, Path file, PrintWriter out)
+            throws IOException {
+        DeviceFacts facts = gpu.facts();
+        // A file that cannot be read is an error before the measurement, not a loss after it.
+        Tuning known = Files.exists(file) ? TuningFile.read(file, facts) : Tuning.NONE;
+        Table table = Table.ofFigures().fact("device", facts.name())
+                .fact("file", file + (dryRun ? ", not written: --dry-run" : ""));
+        table.row("layer", "rows", "winner", "time", "predicted best", "gain", "candidates", "wrong");
+        int wrong = 0;
+        try (Progress progress = new Progress("tune", (long) layers.size() * batches.size() + 1)) {
+            for (WeightShape layer : layers) {
+                progress.begin("prepare " + layer);
+                Map<Integer, TuneContest> contests = measure(gpu, layer, batches, known, progress);
+                contests.forEach((m, contest) -> addRow(table, layer, m, contest));
+                wrong += contests.values().stream().mapToInt(TuneContest::wrong).sum();
+                if (!dryRun) {
+                    TuningFile.update(file, facts, stored -> withWinners(stored, layer, contests));
+                }
+            }
+        } finally {
+            out.print(table);
+        }
+        if (wrong > 0) {
+            out.println("WRONG: kernels whose answers are not as accurate as they must be were left out. Please report this.");
+        }
+        return wrong == 0;
     }
 
-    private Measured measure(CudaDevice gpu, WeightShape layer, Table table, Progress progress) {
-        int most = batches.stream().mapToInt(m -> m).max().orElseThrow();
+    private Map<Integer, TuneContest> measure(CudaDevice gpu, WeightShape layer, List<Integer> batches, Tuning known,
+            Progress progress) {
+        int most = batches.get(batches.size() - 1);
         float[] activations = DemoLayer.activations(1, most, layer.k(), type);
         RoundToNearest quantizer = new RoundToNearest(groupSize, type, zeroPoints, false);
-        List<Map.Entry<Tuning.Product, Tuning.Winner>> winners = new ArrayList<>();
-        boolean right = true;
+        Map<Integer, TuneContest> contests = new TreeMap<>();
         try (QuantizedMatrix matrix = quantizer.quantize(DemoLayer.weights(1, layer.k(), layer.n()), layer.k(), layer.n());
                 PackedWeights packed = PackedWeights.pack(matrix, type);
                 LaunchTimer timer = new LaunchTimer(gpu, packed, DemoLayer.encode(activations, type), most)) {
             double[] expected = ReferenceProduct.multiply(matrix, activations, most);
             for (int m : batches) {
-                Contest contest = new Contest(timer, expected, layer, m);
-                TuningCandidates.of(gpu.facts(), layer, m, Tuning.NONE).forEach(contest::enter);
-                right &= contest.wrong == 0;
-                contest.decide().ifPresent(winner -> winners.add(Map.entry(Tuning.Product.of(layer, m), winner)));
-                contest.print(layer, table);
+                List<PlanOptions> candidates = TuningCandidates.of(gpu.facts(), layer, m, known).stream()
+                        .filter(options -> gpu.hasKernels(options.family().orElseThrow())).toList();
+                contests.put(m, TuneContest.of(timer, expected, layer, m, candidates));
                 progress.step(layer + ", m " + m);
             }
         }
-        return new Measured(winners, right);
+        return contests;
     }
 
-    /** Candidates for one product, the planner's own choice first. */
-    private final class Contest {
-        private final LaunchTimer timer;
-        private final double[] expected;
-        private final int m;
-        private final int elements;
-        private Tuning.Winner predicted;
-        private Tuning.Winner fastest;
-        private int candidates;
-        private int wrong;
+    // ---- store ----
 
-        Contest(LaunchTimer timer, double[] expected, WeightShape layer, int m) {
-            this.timer = timer;
-            this.expected = expected;
-            this.m = m;
-            elements = m * layer.n();
+    private static Tuning withWinners(Tuning stored, WeightShape layer, Map<Integer, TuneContest> contests) {
+        Tuning tuning = stored;
+        for (Map.Entry<Integer, TuneContest> entry : contests.entrySet()) {
+            if (entry.getValue().winner().isPresent()) {
+                tuning = tuning.with(Tuning.Product.of(layer, entry.getKey()), entry.getValue().winner().get());
+            }
         }
+        return tuning;
+    }
 
-        void enter(PlanOptions options) {
-            double error;
-            try {
-                error = DemoLayer.relativeError(timer.product(m, options), type, expected, elements);
-            } catch (KernelImageException e) {
-                if (options.asks(KernelFamily.HOPPER)) {
-                    return;         // this library came without that family
+    private Tuning storeRates(DeviceFacts facts, Path file) throws IOException {
+        try {
+            return TuningFile.update(file, facts, stored -> {
+                Tuning tuning = stored;
+                for (Map.Entry<Rate, Double> rate : rates.entrySet()) {
+                    tuning = tuning.with(rate.getKey(), rate.getValue());
                 }
-                throw e;
-            }
-            candidates++;
-            if (!(error <= SCATTER * ErrorBound.of(type, zeroPoints))) {
-                wrong++;
-                return;
-            }
-            Tuning.Winner winner = timed(options);
-            predicted = candidates == 1 ? winner : predicted;
-            fastest = fastest == null || winner.seconds() < fastest.seconds() ? winner : fastest;
-        }
-
-        private Tuning.Winner timed(PlanOptions options) {
-            return new Tuning.Winner(options, timer.seconds(m, options));
-        }
-
-        /** The fastest, unless the planner's own choice is as good when both are timed again; empty if all were wrong. */
-        Optional<Tuning.Winner> decide() {
-            if (predicted != null && predicted != fastest) {
-                predicted = timed(predicted.options());
-                fastest = timed(fastest.options());
-                fastest = predicted.seconds() <= fastest.seconds() * (1 + NOISE) ? predicted : fastest;
-            }
-            return Optional.ofNullable(fastest);
-        }
-
-        void print(WeightShape layer, Table table) {
-            table.row(layer.k() + "x" + layer.n(), Integer.toString(m), fastest == null ? "none" : text(fastest.options()),
-                    fastest == null ? "n/a" : Figures.seconds(fastest.seconds()),
-                    predicted == null ? "n/a" : Figures.seconds(predicted.seconds()),
-                    predicted == null ? "n/a" : Figures.format("%.2fx", predicted.seconds() / fastest.seconds()),
-                    Integer.toString(candidates), Integer.toString(wrong));
+                return tuning;
+            });
+        } catch (IllegalArgumentException e) {
+            throw bad("--rate: " + e.getMessage());
         }
     }
 
     // ---- print ----
 
-    private static Table table(DeviceFacts device, Path file, Tuning tuning) {
+    private static void addRow(Table table, WeightShape layer, int m, TuneContest contest) {
+        table.row(layer.k() + "x" + layer.n(), Integer.toString(m),
+                contest.winner().map(winner -> TuneContest.text(winner.options())).orElse("none"),
+                contest.winner().map(winner -> Figures.seconds(winner.seconds())).orElse("n/a"),
+                contest.predicted().map(winner -> Figures.seconds(winner.seconds())).orElse("n/a"),
+                contest.gain(), Integer.toString(contest.candidates()), Integer.toString(contest.wrong()));
+    }
+
+    private static Table stored(DeviceFacts device, Path file, Tuning tuning) {
         Table table = Table.ofFigures().fact("device", device.name()).fact("file", file.toString());
+        tuning.rates().forEach((rate, value) -> table.fact(rate.toString(), Double.toString(value)));
         table.row("layer", "rows", "winner", "time");
         tuning.winners().forEach((product, winner) -> table.row(
                 product.k() + "x" + product.n() + " " + product.type()
                         + (product.groupOf32() ? ", groups of 32" : ", larger groups")
                         + (product.zeroPoints() ? ", zero points" : ""),
-                Integer.toString(product.rows()), text(winner.options()), Figures.seconds(winner.seconds())));
+                Integer.toString(product.rows()), TuneContest.text(winner.options()), Figures.seconds(winner.seconds())));
         return table;
-    }
-
-    private static String text(PlanOptions options) {
-        String tile = options.asks(KernelFamily.HOPPER) ? "hopper " + options.hopperTile().get()
-                : "striped " + options.tile().get();
-        return tile + (options.grid() > 0 ? ", " + options.grid() + " blocks" : "")
-                + (options.stages() > 0 ? ", " + options.stages() + " stages" : "");
     }
 }

@@ -5,7 +5,9 @@ import io.github.jmarlin.DeviceOutOfMemoryException;
 import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.plan.DeviceFacts;
+import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.PlanOptions;
+import java.util.Locale;
 import java.util.Optional;
 
 /**
@@ -41,6 +43,11 @@ public final class CudaDevice implements ComputeDevice {
         } catch (KernelImageException e) {
             return Optional.of(e.getMessage());
         }
+    }
+
+    /** Whether this copy of the library has the kernels of a family for the device. */
+    public boolean hasKernels(KernelFamily family) {
+        return KernelImages.exists(family.name().toLowerCase(Locale.ROOT), facts);
     }
 
     @Override

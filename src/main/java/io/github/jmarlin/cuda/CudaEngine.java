@@ -16,7 +16,6 @@ import io.github.jmarlin.plan.DeviceFacts;
 import io.github.jmarlin.plan.Tuning;
 import io.github.jmarlin.plan.TuningFile;
 import io.github.jmarlin.plan.WorkspaceSize;
-import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Supplier;
@@ -47,8 +46,7 @@ public final class CudaEngine implements AutoCloseable {
         this.context = context;
         this.retained = retained;
         holders = new Holders("engine on " + device.name());
-        tuning = TuningFile.load(device.facts())
-                .only(family -> KernelImages.exists(family.name().toLowerCase(Locale.ROOT), device.facts()));
+        tuning = TuningFile.load(device.facts()).only(device::hasKernels);
         kernels.put(KernelModule.FAMILY, inContext(() -> KernelModule.load(KernelModule.FAMILY, device.facts())));
     }
 

@@ -48,6 +48,8 @@ public final class LaunchTimer implements AutoCloseable {
     private final CUevent end = new CUevent();
     private final DeviceBuffer a;
     private final DeviceBuffer c;
+    /** The copy used last: samples go on where the one before ended, so that all copies have their turn. */
+    private int turn;
 
     /**
      * @param activations {@code [mostRows][k]} of the compute type: a GPU is faster on zeros than on real numbers
@@ -132,14 +134,17 @@ public final class LaunchTimer implements AutoCloseable {
         if (m < 1 || m > mostRows) {
             throw new IllegalArgumentException("m " + m + ": this timer was made for 1 to " + mostRows + " rows");
         }
-        return copies.stream().map(weights -> weights.gemm(options)).toList();
+        List<CudaGemm> gemms = copies.stream().map(weights -> weights.gemm(options)).toList();
+        gemms.forEach(gemm -> gemm.plan(m));        // no first launch of a copy is a slow one
+        return gemms;
     }
 
     /** Seconds of all launches. */
     private double sample(int m, List<CudaGemm> gemms, int launches, Workspace workspace) {
         Cuda.call("cuEventRecord", () -> cuEventRecord(begin, stream));
         for (int i = 0; i < launches; i++) {
-            gemms.get(i % gemms.size()).launch(a.address(), lda, c.address(), n, m, workspace);
+            turn = (turn + 1) % gemms.size();
+            gemms.get(turn).launch(a.address(), lda, c.address(), n, m, workspace);
         }
         Cuda.call("cuEventRecord", () -> cuEventRecord(end, stream));
         Cuda.call("cuEventSynchronize", () -> cuEventSynchronize(end));

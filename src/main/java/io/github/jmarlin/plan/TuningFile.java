@@ -22,6 +22,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
 /**
@@ -254,6 +255,19 @@ public final class TuningFile {
         } finally {
             Files.deleteIfExists(unfinished);
         }
+    }
+
+    /**
+     * Reads the file, if there is one, and replaces it by what {@code change} makes of it. Shortly before the write, so that what
+     * another process stored meanwhile is kept.
+     *
+     * @return what is in the file now
+     * @throws TuningFileException if there is a file that cannot be read; it stays as it is
+     */
+    public static Tuning update(Path file, DeviceFacts device, UnaryOperator<Tuning> change) throws IOException {
+        Tuning changed = change.apply(Files.exists(file) ? read(file, device) : Tuning.NONE);
+        write(file, device, changed);
+        return changed;
     }
 
     private static void generate(JsonGenerator json, DeviceFacts device, Tuning tuning) throws IOException {

@@ -12,8 +12,12 @@ import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.cuda.CudaDevice;
 import io.github.jmarlin.cuda.CudaDriver;
 import io.github.jmarlin.cuda.CudaLinear;
+import io.github.jmarlin.emulator.StandIn;
+import io.github.jmarlin.plan.GemmPlan;
 import io.github.jmarlin.plan.HopperTile;
 import io.github.jmarlin.plan.PlanOptions;
+import io.github.jmarlin.plan.Planner;
+import io.github.jmarlin.plan.Rate;
 import io.github.jmarlin.plan.TileShape;
 import io.github.jmarlin.plan.Tuning;
 import io.github.jmarlin.plan.TuningFile;
@@ -21,6 +25,8 @@ import io.github.jmarlin.plan.WeightShape;
 import io.github.jmarlin.quantize.RoundToNearest;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
+import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
@@ -73,9 +79,91 @@ class TuneCommandTest {
         assertFalse(Files.exists(file));
     }
 
+    /** From the measurement to the plan: what is stored, what else is in the file, and who obeys it. */
+    @Test
+    @Tag("gpu-on-stand-in")
+    @Tag("hopper")
+    void whatIsStoredIsObeyed() throws Exception {
+        CudaDevice gpu = gpu();
+        Tuning.Product other = Tuning.Product.of(new WeightShape(256, 64, 32, DataType.BF16, true), 8);
+        Tuning.Winner old = new Tuning.Winner(PlanOptions.DEFAULT.withTile(new TileShape(8, 64)), 1e-6);
+        TuningFile.write(file, gpu.facts(), Tuning.NONE.with(other, old));
+        Cli rate = Cli.run("tune", "--device", "cuda", "--rate", "L2_BYTES_PER_CLOCK=40,OVERLAP_LOSS=0.2", "--store-emulated");
+        assertEquals(0, rate.status(), rate.err());
+        assertTrue(rate.out().contains("L2_BYTES_PER_CLOCK") && rate.out().contains("striped 8x64"), rate.out());
+
+        // 1 and 3 rows share a winner.
+        Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x72", "--m", "1,3", "--group", "64", "--store-emulated");
+        assertEquals("", run.err());
+        assertEquals(0, run.status(), run.out());
+        assertTrue(run.out().matches("(?s).*\\| +64x72 +3 +(striped|hopper) \\d+x\\d+.* [1-9]\\d* +0 +\\|.*"), run.out());
+
+        WeightShape layer = new WeightShape(64, 72, 64, DataType.FP16, false);
+        Tuning stored = TuningFile.read(file, gpu.facts());
+        assertEquals(Set.of(other, Tuning.Product.of(layer, 3)), stored.winners().keySet());
+        assertEquals(old, stored.winners().get(other));
+        assertEquals(Map.of(Rate.L2_BYTES_PER_CLOCK, 40.0, Rate.OVERLAP_LOSS, 0.2), stored.rates());
+        Tuning.Winner winner = stored.winners().get(Tuning.Product.of(layer, 3));
+        GemmPlan expected = new Planner(gpu.facts(), layer, winner.options(), stored).plan(1);
+        float[] a = DemoLayer.activations(1, 2, 64, DataType.FP16);
+        try (QuantizedMatrix matrix = RoundToNearest.symmetric(64, DataType.FP16).quantize(DemoLayer.weights(1, 64, 72), 64, 72);
+                PackedWeights packed = PackedWeights.pack(matrix, DataType.FP16);
+                CudaLinear tuned = gpu.place(packed);
+                CudaLinear asked = gpu.place(packed, winner.options())) {
+            assertEquals(expected.withReason(""), tuned.plan(1).withReason(""));
+            assertTrue(tuned.plan(2).reason().startsWith("measured at") && tuned.plan(2).reason().endsWith(file.toString()),
+                    tuned.plan(2).reason());
+            assertTrue(tuned.plan(9).reason().startsWith("fastest prediction"), tuned.plan(9).reason());
+            assertArrayEquals(asked.multiply(a, 2), tuned.multiply(a, 2));
+        }
+    }
+
+    @Test
+    @Tag("gpu-on-stand-in")
+    void wrongAnswersAreCountedAndNotStored() {
+        CudaDevice gpu = gpu();
+        StandIn.set("fast", 1);         // kernels do not run, the output stays as it was
+        try {
+            Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x64", "--m", "1", "--store-emulated");
+            assertEquals(1, run.status(), run.out());
+            assertTrue(run.out().matches("(?s).*\\| +64x64 +1 +none +n/a +n/a +n/a +(\\d+) +\\1 +\\|.*WRONG: .*"), run.out());
+            assertEquals(Map.of(), TuningFile.read(file, gpu.facts()).winners());
+        } finally {
+            StandIn.reset();
+        }
+    }
+
+    @Test
+    @Tag("gpu-on-stand-in")
+    void aFailedLaunchNamesTheCandidate() {
+        gpu();
+        StandIn.inject("cuLaunchKernel", 701, 0, 1);
+        try {
+            Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x64", "--m", "1", "--dry-run");
+            assertEquals(1, run.status(), run.out());
+            assertTrue(run.err().matches("(?s)jmarlin tune: striped \\d+x\\d+.* for 1 rows with 64 x 64 .*: cuLaunchKernel .*"), run.err());
+        } finally {
+            StandIn.reset();
+        }
+    }
+
+    @Test
+    @Tag("gpu-on-stand-in")
+    void badRatesAreNamed() {
+        gpu();
+        for (String[] bad : new String[][] {{"L3=1", "expected one of"}, {"OVERLAP_LOSS=2", "--rate: rate OVERLAP_LOSS of 2.0: must be"},
+                {"OVERLAP_LOSS=x", "'x' is not a double"}}) {
+            Cli run = Cli.run("tune", "--device", "cuda", "--store-emulated", "--rate", bad[0]);
+            assertEquals(2, run.status(), run.out());
+            assertTrue(run.err().contains(bad[1]), run.err());
+        }
+        Cli both = Cli.run("tune", "--device", "cuda", "--rate", "OVERLAP_LOSS=0.2", "--dry-run");
+        assertTrue(both.status() == 2 && both.err().startsWith("--rate with --dry-run: it only stores"), both.err());
+        assertFalse(Files.exists(file));
+    }
+
     @Test
     @Tag("gpu")
-    @Tag("hopper")
     void aDryRunMeasuresEveryCandidateAndStoresNothing() {
         gpu();
         Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x64", "--m", "1", "--group", "64", "--dry-run");

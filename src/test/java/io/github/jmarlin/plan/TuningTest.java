@@ -158,6 +158,18 @@ class TuningTest {
     }
 
     @Test
+    void anUpdateKeepsWhatIsThere() throws IOException {
+        Path file = folder.resolve("h200.json");
+        TuningFile.update(file, H200, tuning -> tuning.with(Rate.OVERLAP_LOSS, 0.2));
+        TuningFile.update(file, H200, tuning -> tuning.with(Tuning.Product.of(LAYER, 16), new Tuning.Winner(ODD, 12.5e-6)));
+        assertEquals(Map.of(Rate.OVERLAP_LOSS, 0.2), TuningFile.read(file, H200).rates());
+        assertEquals(tuning(ODD).winners(), TuningFile.read(file, H200).winners());
+        Files.writeString(file, "{}");
+        assertThrows(TuningFileException.class, () -> TuningFile.update(file, H200, tuning -> tuning));
+        assertEquals("{}", Files.readString(file));
+    }
+
+    @Test
     void aFailedWriteLeavesNothingBehind() throws IOException {
         Path occupied = folder.resolve("occupied");
         Files.createDirectories(occupied.resolve("inside"));
