@@ -3,11 +3,13 @@
 //   nvcc -std=c++17 -O3 -Isrc/main/cuda -gencode=arch=compute_90a,code=sm_90a -o hopper_probe src/bench/cuda/hopper_probe.cu
 //   ./hopper_probe
 //
-// One line per figure: what, its value, and the constant of HopperPlanner or the claim of docs/hopper.md that it replaces. Clocks are
+// One line per figure: what, its value, and the constant of plan/Rate.java or the claim of docs/hopper.md that it replaces. Clocks are
 // those of the SM (clock64); times are the least of five runs between events. It exits with 1 if something is computed wrongly.
+// The last line stores the rates for the library's cost model.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 #include <vector>
 
 #include <cuda_runtime.h>
@@ -21,6 +23,13 @@ namespace {
 
 int wrong = 0;
 int multiprocessors = 0;
+std::string rates;      // NAME=VALUE,NAME=VALUE
+
+void rate(const char* name, double value) {
+    char text[80];
+    std::snprintf(text, sizeof(text), "%s%s=%.4g", rates.empty() ? "" : ",", name, value);
+    rates += text;
+}
 
 void check(cudaError_t error, const char* what) {
     if (error == cudaSuccess) return;
@@ -97,16 +106,20 @@ __global__ void __launch_bounds__(256, 1) wgmma_clocks(u32 a_bits, long long* cl
     sink[block_index() * blockDim.x + thread_index()] = sum;
 }
 
+/** Clocks of one with two warpgroups. */
 template <class T, int kCount>
-void measure_wgmma(const char* type, const char* numbers, u32 a_bits) {
+double measure_wgmma(const char* type, const char* numbers, u32 a_bits) {
     DeviceArray<long long> clocks(1);
     DeviceArray<float> sink(size_t(multiprocessors) * 256);
+    double each = 0;
     for (int warpgroups = 1; warpgroups <= 2; ++warpgroups) {
         wgmma_clocks<T, kCount><<<multiprocessors, warpgroups * 128, kCount * 256 + 1024>>>(a_bits, clocks.data, sink.data);
         CHECK(cudaDeviceSynchronize());
+        each = double(clocks.copy(1)[0]) / kProducts / warpgroups;
         std::printf("wgmma m64n%dk16 %s, A %s, %d warpgroup(s): %.1f clocks each    LEAST_WGMMA_CLOCKS, CLOCKS_PER_WGMMA_COLUMN\n",
-                    kCount * 2, type, numbers, warpgroups, double(clocks.copy(1)[0]) / kProducts / warpgroups);
+                    kCount * 2, type, numbers, warpgroups, each);
     }
+    return each;
 }
 
 /** Row 0 of A times column 0 of B, for one pair of 16-bit numbers: 16 equal products. */
@@ -205,22 +218,30 @@ void measure_copies(double clock_hz) {
     allow_shared(reinterpret_cast<const void*>(stream_cp_async), 8 * 8192 + 1024);
 
     float time = milliseconds([&] { stream_bulk<<<multiprocessors, 32, kRing + 2048>>>(source, kResident, 8192, 16, 50); });
-    double rate = 50.0 * kResident / time * 1e3;
-    std::printf("L2 to shared memory, bulk copies: %.2f TB/s, %.1f bytes per clock and SM    L2_BYTES_PER_CLOCK\n", rate / 1e12,
-                rate / multiprocessors / clock_hz);
+    double bytes_per_second = 50.0 * kResident / time * 1e3;
+    std::printf("L2 to shared memory, bulk copies: %.2f TB/s, %.1f bytes per clock and SM    L2_BYTES_PER_CLOCK\n",
+                bytes_per_second / 1e12, bytes_per_second / multiprocessors / clock_hz);
+    rate("L2_BYTES_PER_CLOCK", bytes_per_second / multiprocessors / clock_hz);
     time = milliseconds([&] { stream_cp_async<<<multiprocessors, 128, 8 * 8192 + 1024>>>(source, kResident, 50); });
-    rate = 50.0 * kResident / time * 1e3;
-    std::printf("L2 to shared memory, cp.async: %.2f TB/s, %.1f bytes per clock and SM    L2_BYTES_PER_CLOCK\n", rate / 1e12,
-                rate / multiprocessors / clock_hz);
+    bytes_per_second = 50.0 * kResident / time * 1e3;
+    std::printf("L2 to shared memory, cp.async: %.2f TB/s, %.1f bytes per clock and SM    L2_BYTES_PER_CLOCK\n",
+                bytes_per_second / 1e12, bytes_per_second / multiprocessors / clock_hz);
 
+    double fastest = 0;
     for (u32 slot_kb : {4, 8, 16, 32}) {
         for (u32 in_flight_kb : {32, 64, 128, 192}) {
             u32 depth = in_flight_kb / slot_kb;
             time = milliseconds([&] { stream_bulk<<<multiprocessors, 32, kRing + 2048>>>(source, kLarge, slot_kb * 1024, depth, 1); });
             std::printf("HBM to shared memory, stages of %u KB, %u KB in flight: %.2f TB/s    DRAM_EFFICIENCY, LOADED_LATENCY_SECONDS\n",
                         slot_kb, in_flight_kb, kLarge / time / 1e9);
+            fastest = std::max(fastest, kLarge / time * 1e3);
         }
     }
+    int memory_khz = 0, bus_bits = 0;
+    CHECK(cudaDeviceGetAttribute(&memory_khz, cudaDevAttrMemoryClockRate, 0));
+    CHECK(cudaDeviceGetAttribute(&bus_bits, cudaDevAttrGlobalMemoryBusWidth, 0));
+    double peak = 2e3 * memory_khz * bus_bits / 8;      // double data rate
+    if (peak > 0) rate("DRAM_EFFICIENCY", std::min(1.0, fastest / peak));
 }
 
 // ---- 4. and 5. clusters ----
@@ -319,14 +340,16 @@ void measure_cluster(double clock_hz) {
     config.dynamicSmemBytes = kShared;
     int clusters = 0;
     CHECK(cudaOccupancyMaxActiveClusters(&clusters, kernel, &config));
-    std::printf("clusters of %d blocks with 220 KB at once: %d of %d    grid of HopperPlanner\n", kBlocks, clusters,
-                multiprocessors / kBlocks);
+    rate(kBlocks == 2 ? "CLUSTERS_OF_2" : "CLUSTERS_OF_4", clusters);
+    std::printf("clusters of %d blocks with 220 KB at once: %d of %d    CLUSTERS_OF_%d\n", kBlocks, clusters,
+                multiprocessors / kBlocks, kBlocks);
     DeviceArray<float> sink(size_t(multiprocessors) * 384);
     DeviceArray<long long> clocks(1);
     read_neighbour<kBlocks><<<clusters * kBlocks, 384, kShared>>>(sink.data, clocks.data);
     CHECK(cudaDeviceSynchronize());
     std::printf("reading the neighbour's shared memory, clusters of %d: %.1f bytes per clock and SM    CLUSTER_BYTES_PER_CLOCK\n", kBlocks,
                 double(kRemoteBytes) * kRemoteRounds / double(clocks.copy(1)[0]));
+    if (kBlocks == 2) rate("CLUSTER_BYTES_PER_CLOCK", double(kRemoteBytes) * kRemoteRounds / double(clocks.copy(1)[0]));
     meet<kBlocks><<<clusters * kBlocks, 384>>>(clocks.data);
     CHECK(cudaDeviceSynchronize());
     std::printf("cluster barrier of %d blocks: %.2f us    CLUSTER_SYNC_SECONDS\n", kBlocks,
@@ -382,12 +405,12 @@ int main() {
                 multiprocessors, clock_hz / 1e6);
 
     constexpr u32 kOnes = 0x3c003c00, kSubnormals = 0x00050005, kBfloat16Ones = 0x3f803f80;
-    measure_wgmma<Half, 4>("fp16", "normal", kOnes);
+    rate("LEAST_WGMMA_CLOCKS", measure_wgmma<Half, 4>("fp16", "normal", kOnes));
     measure_wgmma<Half, 4>("fp16", "subnormal", kSubnormals);
     measure_wgmma<Half, 8>("fp16", "normal", kOnes);
     measure_wgmma<Half, 16>("fp16", "normal", kOnes);
     measure_wgmma<Half, 32>("fp16", "normal", kOnes);
-    measure_wgmma<Half, 64>("fp16", "normal", kOnes);
+    rate("CLOCKS_PER_WGMMA_COLUMN", measure_wgmma<Half, 64>("fp16", "normal", kOnes) / 128);
     measure_wgmma<Bfloat16, 4>("bf16", "normal", kBfloat16Ones);
     measure_wgmma<Bfloat16, 64>("bf16", "normal", kBfloat16Ones);
     check_subnormal<Half>("fp16", 0x0005, 0x3c00, 16 * 5 * 0x1p-24f);       // 5 * 2^-24 * 1
@@ -399,5 +422,6 @@ int main() {
     measure_sending();
     measure_graph(0);
     measure_graph(220 * 1024);
+    std::printf("jmarlin tune --rate %s\n", rates.c_str());
     return wrong == 0 ? 0 : 1;
 }

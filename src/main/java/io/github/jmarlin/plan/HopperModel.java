@@ -63,8 +63,8 @@ final class HopperModel {
     /** With more clusters than run at once, an SM works off several stripes. */
     private Busiest ofStripes(HopperTile tile, Stripes stripes, double tileBytes) {
         int rounds = ceilDiv(stripes.grid(), clustersAtOnce(tile));
-        int wholeTiles = stripes.unitsPerBlock() / stripes.kBlocks();
-        double tail = wholeTiles * staging(tileBytes) + rates.handover(stripes, tileBytes);
+        int finished = stripes.unitsPerBlock() / stripes.kBlocks() + stripes.mostPartialTiles();    // whole ones and partial ones
+        double tail = finished * staging(tileBytes) + rates.handover(stripes, tileBytes);
         return new Busiest((double) rounds * stripes.unitsPerBlock(), (double) rounds * stripes.mostStages(tile.kBlocksPerStage()),
                 rounds * tail);
     }
@@ -81,7 +81,7 @@ final class HopperModel {
                 rounds * tail + drained);
     }
 
-    /** Through shared memory once and back. */
+    /** Every tile goes through shared memory once and back, on its way to C or to its slot. */
     private double staging(double tileBytes) {
         return rates.bytes(2 * tileBytes, Rate.STAGING_BYTES_PER_CLOCK);
     }
