@@ -157,8 +157,9 @@ final class TuneCommand implements Callable<Integer> {
     private boolean measureAll(CudaDevice gpu, List<WeightShape> layers, List<Integer> batches, Path file, PrintWriter out)
             throws IOException {
         DeviceFacts facts = gpu.facts();
-        // A file that cannot be read is an error before the measurement, not a loss after it.
-        Tuning known = Files.exists(file) ? TuningFile.read(file, facts) : Tuning.NONE;
+        // A file that cannot be read or written is an error before the measurement, not a loss after it.
+        Tuning known = !dryRun ? TuningFile.update(file, facts, stored -> stored)
+                : Files.exists(file) ? TuningFile.read(file, facts) : Tuning.NONE;
         Table table = Table.ofFigures().fact("device", facts.name())
                 .fact("file", file + (dryRun ? ", not written: --dry-run" : ""));
         table.row("layer", "rows", "winner", "time", "predicted best", "gain", "candidates", "wrong");
@@ -175,6 +176,7 @@ final class TuneCommand implements Callable<Integer> {
             }
         } finally {
             out.print(table);
+            out.flush();
         }
         if (wrong > 0) {
             out.println("WRONG: kernels whose answers are not as accurate as they must be were left out. Please report this.");

@@ -15,6 +15,7 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -22,6 +23,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.UUID;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
@@ -243,11 +245,20 @@ public final class TuningFile {
      * @throws IOException if it cannot be written; the old file is then as it was
      */
     public static void write(Path file, DeviceFacts device, Tuning tuning) throws IOException {
+        try {
+            replace(file, device, tuning);
+        } catch (IOException e) {
+            throw new IOException("tuning file " + file + " cannot be written: " + e, e);
+        }
+    }
+
+    private static void replace(Path file, DeviceFacts device, Tuning tuning) throws IOException {
         Path folder = file.toAbsolutePath().getParent();
         Files.createDirectories(folder);
-        Path unfinished = Files.createTempFile(folder, "tuning", ".unfinished");
+        // NOTES: not a temporary file of Files, which only its owner could read: a service may run as somebody else.
+        Path unfinished = folder.resolve(file.getFileName() + "." + UUID.randomUUID() + ".unfinished");
         try {
-            try (OutputStream out = Files.newOutputStream(unfinished);
+            try (OutputStream out = Files.newOutputStream(unfinished, StandardOpenOption.CREATE_NEW);
                     JsonGenerator json = JSON.createGenerator(out, JsonEncoding.UTF8)) {
                 generate(json, device, tuning);
             }

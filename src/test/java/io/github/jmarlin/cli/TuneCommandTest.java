@@ -147,6 +147,21 @@ class TuneCommandTest {
         }
     }
 
+    /** Before anything is measured. */
+    @Test
+    @Tag("gpu-on-stand-in")
+    void aFileThatCannotBeWrittenIsAnErrorAtOnce() throws Exception {
+        gpu();
+        Files.writeString(folder.resolve("occupied"), "");
+        System.setProperty(TuningFile.PROPERTY, folder.resolve("occupied/tuning.json").toString());
+        StandIn.reset();
+        Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x64", "--m", "1", "--store-emulated");
+        assertEquals(1, run.status(), run.out());
+        Path asked = folder.resolve("occupied/tuning.json");
+        assertTrue(run.err().startsWith("jmarlin tune: tuning file " + asked + " cannot be written: "), run.err());
+        assertEquals(0, StandIn.count("cuLaunchKernel"));
+    }
+
     @Test
     @Tag("gpu-on-stand-in")
     void badRatesAreNamed() {
