@@ -84,11 +84,15 @@ CUresult error_of(const jmarlin::emulator::Result& result) {
     return CUDA_ERROR_LAUNCH_FAILED;
 }
 
-/** What a compiled image says of its entry points and this library's symbols do not: the Hopper kernels' names end in _s<cluster>. */
+/**
+ * What a compiled image says of its entry points and this library's symbols do not: the Hopper kernels' names end in
+ * _p<blocks along n>_s<blocks along k>.
+ */
 void describe(Function& function) {
     if (function.module->family != "hopper") return;
     function.max_threads = 384;
-    function.cluster = static_cast<unsigned>(std::strtoul(function.name.c_str() + function.name.rfind("_s") + 2, nullptr, 10));
+    for (const char* axis : {"_p", "_s"})
+        function.cluster *= static_cast<unsigned>(std::strtoul(function.name.c_str() + function.name.rfind(axis) + 2, nullptr, 10));
 }
 
 /** Runs the kernel. As on a device, its errors are the later calls' to report. */

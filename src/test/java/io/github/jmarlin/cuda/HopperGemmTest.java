@@ -39,7 +39,7 @@ class HopperGemmTest extends GpuTest {
                 CudaGemm gemm = weights.gemm(PlanOptions.DEFAULT.withHopperTile(tile).withGrid(clusters * tile.cluster()));
                 HopperPlan plan = (HopperPlan) gemm.plan(m);
                 assertEquals(tile, plan.tile());
-                assertTrue(plan.clusters() <= clusters && (!tile.striped() || plan.clusters() == clusters), plan.toString());
+                assertTrue(plan.clusters() <= clusters && (!tile.striped() || clusters == 1 || plan.clusters() > 1), plan.toString());
                 assertEquals(plan.workspace(), gemm.workspaceFor(m));
                 assertTrue(tile.striped() || plan.workspace().equals(WorkspaceSize.NONE), plan.toString());
                 try (Workspace workspace = engine.newWorkspace(stream, plan.workspace())) {
