@@ -59,7 +59,8 @@ final class TuneCommand implements Callable<Integer> {
     private List<String> shapes;
 
     @Option(names = "--m", split = ",", paramLabel = "M", defaultValue = "8,16,24,32,48,64,128,256",
-            description = "rows; a winner serves all m with the same m/8, rounded up (${DEFAULT-VALUE})")
+            description = "rows; a winner serves all m with the same m/8, rounded up, and dense weights with cuBLAS all above, up to"
+                    + " the next m measured (${DEFAULT-VALUE})")
     private List<Integer> batches;
 
     @Option(names = "--group", paramLabel = "G", defaultValue = "128",
@@ -77,6 +78,9 @@ final class TuneCommand implements Callable<Integer> {
 
     @Option(names = "--show", description = "measure nothing: print what is stored for the device")
     private boolean show;
+
+    /** Why dense weights and cuBLAS are no candidate; empty if they are. */
+    private Optional<String> noDense = Optional.empty();
 
     @Override
     public Integer call() throws IOException {
@@ -102,6 +106,8 @@ final class TuneCommand implements Callable<Integer> {
         Table table = Table.ofFigures().fact("device", facts.name())
                 .fact("file", file + (dryRun ? ", not written: --dry-run" : ""));
         table.row("layer", "rows", "winner", "time", "predicted best", "gain", "candidates", "wrong");
+        noDense = gpu.missingDense();
+        noDense.ifPresent(why -> table.fact("not measured", "dense weights and cuBLAS: " + why));
         boolean right = true;
         try (Progress progress = new Progress("tune", (long) layers.size() * batches.size() + 1)) {
             for (WeightShape layer : layers) {
@@ -175,6 +181,9 @@ final class TuneCommand implements Callable<Integer> {
             for (int m : batches) {
                 Contest contest = new Contest(timer, expected, layer, m);
                 TuningCandidates.of(gpu.facts(), layer, m).forEach(contest::enter);
+                if (noDense.isEmpty()) {
+                    contest.enter(PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE));
+                }
                 right &= contest.wrong == 0;
                 contest.decide().ifPresent(winner -> winners.add(Map.entry(Tuning.Product.of(layer, m), winner)));
                 contest.print(layer, table);
@@ -259,6 +268,9 @@ final class TuneCommand implements Callable<Integer> {
     }
 
     private static String text(PlanOptions options) {
+        if (options.family() == KernelFamily.DENSE) {
+            return "dense weights, cuBLAS";
+        }
         String tile = options.family() == KernelFamily.HOPPER ? "hopper " + options.hopperTile().get()
                 : "striped " + options.tile().get();
         return tile + (options.grid() > 0 ? ", " + options.grid() + " blocks" : "")

@@ -5,6 +5,7 @@ import io.github.jmarlin.DeviceOutOfMemoryException;
 import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.plan.DeviceFacts;
+import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.PlanOptions;
 import java.util.Optional;
 
@@ -41,6 +42,14 @@ public final class CudaDevice implements ComputeDevice {
         } catch (KernelImageException e) {
             return Optional.of(e.getMessage());
         }
+    }
+
+    /**
+     * Why products cannot run through dense weights and cuBLAS here ({@link KernelFamily#DENSE}); empty if they can. The first call
+     * loads cuBLAS.
+     */
+    public Optional<String> missingDense() {
+        return Optional.of(DenseProduct.missing(facts)).filter(why -> !why.isEmpty());
     }
 
     @Override

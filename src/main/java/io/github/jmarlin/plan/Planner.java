@@ -3,6 +3,7 @@ package io.github.jmarlin.plan;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Supplier;
 
 /**
  * Chooses kernel, tile, stripes and pipeline depth for given weights on a given device. Immutable and thread-safe; planning the
@@ -23,6 +24,8 @@ public final class Planner {
     private final Tuning tuning;
     private final CostModel model;
     private final HopperPlanner hopper;
+    private final DensePlanner dense;
+    private final Supplier<String> missingDense;
     private final int rowsPerLaunch;
 
     /** As {@link #Planner(DeviceFacts, WeightShape, PlanOptions, Tuning)}, with nothing measured. */
@@ -30,11 +33,17 @@ public final class Planner {
         this(device, weights, options, Tuning.NONE);
     }
 
+    /** As {@link #Planner(DeviceFacts, WeightShape, PlanOptions, Tuning, Supplier)}, where cuBLAS is at hand. */
+    public Planner(DeviceFacts device, WeightShape weights, PlanOptions options, Tuning tuning) {
+        this(device, weights, options, tuning, () -> "");
+    }
+
     /**
      * @param tuning what was measured on this device; decides where the options leave everything to the planner
+     * @param missingDense why nothing can run as {@link KernelFamily#DENSE}, or empty; asked when the options or a winner want that
      * @throws IllegalArgumentException if the options ask for something that does not exist or does not fit on the device
      */
-    public Planner(DeviceFacts device, WeightShape weights, PlanOptions options, Tuning tuning) {
+    public Planner(DeviceFacts device, WeightShape weights, PlanOptions options, Tuning tuning, Supplier<String> missingDense) {
         this.device = device;
         this.weights = weights;
         this.options = options;
@@ -45,10 +54,16 @@ public final class Planner {
                     + DeviceFacts.OLDEST_MAJOR + ".0 or newer");
         }
         hopper = HopperPlanner.runsOn(device) ? new HopperPlanner(device, weights, options) : null;
+        dense = new DensePlanner(device, weights);
+        this.missingDense = missingDense;
         options.tile().ifPresent(this::checkOverride);
         options.hopperTile().ifPresent(Planner::checkExists);
         if (options.family() == KernelFamily.HOPPER && hopper == null) {
             throw new IllegalArgumentException("device " + device + ": the Hopper kernel needs compute capability 9.0");
+        }
+        String missing = options.family() == KernelFamily.DENSE ? missingDense.get() : "";
+        if (!missing.isEmpty()) {
+            throw new IllegalArgumentException("dense weights and cuBLAS on " + device.name() + ": " + missing);
         }
         rowsPerLaunch = options.batchInvariant() ? BATCH_INVARIANT_ROWS : rowsWithinIntRange();
     }
@@ -71,16 +86,23 @@ public final class Planner {
         if (options.family() == KernelFamily.HOPPER) {
             return hopper.plan(rows).orElseThrow(() -> noKernelFits());
         }
-        return tuning.winner(weights, rows).map(winner -> measured(rows, winner))
+        if (options.family() == KernelFamily.DENSE) {
+            return dense.plan(rows);
+        }
+        return tuning.winner(weights, rows).map(served -> measured(rows, served))
                 .orElseGet(() -> withNote(predicted(rows), tuning.note().isEmpty() ? "" : "ignored " + tuning.note()));
     }
 
     /** As the tuning file says; as predicted if that is not possible. */
-    private GemmPlan measured(int rows, Tuning.Winner winner) {
-        String measured = String.format("measured at %.2f us on this device, by tuning file %s", 1e6 * winner.seconds(),
-                tuning.origin());
+    private GemmPlan measured(int rows, Tuning.Served served) {
+        Tuning.Winner winner = served.winner();
+        String measured = String.format("measured at %.2f us on this device%s, by tuning file %s", 1e6 * winner.seconds(),
+                served.rows() == rows ? "" : " for " + served.rows() + " rows, a crossover that serves more", tuning.origin());
         try {
-            GemmPlan plan = new Planner(device, weights, winner.options()).plan(rows);
+            GemmPlan plan = new Planner(device, weights, winner.options(), Tuning.NONE, missingDense).plan(rows);
+            if (plan instanceof DensePlan expanding) {
+                return expanding.withReason(measured);
+            }
             return plan instanceof HopperPlan own ? own.withReason(measured) : ((StripedPlan) plan).withReason(measured);
         } catch (IllegalArgumentException e) {
             return withNote(predicted(rows), "ignored what was " + measured + ": " + e.getMessage());
@@ -172,6 +194,9 @@ public final class Planner {
         if (hopper != null && !options.batchInvariant() && options.tile().isEmpty()) {
             reason += hopper.plan(best.rows()).map(plan -> String.format("; the Hopper kernel, predicted at %.2f us with tile %s,"
                     + " is not chosen before a measurement", 1e6 * plan.prediction().seconds(), plan.tile())).orElse("");
+        }
+        if (!options.batchInvariant() && options.tile().isEmpty()) {
+            reason += dense.hint(best.rows(), best.prediction().seconds());
         }
         return best.withReason(reason);
     }

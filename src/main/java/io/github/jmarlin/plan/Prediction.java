@@ -8,7 +8,7 @@ package io.github.jmarlin.plan;
  * @param tensor tensor-core instructions of the busiest block
  * @param issue all instructions of the busiest block, decoding above all
  * @param latency bytes of the busiest block, with no more in flight than its stages hold
- * @param tail adding up the tile that the most blocks share
+ * @param tail what overlaps with nothing: adding up the tile that the most blocks share, or expanding the weights beforehand
  */
 public record Prediction(double dram, double l2, double tensor, double issue, double latency, double tail) {
 

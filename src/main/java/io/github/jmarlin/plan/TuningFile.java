@@ -30,7 +30,8 @@ import java.util.Set;
  *    "family": "STRIPED", "batchTile": 16, "nTile": 256, "cluster": 1, "grid": 0, "stages": 0, "seconds": 1.23E-5}]}
  * </pre>
  *
- * {@code group} is 32, or 64 for all larger groups; {@code grid} and {@code stages} are 0 where the planner decides. A file
+ * {@code group} is 32, or 64 for all larger groups; {@code grid} and {@code stages} are 0 where the planner decides, and the family
+ * DENSE has only zeros there and for its tile. A file
  * serves only the device it names: winners of another card mean nothing.
  */
 public final class TuningFile {
@@ -138,6 +139,10 @@ public final class TuningFile {
         PlanOptions tile = switch (KernelFamily.valueOf(fields.text("family"))) {
             case STRIPED -> PlanOptions.DEFAULT.withTile(new TileShape(batchTile, nTile));
             case HOPPER -> PlanOptions.DEFAULT.withHopperTile(new HopperTile(batchTile, nTile, fields.integer("cluster")));
+            case DENSE -> {
+                require(batchTile == 0 && nTile == 0, "tile %dx%d: DENSE has none, 0 expected", batchTile, nTile);
+                yield PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE);
+            }
         };
         PlanOptions options = tile.withGrid(fields.integer("grid")).withStages(fields.integer("stages"));
         return new Tuning.Winner(options, fields.number("seconds"));
@@ -230,6 +235,7 @@ public final class TuningFile {
     private static void generate(JsonGenerator json, Tuning.Product product, Tuning.Winner winner) throws IOException {
         PlanOptions options = winner.options();
         boolean hopper = options.family() == KernelFamily.HOPPER;
+        boolean dense = options.family() == KernelFamily.DENSE;
         json.writeStartObject();
         json.writeNumberField("k", product.k());
         json.writeNumberField("n", product.n());
@@ -238,8 +244,8 @@ public final class TuningFile {
         json.writeBooleanField("zeroPoints", product.zeroPoints());
         json.writeNumberField("rows", product.rows());
         json.writeStringField("family", options.family().name());
-        json.writeNumberField("batchTile", hopper ? options.hopperTile().get().batchTile() : options.tile().get().batchTile());
-        json.writeNumberField("nTile", hopper ? options.hopperTile().get().nTile() : options.tile().get().nTile());
+        json.writeNumberField("batchTile", dense ? 0 : hopper ? options.hopperTile().get().batchTile() : options.tile().get().batchTile());
+        json.writeNumberField("nTile", dense ? 0 : hopper ? options.hopperTile().get().nTile() : options.tile().get().nTile());
         json.writeNumberField("cluster", hopper ? options.hopperTile().get().cluster() : 1);
         json.writeNumberField("grid", options.grid());
         json.writeNumberField("stages", options.stages());
