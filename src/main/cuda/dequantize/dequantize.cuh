@@ -19,7 +19,7 @@
 
 namespace jmarlin {
 
-// The one argument of every entry point, by value; its Java twin is bench.gpu.Dequantizer.
+// The one argument of every entry point, by value; its Java twin is cuda.DequantizeArgs.
 struct DequantizeArgs {
     u64 codes;        // as in GemmArgs
     u64 scales;

@@ -4,6 +4,7 @@
 //   standin.reset                              no injections, counts 0, settings as at the start, no sticky errors
 //   standin.count FUNCTION                     size = how often FUNCTION was called ("kernels" = kernels that ran, "prefetched" = bytes they
 //                                                fetched into the L2 cache)
+//   standin.enter FUNCTION                     counts a call of another stand-in library, and fails with what is injected for it
 //   standin.set KEY VALUE                      devices, capability (80), multiprocessors, shared, l2, memory, driver, fast, races
 //   standin.errors                             address, size = text of what the emulator found last
 #include "control.hpp"
@@ -149,6 +150,7 @@ CUresult run_command(const char* command, CUdeviceptr* address, std::size_t* siz
         if (size) *size = count;
         return CUDA_SUCCESS;
     }
+    if (verb == "standin.enter" && words >> name) return call_named(name).enter(false);
     unsigned long long value;
     if (verb == "standin.set" && words >> name >> value && set(name, value)) return CUDA_SUCCESS;
     std::fprintf(stderr, "stand-in driver: no such command: %s\n", command);

@@ -1,6 +1,6 @@
 package io.github.jmarlin;
 
-/** A call of the CUDA driver failed. */
+/** A call of the CUDA driver, or of cuBLAS, failed. */
 public final class CudaCallException extends JMarlinException {
     private static final long serialVersionUID = 1L;
 
@@ -9,7 +9,7 @@ public final class CudaCallException extends JMarlinException {
     private final String codeName;
 
     /**
-     * @param call the driver function, for instance {@code cuLaunchKernel}
+     * @param call the function, for instance {@code cuLaunchKernel} or {@code cublasGemmEx}
      * @param code what it returned
      * @param codeName the name of that code, for instance {@code CUDA_ERROR_ILLEGAL_ADDRESS}
      * @param detail what is known beyond that, or empty
@@ -21,7 +21,7 @@ public final class CudaCallException extends JMarlinException {
         this.codeName = codeName;
     }
 
-    /** The driver function that failed. */
+    /** The function that failed. */
     public String call() {
         return call;
     }

@@ -8,6 +8,7 @@ import io.github.jmarlin.cpu.ReferenceProduct;
 import io.github.jmarlin.cuda.CudaDevice;
 import io.github.jmarlin.cuda.LaunchTimer;
 import io.github.jmarlin.plan.DeviceFacts;
+import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.Rate;
 import io.github.jmarlin.plan.Tuning;
@@ -54,8 +55,8 @@ final class TuneCommand implements Callable<Integer> {
     private List<String> shapes;
 
     @Option(names = "--m", split = ",", paramLabel = "M", defaultValue = "8,16,24,32,48,64,128,256",
-            description = "rows; a winner serves all m with the same m/8, rounded up, and is measured at the most of them"
-                    + " (${DEFAULT-VALUE})")
+            description = "rows; a winner serves all m with the same m/8, rounded up, and is measured at the most of them; dense weights"
+                    + " with cuBLAS serve all above, up to the next m measured (${DEFAULT-VALUE})")
     private List<Integer> rows;
 
     @Option(names = "--group", paramLabel = "G", defaultValue = "128",
@@ -163,6 +164,7 @@ final class TuneCommand implements Callable<Integer> {
         Table table = Table.ofFigures().fact("device", facts.name())
                 .fact("file", file + (dryRun ? ", not written: --dry-run" : ""));
         table.row("layer", "rows", "winner", "time", "predicted best", "gain", "candidates", "wrong");
+        gpu.missing(KernelFamily.DENSE).ifPresent(why -> table.fact("not measured", "dense weights and cuBLAS: " + why));
         int wrong = 0;
         try (Progress progress = new Progress("tune", (long) layers.size() * batches.size() + 1)) {
             for (WeightShape layer : layers) {
@@ -196,7 +198,7 @@ final class TuneCommand implements Callable<Integer> {
             double[] expected = ReferenceProduct.multiply(matrix, activations, most);
             for (int m : batches) {
                 List<PlanOptions> candidates = TuningCandidates.of(gpu.facts(), layer, m, known).stream()
-                        .filter(options -> gpu.hasKernels(options.family().orElseThrow())).toList();
+                        .filter(options -> gpu.missing(options.family().orElseThrow()).isEmpty()).toList();
                 contests.put(m, TuneContest.of(timer, expected, layer, m, candidates));
                 progress.step(layer + ", m " + m);
             }

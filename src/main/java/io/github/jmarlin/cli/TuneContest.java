@@ -77,6 +77,7 @@ record TuneContest(Optional<Tuning.Winner> winner, Optional<Tuning.Winner> predi
         String tile = switch (options.family().orElseThrow()) {
             case STRIPED -> "striped " + options.tile().orElseThrow();
             case HOPPER -> "hopper " + options.hopperTile().orElseThrow();
+            case DENSE -> "dense weights, cuBLAS";
         };
         String cut = options.cut().map(where -> switch (where) {
             case EVEN -> ", cut evenly";

@@ -45,9 +45,16 @@ public final class CudaDevice implements ComputeDevice {
         }
     }
 
-    /** Whether this copy of the library has the kernels of a family for the device. */
-    public boolean hasKernels(KernelFamily family) {
-        return KernelImages.exists(family.name().toLowerCase(Locale.ROOT), facts);
+    /**
+     * Why products cannot run through a family's kernels here; empty if they can. The first question after {@link KernelFamily#DENSE}
+     * loads cuBLAS.
+     */
+    public Optional<String> missing(KernelFamily family) {
+        if (family == KernelFamily.DENSE) {
+            return Optional.of(DenseProduct.missing(facts)).filter(why -> !why.isEmpty());
+        }
+        String image = family.name().toLowerCase(Locale.ROOT);
+        return KernelImages.exists(image, facts) ? Optional.empty() : Optional.of("no image of " + image + " kernels for " + facts);
     }
 
     @Override

@@ -13,6 +13,7 @@ import io.github.jmarlin.DeviceUnavailableException;
 import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.plan.DeviceFacts;
+import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.Tuning;
 import io.github.jmarlin.plan.TuningFile;
 import io.github.jmarlin.plan.WorkspaceSize;
@@ -46,7 +47,9 @@ public final class CudaEngine implements AutoCloseable {
         this.context = context;
         this.retained = retained;
         holders = new Holders("engine on " + device.name());
-        tuning = TuningFile.load(device.facts()).only(device::hasKernels);
+        tuning = TuningFile.load(device.facts())
+                .only(family -> family == KernelFamily.DENSE      // CudaGemm asks what that needs, and plans tell
+                        || device.missing(family).isEmpty());
         kernels.put(KernelModule.FAMILY, inContext(() -> KernelModule.load(KernelModule.FAMILY, device.facts())));
     }
 
@@ -171,7 +174,7 @@ public final class CudaEngine implements AutoCloseable {
         Cuda.call("cuCtxPopCurrent", () -> cuCtxPopCurrent(new CUcontext()));
     }
 
-    boolean isCurrent() {
+    private boolean isCurrent() {
         return current().equals(context);
     }
 
@@ -179,6 +182,14 @@ public final class CudaEngine implements AutoCloseable {
         CUcontext current = new CUcontext();
         Cuda.call("cuCtxGetCurrent", () -> cuCtxGetCurrent(current));
         return current;
+    }
+
+    /** @throws CudaCallException unless a launch of a kernel returned CUDA_SUCCESS */
+    void check(String kernel, int code) {
+        if (code != 0) {
+            throw Cuda.failure("cuLaunchKernel", code, kernel + (isCurrent() ? "" : "; the context of " + this
+                    + " is not current on this thread"));
+        }
     }
 
     CUfunction kernel(String name) {

@@ -1,6 +1,7 @@
 package io.github.jmarlin.cuda;
 
 import io.github.jmarlin.CudaCallException;
+import io.github.jmarlin.plan.DensePlan;
 import io.github.jmarlin.plan.GemmPlan;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.Planner;
@@ -12,13 +13,13 @@ import jcuda.driver.CUfunction;
 /**
  * The product {@code C[m][n] = A[m][k] * W[k][n] + bias[n]} on device memory, for inference engines.
  *
- * <p>{@link #launch} only puts kernels into the workspace's stream: it allocates neither device nor (after the first calls) Java
- * memory, synchronises nothing, keeps nothing, and may be captured in a CUDA graph. The first launch for a number of rows looks
- * its kernel up, and that of the product named as next; {@link #workspaceFor} of both does that beforehand. Errors of a running
- * kernel show, as always with CUDA, in a later call.
+ * <p>{@link #launch} only puts kernels into the workspace's stream: it allocates neither device nor (after the first calls, and but
+ * for cuBLAS's arguments) Java memory, synchronises nothing, keeps nothing, and may be captured in a CUDA graph. The first launch for
+ * a number of rows looks its kernel up, and that of the product named as next; {@link #workspaceFor} of both does that beforehand.
+ * Errors of a running kernel show, as always with CUDA, in a later call.
  *
  * <p>Safe for any number of threads, each with a workspace of its own. The same operands give the same bits on the same kind of
- * device with the same tuning file, launch after launch; with {@link PlanOptions#batchInvariant} a row's bits depend on that
+ * device with the same tuning file and cuBLAS, launch after launch; with {@link PlanOptions#batchInvariant} a row's bits depend on that
  * row only.
  */
 public final class CudaGemm {
@@ -26,8 +27,8 @@ public final class CudaGemm {
     private static final int ROW_ALIGNMENT = 16;
     private static final int ELEMENT_BYTES = 2;
 
-    /** A plan, its kernel, and what the kernel before may fetch for it. */
-    private record PlannedKernel(GemmPlan plan, CUfunction function, WorkspaceSize workspace, Prefetch prefetch) {}
+    /** A plan, its kernel, and what the kernel before may fetch for it; {@code dense} is null unless the plan goes by way of that. */
+    private record PlannedKernel(GemmPlan plan, CUfunction function, WorkspaceSize workspace, Prefetch prefetch, DenseProduct dense) {}
 
     private final DeviceWeights weights;
     private final Planner planner;
@@ -36,7 +37,8 @@ public final class CudaGemm {
 
     CudaGemm(DeviceWeights weights, PlanOptions options) {
         this.weights = weights;
-        planner = new Planner(weights.engine().facts(), weights.shape(), options, weights.engine().tuning());
+        planner = new Planner(weights.engine().facts(), weights.shape(), options, weights.engine().tuning(),
+                () -> DenseProduct.missing(weights.engine().facts()));
         kernels = new PlannedKernel[planner.rowsPerLaunch() / 8 + 1];
     }
 
@@ -163,6 +165,9 @@ public final class CudaGemm {
         }
         checkWorkspace(workspace, (int) Math.min(m, planner.rowsPerLaunch()));
         checkWorkspace(workspace, rowsOfLastLaunch(m));
+        if (kernel((int) Math.min(m, planner.rowsPerLaunch())).dense != null || kernel(rowsOfLastLaunch(m)).dense != null) {
+            DenseProduct.checkStrides(lda, ldc);
+        }
     }
 
     private void checkEngine(String what, CudaEngine other) {
@@ -196,8 +201,13 @@ public final class CudaGemm {
 
     private PlannedKernel planned(int rows) {
         GemmPlan plan = planner.plan(rows);
+        if (plan instanceof DensePlan dense && weights.bias() != 0) {
+            plan = dense.withBias();
+        }
+        boolean isDense = plan instanceof DensePlan;
         PlannedKernel planned = new PlannedKernel(plan, weights.engine().kernel(plan.kernel()), plan.workspace(),
-                Prefetch.of(weights.codes(), plan, weights.engine().facts().l2Bytes()));
+                isDense ? Prefetch.NONE : Prefetch.of(weights.codes(), plan, weights.engine().facts().l2Bytes()),
+                isDense ? new DenseProduct(weights) : null);
         kernels[(rows + 7) / 8] = planned;
         return planned;
     }
@@ -211,27 +221,31 @@ public final class CudaGemm {
     private void launchAll(long a, long lda, long c, long ldc, long m, Workspace workspace, CudaGemm next) {
         Prefetch ahead = next == null ? Prefetch.NONE : next.firstKernel(m).prefetch;
         LaunchBlock block = workspace.block();
-        block.weights(weights);
-        block.workspace(workspace.partials(), workspace.counters());
-        block.prefetch(Prefetch.NONE);
         int rowsPerLaunch = planner.rowsPerLaunch();
+        boolean expanded = false;
         for (long row = 0; row < m; row += rowsPerLaunch) {
             int rows = (int) Math.min(m - row, rowsPerLaunch);
-            if (row + rows == m) {
-                block.prefetch(ahead);
+            PlannedKernel kernel = kernel(rows);
+            if (kernel.dense != null) {
+                if (!expanded) {
+                    kernel.dense.expand(workspace);
+                    expanded = true;
+                }
+                kernel.dense.multiply(a + ELEMENT_BYTES * row * lda, lda, c + ELEMENT_BYTES * row * ldc, ldc, rows, workspace);
+                continue;
             }
+            expanded = false;       // partial tiles lie where the dense weights were
+            block.weights(weights);
+            block.workspace(workspace.scratch(), workspace.counters());
+            block.prefetch(row + rows == m ? ahead : Prefetch.NONE);
             block.operands(a + ELEMENT_BYTES * row * lda, lda, c + ELEMENT_BYTES * row * ldc, ldc, rows);
-            launch(kernel(rows), block, workspace);
+            launch(kernel, block, workspace);
         }
     }
 
     private void launch(PlannedKernel kernel, LaunchBlock block, Workspace workspace) {
         block.plan(kernel.plan);
-        int code = block.launch(kernel.function, kernel.plan, workspace.stream());
-        if (code != 0) {
-            throw Cuda.failure("cuLaunchKernel", code, kernel.plan.kernel() + (weights.engine().isCurrent() ? ""
-                    : "; the context of " + weights + " is not current on this thread"));
-        }
+        weights.engine().check(kernel.plan.kernel(), block.launch(kernel.function, kernel.plan, workspace.stream()));
     }
 
     @Override

@@ -165,6 +165,11 @@ public final class DeviceWeights implements AutoCloseable {
         return new InputGather(this);
     }
 
+    /** The kernel that expands these weights into dense ones. */
+    public Dequantizer dequantizer() {
+        return new Dequantizer(this);
+    }
+
     long codes() {
         return codesAddress;
     }

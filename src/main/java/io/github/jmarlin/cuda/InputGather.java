@@ -103,11 +103,7 @@ public final class InputGather {
     private void launch(int rows, Workspace workspace) {
         long threads = (long) rows * piecesPerRow;
         int grid = (int) Math.min(mostBlocks, (threads + THREADS - 1) / THREADS);
-        int code = workspace.block().launch(function, grid, THREADS, 0, workspace.stream());
-        if (code != 0) {
-            throw Cuda.failure("cuLaunchKernel", code, KERNEL + (weights.engine().isCurrent() ? ""
-                    : "; the context of " + weights + " is not current on this thread"));
-        }
+        weights.engine().check(KERNEL, workspace.block().launch(function, grid, THREADS, 0, workspace.stream()));
     }
 
     @Override

@@ -78,7 +78,15 @@ final class KernelModule implements AutoCloseable {
         int[] found = new int[Math.toIntExact(size[0] / Integer.BYTES)];
         Cuda.call("cuMemcpyDtoH", () -> cuMemcpyDtoH(Pointer.to(found), address,
                 (long) found.length * Integer.BYTES));
-        checkAbi(image.origin(), abi, found, abi.equals("jmarlin_gather_abi") ? GatherArgs.abi() : GemmArgs.abi());
+        checkAbi(image.origin(), abi, found, expectedAbi());
+    }
+
+    private int[] expectedAbi() {
+        return switch (abi) {
+            case "jmarlin_gather_abi" -> GatherArgs.abi();
+            case "jmarlin_dequantize_abi" -> DequantizeArgs.abi();
+            default -> GemmArgs.abi();
+        };
     }
 
     static void checkAbi(String origin, String abi, int[] found, int[] expected) {

@@ -18,7 +18,7 @@ import jcuda.driver.CUstream;
  *
  * <pre>
  *   byte 0    address of byte 16: the driver's table of parameters, with a single entry
- *        16   GemmArgs, or GatherArgs, which are shorter
+ *        16   GemmArgs, or the arguments of another kernel, which are shorter
  * </pre>
  *
  * <p>NOTES: JCuda turns a tree of Pointer objects into such a table at every launch, for 7 us and a kilobyte of garbage. A raw
@@ -95,6 +95,33 @@ final class LaunchBlock implements AutoCloseable {
         memory.putLong(ARGS + GatherArgs.LDG, ldg);
         memory.putInt(ARGS + GatherArgs.M, m);
         memory.putInt(ARGS + GatherArgs.K, k);
+    }
+
+    /** Writes DequantizeArgs, over the GemmArgs. */
+    void dequantize(DeviceWeights weights, long dense) {
+        WeightShape shape = weights.shape();
+        memory.putLong(ARGS + DequantizeArgs.CODES, weights.codes());
+        memory.putLong(ARGS + DequantizeArgs.SCALES, weights.scales());
+        memory.putLong(ARGS + DequantizeArgs.ZEROS, weights.zeros());
+        memory.putLong(ARGS + DequantizeArgs.FACTORS, weights.factors());
+        memory.putLong(ARGS + DequantizeArgs.W, dense);
+        memory.putLong(ARGS + DequantizeArgs.LDW, shape.denseStride());
+        memory.putInt(ARGS + DequantizeArgs.N, shape.n());
+        memory.putInt(ARGS + DequantizeArgs.K, shape.k());
+        memory.putInt(ARGS + DequantizeArgs.K_BLOCKS, shape.kBlocks());
+        memory.putInt(ARGS + DequantizeArgs.SCALE_ROWS, shape.scaleRows());
+        memory.putInt(ARGS + DequantizeArgs.GROUP_SHIFT, shape.groupShift());
+    }
+
+    /** Writes BiasArgs, over the GemmArgs. */
+    void bias(long sums, long lds, long bias, long c, long ldc, int m, int n) {
+        memory.putLong(ARGS + BiasArgs.SUMS, sums);
+        memory.putLong(ARGS + BiasArgs.LDS, lds);
+        memory.putLong(ARGS + BiasArgs.BIAS, bias);
+        memory.putLong(ARGS + BiasArgs.C, c);
+        memory.putLong(ARGS + BiasArgs.LDC, ldc);
+        memory.putInt(ARGS + BiasArgs.M, m);
+        memory.putInt(ARGS + BiasArgs.N, n);
     }
 
     /** @return the result of cuLaunchKernel */

@@ -3,12 +3,14 @@ package io.github.jmarlin.cuda;
 import static jcuda.driver.JCudaDriver.cuMemsetD8Async;
 import static jcuda.driver.JCudaDriver.cuStreamSynchronize;
 
+import io.github.jmarlin.cuda.cublas.CublasLibrary;
 import io.github.jmarlin.plan.WorkspaceSize;
 import jcuda.driver.CUdeviceptr;
 import jcuda.driver.CUstream;
 
 /**
- * What launches on one stream share: partial tiles, arrival counters, and the native memory their arguments are written to.
+ * What launches on one stream share: scratch memory, arrival counters, the native memory their arguments are written to and, where
+ * one of them needs it, cuBLAS on that stream.
  *
  * <p>Kernels that use the same workspace must not run at the same time. Launches through one workspace go to its stream, which
  * keeps them in order; a graph captured from that stream must not run beside other launches of the workspace. One thread at a
@@ -22,9 +24,10 @@ public final class Workspace implements AutoCloseable {
     private final CUstream stream;
     private final WorkspaceSize size;
     private final LaunchBlock block;
-    private final DeviceBuffer partials;
+    private final DeviceBuffer scratch;
     private final DeviceBuffer counters;
-    private final long partialsAddress;
+    private final Cublas cublas;
+    private final long scratchAddress;
     private final long countersAddress;
     private final Holders user;
 
@@ -35,23 +38,32 @@ public final class Workspace implements AutoCloseable {
         user = new Holders("workspace of " + size + " on " + engine.device().name());
         engine.holders().acquire();
         LaunchBlock newBlock = null;
-        DeviceBuffer newPartials = null;
+        DeviceBuffer newScratch = null;
         DeviceBuffer newCounters = null;
+        Cublas newCublas = null;
         try {
             newBlock = engine.inContext(LaunchBlock::new);
-            newPartials = size.partialBytes() == 0 ? null : new DeviceBuffer(engine, size.partialBytes(), "partial tiles");
+            newScratch = size.scratchBytes() == 0 ? null : new DeviceBuffer(engine, size.scratchBytes(), "scratch");
             newCounters = size.counterBytes() == 0 ? null : new DeviceBuffer(engine, size.counterBytes(), "counters");
             clear(newCounters);
+            // Here and not at a launch: while a graph is captured, cuBLAS cannot be opened.
+            newCublas = size.cublasBytes() == 0 ? null : openCublas(size.cublasBytes());
         } catch (Throwable e) {
-            Cuda.closeAfter(e, newCounters, newPartials, newBlock == null ? null : closing(newBlock));
+            Cuda.closeAfter(e, newCounters, newScratch, newBlock == null ? null : closing(newBlock));
             engine.holders().release();
             throw e;
         }
         block = newBlock;
-        partials = newPartials;
+        scratch = newScratch;
         counters = newCounters;
-        partialsAddress = partials == null ? 0 : partials.address();
+        cublas = newCublas;
+        scratchAddress = scratch == null ? 0 : scratch.address();
         countersAddress = counters == null ? 0 : counters.address();
+    }
+
+    private Cublas openCublas(long bytes) {
+        CublasLibrary.load().require();
+        return new Cublas(engine, stream, bytes, Cublas.Sums.FP32);
     }
 
     private AutoCloseable closing(LaunchBlock launchBlock) {
@@ -93,8 +105,13 @@ public final class Workspace implements AutoCloseable {
         }
     }
 
-    long partials() {
-        return partialsAddress;
+    long scratch() {
+        return scratchAddress;
+    }
+
+    /** Null if the size has no bytes for it. */
+    Cublas cublas() {
+        return cublas;
     }
 
     long counters() {
@@ -119,7 +136,7 @@ public final class Workspace implements AutoCloseable {
     public void close() {
         if (user.close()) {
             try {
-                Cuda.closeAll(partials, counters, closing(block));
+                Cuda.closeAll(cublas, scratch, counters, closing(block));
             } finally {
                 engine.holders().release();
             }

@@ -8,5 +8,12 @@ public enum KernelFamily {
      * {@code wgmma} and bulk copies, for compute capability 9.0 only. Tested in the emulator, never run on hardware: so it runs
      * only if asked for, or where the user's own {@link Tuning} found it faster, until a measured result says where it is.
      */
-    HOPPER
+    HOPPER,
+    /**
+     * Dense weights, expanded at every call, and cuBLAS: for many rows, where cuBLAS and its binding org.jcuda:jcublas are installed.
+     * Tested in the emulator, never run on hardware; runs if asked for, or from where the user's own {@link Tuning} found it faster.
+     * Weights smaller than the compute type's normal numbers (6e-5 in fp16) lose bits, as they do in any dense 16-bit matrix; the
+     * other kernels keep them.
+     */
+    DENSE
 }

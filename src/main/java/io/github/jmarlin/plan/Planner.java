@@ -3,6 +3,7 @@ package io.github.jmarlin.plan;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 
 /**
@@ -27,6 +28,8 @@ public final class Planner {
     private final String ratesNote;
     private final CostModel model;
     private final HopperPlanner hopper;
+    private final DensePlanner dense;
+    private final Supplier<String> missingDense;
     private final int rowsPerLaunch;
 
     /** As {@link #Planner(DeviceFacts, WeightShape, PlanOptions, Tuning)}, with nothing measured. */
@@ -34,11 +37,17 @@ public final class Planner {
         this(device, weights, options, Tuning.NONE);
     }
 
+    /** As {@link #Planner(DeviceFacts, WeightShape, PlanOptions, Tuning, Supplier)}, where cuBLAS is at hand. */
+    public Planner(DeviceFacts device, WeightShape weights, PlanOptions options, Tuning tuning) {
+        this(device, weights, options, tuning, () -> "");
+    }
+
     /**
      * @param tuning what was measured on this device; decides where the options leave everything to the planner
+     * @param missingDense why nothing can run as {@link KernelFamily#DENSE}, or empty; asked when the options or a winner want that
      * @throws IllegalArgumentException if the options ask for something that does not exist or does not fit on the device
      */
-    public Planner(DeviceFacts device, WeightShape weights, PlanOptions options, Tuning tuning) {
+    public Planner(DeviceFacts device, WeightShape weights, PlanOptions options, Tuning tuning, Supplier<String> missingDense) {
         this.device = device;
         this.weights = weights;
         this.options = options;
@@ -51,10 +60,16 @@ public final class Planner {
                     + DeviceFacts.OLDEST_MAJOR + ".0 or newer");
         }
         hopper = HopperPlanner.runsOn(device) ? new HopperPlanner(device, weights, options, rates) : null;
+        dense = new DensePlanner(device, weights, rates);
+        this.missingDense = missingDense;
         options.tile().ifPresent(this::checkOverride);
         options.hopperTile().ifPresent(Planner::checkExists);
         if (options.asks(KernelFamily.HOPPER) && hopper == null) {
             throw new IllegalArgumentException("device " + device + ": the Hopper kernel needs compute capability 9.0");
+        }
+        String missing = options.asks(KernelFamily.DENSE) ? missingDense.get() : "";
+        if (!missing.isEmpty()) {
+            throw new IllegalArgumentException("dense weights and cuBLAS on " + device.name() + ": " + missing);
         }
         rowsPerLaunch = options.batchInvariant() ? BATCH_INVARIANT_ROWS : rowsWithinIntRange();
     }
@@ -74,7 +89,7 @@ public final class Planner {
             throw new IllegalArgumentException("m " + m + ": one launch takes 1.." + rowsPerLaunch + " rows");
         }
         int rows = (m + 7) / 8 * 8;
-        return tuning.winner(weights, rows).map(winner -> measured(rows, winner))
+        return tuning.winner(weights, rows).map(served -> measured(rows, served))
                 .orElseGet(() -> withNote(predicted(rows), tuning.note().isEmpty() ? "" : "ignored " + tuning.note()));
     }
 
@@ -83,15 +98,17 @@ public final class Planner {
         return withNote(switch (options.family().orElse(AUTOMATIC)) {
             case STRIPED -> striped(rows);
             case HOPPER -> hopper.plan(rows).orElseThrow(this::noKernelFits);
+            case DENSE -> dense.plan(rows);
         }, ratesNote);
     }
 
     /** As the tuning file says; as predicted if that is not possible. */
-    private GemmPlan measured(int rows, Tuning.Winner winner) {
-        String measured = String.format("measured at %.2f us on this device, by tuning file %s", 1e6 * winner.seconds(),
-                tuning.origin());
+    private GemmPlan measured(int rows, Tuning.Served served) {
+        Tuning.Winner winner = served.winner();
+        String measured = String.format("measured at %.2f us on this device%s, by tuning file %s", 1e6 * winner.seconds(),
+                served.rows() == rows ? "" : " for " + served.rows() + " rows, a crossover that serves more", tuning.origin());
         try {
-            return new Planner(device, weights, winner.options(), tuning.withoutWinners()).plan(rows).withReason(measured);
+            return new Planner(device, weights, winner.options(), tuning.withoutWinners(), missingDense).plan(rows).withReason(measured);
         } catch (IllegalArgumentException e) {
             return withNote(predicted(rows), "ignored what was " + measured + ": " + e.getMessage());
         }
@@ -166,6 +183,9 @@ public final class Planner {
         if (hopper != null && !options.batchInvariant() && options.family().isEmpty()) {
             reason += hopper.plan(best.rows()).map(plan -> String.format("; the Hopper kernel, predicted at %.2f us with tile %s,"
                     + " is not chosen before a measurement", 1e6 * plan.prediction().seconds(), plan.tile())).orElse("");
+        }
+        if (!options.batchInvariant() && options.tile().isEmpty()) {
+            reason += dense.hint(best.rows(), best.prediction().seconds());
         }
         return best.withReason(reason);
     }

@@ -8,7 +8,8 @@ package io.github.jmarlin.plan;
  * @param tensor tensor-core instructions of the busiest block
  * @param issue all instructions of the busiest block, decoding above all
  * @param latency bytes of the busiest block, with no more in flight than its stages hold
- * @param tail finishing tiles: adding up the one that the most blocks share, storing
+ * @param tail what overlaps with nothing: finishing tiles (adding up the one that the most blocks share, storing), or expanding the
+ *     weights beforehand
  * @param overlapLoss what shows of the work that should hide behind the slowest, from 0 to 1
  */
 public record Prediction(double dram, double l2, double tensor, double issue, double latency, double tail, double overlapLoss) {

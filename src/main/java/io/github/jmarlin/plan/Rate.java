@@ -58,7 +58,14 @@ public enum Rate {
     /** Clusters of two blocks that run at once, each block alone on its SM: assumed that they fill all SMs. */
     CLUSTERS_OF_2(device -> device.multiprocessors() / 2),
     /** Clusters of four alike: 33 of 132 SMs, assumed. A cluster lies in one GPC; a GPC of 14 SMs would leave two of them idle. */
-    CLUSTERS_OF_4(device -> device.multiprocessors() / 4);
+    CLUSTERS_OF_4(device -> device.multiprocessors() / 4),
+
+    // ---- dense weights and cuBLAS ----
+
+    /** What cuBLAS sustains of the tensor rate at top clock: 690 of 1070 TFLOP/s on an H200. */
+    CUBLAS_TENSOR_EFFICIENCY(0.65),
+    /** From the end of one kernel to the full speed of the next, as between any two: assumed, docs/hopper.md. */
+    KERNEL_GAP_SECONDS(3.3e-6);
 
     private final ToDoubleFunction<DeviceFacts> assumed;
 
@@ -77,7 +84,7 @@ public enum Rate {
 
     /** @throws IllegalArgumentException if this cannot be a measured value */
     void check(double value) {
-        boolean isShare = this == DRAM_EFFICIENCY || this == TENSOR_EFFICIENCY || this == OVERLAP_LOSS;
+        boolean isShare = this == DRAM_EFFICIENCY || this == TENSOR_EFFICIENCY || this == CUBLAS_TENSOR_EFFICIENCY || this == OVERLAP_LOSS;
         boolean isCount = this == CLUSTERS_OF_2 || this == CLUSTERS_OF_4;
         if (!(value > 0 && value < Double.POSITIVE_INFINITY) || isShare && value > 1 || isCount && value != Math.rint(value)) {
             throw new IllegalArgumentException("rate " + this + " of " + value + ": must be a positive"

@@ -4,32 +4,45 @@ import io.github.jmarlin.DataType;
 import java.util.Collections;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
+import java.util.HashMap;
 import java.util.Map;
+import java.util.NavigableMap;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.function.Predicate;
 
 /**
  * Winners measured on one device, which the planner prefers to its cost model, and rates for that model. Immutable and
  * thread-safe; {@link TuningFile} reads and writes it.
  *
- * <p>Who decides, first to last: {@link PlanOptions} other than the default, a winner for exactly this product, the cost model,
- * which counts with the measured rates wherever it is asked.
+ * <p>Who decides, first to last: {@link PlanOptions} other than the default, a winner for this product, the cost model, which counts
+ * with the measured rates wherever it is asked.
+ *
+ * <p>A winner serves exactly the rows that it was measured for, but one of {@link KernelFamily#DENSE} is a crossover: where expanding the
+ * weights has paid, it pays for more rows as well. So that one serves all rows from its own up to the next number of rows that was
+ * measured for the same product, whoever won there.
  */
 public final class Tuning {
     /** Nothing measured: the cost model decides. */
     public static final Tuning NONE = new Tuning("", "", Map.of(), Map.of());
 
+    private static final int LEAST_ROWS = 8;
+
     private final String origin;
     private final String note;
     private final Map<Rate, Double> rates;
     private final Map<Product, Winner> winners;
+    /** The same by rows, for a product of the fewest rows. */
+    private final Map<Product, NavigableMap<Integer, Winner>> byRows = new HashMap<>();
 
     private Tuning(String origin, String note, Map<Rate, Double> rates, Map<Product, Winner> winners) {
         this.origin = origin;
         this.note = note;
         this.rates = Collections.unmodifiableMap(rates);
         this.winners = Collections.unmodifiableMap(winners);
+        winners.forEach((product, winner) ->
+                byRows.computeIfAbsent(product.withRows(LEAST_ROWS), p -> new TreeMap<>()).put(product.rows(), winner));
     }
 
     /**
@@ -40,7 +53,7 @@ public final class Tuning {
      * @param groupOf32 whether groups have 32 rows
      * @param type compute type
      * @param zeroPoints whether there are zero points
-     * @param rows a multiple of 8: it serves every m in {@code (rows - 8, rows]}
+     * @param rows a multiple of 8, standing for every m in {@code (rows - 8, rows]}
      */
     public record Product(int k, int n, boolean groupOf32, DataType type, boolean zeroPoints, int rows) {
         public Product {
@@ -49,6 +62,10 @@ public final class Tuning {
                 throw new IllegalArgumentException("product of " + rows + " rows with " + k + " x " + n + " " + type
                         + ": k and n must be positive, the type FP16 or BF16, rows a multiple of 8 up to " + Planner.MOST_ROWS);
             }
+        }
+
+        private Product withRows(int other) {
+            return new Product(k, n, groupOf32, type, zeroPoints, other);
         }
 
         /** The product of {@code m} rows with these weights. */
@@ -61,23 +78,24 @@ public final class Tuning {
     /**
      * The fastest way found.
      *
-     * @param options family and tile; grid, stages and cut, or the planner's
+     * @param options family and, unless that is DENSE, tile; grid, stages and cut, or the planner's
      * @param seconds median time of one launch
      */
     public record Winner(PlanOptions options, double seconds) {
         public Winner {
-            if (options.batchInvariant() || !namesTile(options)) {
-                throw new IllegalArgumentException("winner " + options + ": must name a tile, and not be batch-invariant");
+            if (options.batchInvariant() || !isFull(options)) {
+                throw new IllegalArgumentException("winner " + options + ": must name a tile, or be DENSE, and not be batch-invariant");
             }
             if (!(seconds > 0 && seconds < Double.POSITIVE_INFINITY)) {
                 throw new IllegalArgumentException("winner of " + seconds + " seconds: must be positive and finite");
             }
         }
 
-        private static boolean namesTile(PlanOptions options) {
+        private static boolean isFull(PlanOptions options) {
             return options.family().isPresent() && switch (options.family().get()) {
                 case STRIPED -> options.tile().isPresent();
                 case HOPPER -> options.hopperTile().isPresent();
+                case DENSE -> true;
             };
         }
 
@@ -148,7 +166,18 @@ public final class Tuning {
         return note;
     }
 
-    Optional<Winner> winner(WeightShape weights, int rows) {
-        return winners.isEmpty() ? Optional.empty() : Optional.ofNullable(winners.get(Product.of(weights, rows)));
+    /**
+     * Who serves a product.
+     *
+     * @param winner for it
+     * @param rows that the winner was measured for
+     */
+    record Served(Winner winner, int rows) {}
+
+    Optional<Served> winner(WeightShape weights, int rows) {
+        NavigableMap<Integer, Winner> measured = byRows.get(Product.of(weights, LEAST_ROWS));
+        Map.Entry<Integer, Winner> nearest = measured == null ? null : measured.floorEntry(rows);
+        boolean serves = nearest != null && (nearest.getKey() == rows || nearest.getValue().family() == KernelFamily.DENSE);
+        return serves ? Optional.of(new Served(nearest.getValue(), nearest.getKey())) : Optional.empty();
     }
 }

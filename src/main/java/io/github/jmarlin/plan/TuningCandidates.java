@@ -39,6 +39,7 @@ public final class TuningCandidates {
             case HOPPER -> !HopperPlanner.runsOn(device) ? Stream.empty() : HopperTile.INSTANCES.stream()
                     .map(PlanOptions.DEFAULT::withHopperTile)
                     .flatMap(options -> options.hopperTile().get().striped() ? cuts(options) : Stream.of(options));
+            case DENSE -> Stream.of(PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE));
         };
     }
 

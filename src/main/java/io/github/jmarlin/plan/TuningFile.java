@@ -39,7 +39,8 @@ import java.util.stream.Stream;
  *
  * {@code rates} are {@link Rate}s that were measured, none by default. {@code group} is 32, or 64 for all larger groups; {@code grid}
  * and {@code stages} are 0 and {@code cut} is left out where the planner decides; striped winners have no {@code neighbours} and
- * {@code split}. A file serves only the device it names: winners of another card mean nothing.
+ * {@code split}, and the family DENSE has none of these keys. A file serves only the device it names: winners of another card mean
+ * nothing.
  */
 public final class TuningFile {
     /** Names the file; {@value #OFF} means that there is none. */
@@ -50,8 +51,10 @@ public final class TuningFile {
     private static final int VERSION = 2;
     private static final long LARGEST_FILE = 10_000_000;
     private static final List<String> DEVICE_KEYS = List.of("name", "computeCapability", "multiprocessors");
-    private static final List<String> STRIPED_KEYS = List.of("k", "n", "group", "type", "zeroPoints", "rows", "seconds", "family",
-            "batchTile", "nTile", "grid", "stages");
+    private static final List<String> DENSE_KEYS =
+            List.of("k", "n", "group", "type", "zeroPoints", "rows", "seconds", "family");
+    private static final List<String> STRIPED_KEYS =
+            Stream.concat(DENSE_KEYS.stream(), Stream.of("batchTile", "nTile", "grid", "stages")).toList();
     private static final List<String> HOPPER_KEYS =
             Stream.concat(STRIPED_KEYS.stream(), Stream.of("neighbours", "split")).toList();
     private static final String CUT = "cut";
@@ -157,22 +160,27 @@ public final class TuningFile {
     /** The first to be read of a winner: which keys there must be hangs on the family. */
     private static Tuning.Winner winner(Fields fields) {
         require(fields.values.containsKey("family"), "keys %s: family must be one of them", fields.values.keySet());
-        PlanOptions tile = switch (named("family", KernelFamily.class, fields.text("family"))) {
+        PlanOptions options = switch (named("family", KernelFamily.class, fields.text("family"))) {
             case STRIPED -> {
                 fields.check(STRIPED_KEYS, CUT);
-                yield PlanOptions.DEFAULT.withTile(new TileShape(fields.integer("batchTile"), fields.integer("nTile")));
+                yield launch(fields, PlanOptions.DEFAULT.withTile(new TileShape(fields.integer("batchTile"), fields.integer("nTile"))));
             }
             case HOPPER -> {
                 fields.check(HOPPER_KEYS, CUT);
-                yield PlanOptions.DEFAULT.withHopperTile(new HopperTile(fields.integer("batchTile"), fields.integer("nTile"),
-                        fields.integer("neighbours"), fields.integer("split")));
+                yield launch(fields, PlanOptions.DEFAULT.withHopperTile(new HopperTile(fields.integer("batchTile"),
+                        fields.integer("nTile"), fields.integer("neighbours"), fields.integer("split"))));
+            }
+            case DENSE -> {
+                fields.check(DENSE_KEYS);
+                yield PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE);
             }
         };
-        PlanOptions options = tile.withGrid(fields.integer("grid")).withStages(fields.integer("stages"));
-        if (fields.values.containsKey(CUT)) {
-            options = options.withCut(named(CUT, Stripes.Cut.class, fields.text(CUT)));
-        }
         return new Tuning.Winner(options, fields.number("seconds"));
+    }
+
+    private static PlanOptions launch(Fields fields, PlanOptions tile) {
+        PlanOptions options = tile.withGrid(fields.integer("grid")).withStages(fields.integer("stages"));
+        return fields.values.containsKey(CUT) ? options.withCut(named(CUT, Stripes.Cut.class, fields.text(CUT))) : options;
     }
 
     private static <E extends Enum<E>> E named(String what, Class<E> type, String name) {
@@ -327,9 +335,12 @@ public final class TuningFile {
                 json.writeNumberField("neighbours", tile.neighbours());
                 json.writeNumberField("split", tile.split());
             }
+            case DENSE -> { }
         }
-        json.writeNumberField("grid", options.grid());
-        json.writeNumberField("stages", options.stages());
+        if (winner.family() != KernelFamily.DENSE) {
+            json.writeNumberField("grid", options.grid());
+            json.writeNumberField("stages", options.stages());
+        }
         if (options.cut().isPresent()) {
             json.writeStringField(CUT, options.cut().get().name());
         }

@@ -78,6 +78,16 @@ public record WeightShape(int k, int n, int groupSize, DataType computeType, boo
         return (double) packedBytes() / ((double) strips() * kBlocks());
     }
 
+    /** Elements from column to column of the dense weights: k rounded up to 8, so that columns begin on 16 bytes. */
+    public long denseStride() {
+        return (k + 7L) / 8 * 8;
+    }
+
+    /** Bytes of the dense weights. */
+    public long denseBytes() {
+        return denseStride() * n * 2;
+    }
+
     /** The element type as kernel names spell it. */
     String typeTag() {
         return computeType == DataType.FP16 ? "f16" : "bf16";

@@ -15,11 +15,13 @@ import io.github.jmarlin.cuda.CudaLinear;
 import io.github.jmarlin.emulator.StandIn;
 import io.github.jmarlin.plan.GemmPlan;
 import io.github.jmarlin.plan.HopperTile;
+import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.Planner;
 import io.github.jmarlin.plan.Rate;
 import io.github.jmarlin.plan.TileShape;
 import io.github.jmarlin.plan.Tuning;
+import io.github.jmarlin.plan.TuningCandidates;
 import io.github.jmarlin.plan.TuningFile;
 import io.github.jmarlin.plan.WeightShape;
 import io.github.jmarlin.quantize.RoundToNearest;
@@ -184,8 +186,48 @@ class TuneCommandTest {
         Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x64", "--m", "1", "--group", "64", "--dry-run");
         assertEquals("", run.err());
         assertEquals(0, run.status(), run.out());
-        assertTrue(run.out().matches("(?s).*\\| +64x64 +1 +(striped|hopper) \\d+x\\d+.* [1-9]\\d* +0 +\\|.*"), run.out());
+        assertTrue(run.out().matches("(?s).*\\| +64x64 +1 +(striped \\d+x|hopper \\d+x|dense ).* [1-9]\\d* +0 +\\|.*"), run.out());
         assertFalse(Files.exists(file));
+    }
+
+    /** One candidate more where cuBLAS can be used; a word why not where it cannot. */
+    @Test
+    @Tag("gpu-on-stand-in")
+    void denseWeightsAreACandidateWhereCublasIs() throws Exception {
+        CudaDevice gpu = gpu();
+        assumeTrue(gpu.missing(KernelFamily.DENSE).isEmpty(), () -> gpu.missing(KernelFamily.DENSE).orElseThrow());
+        String[] options = {"tune", "--device", "cuda", "--shape", "64x64", "--m", "40", "--group", "64", "--dry-run"};
+        int others = TuningCandidates.of(gpu.facts(), new WeightShape(64, 64, 64, DataType.FP16, false), 40, Tuning.NONE).size() - 1;
+        Cli with = Cli.run(options);
+        assertEquals(0, with.status(), with.err() + with.out());
+        assertTrue(with.out().matches("(?s).* " + (others + 1) + " +0 +\\|.*") && !with.out().contains("not measured"), with.out());
+
+        String images = System.getProperty("jmarlin.images");
+        for (String image : new String[] {"striped.sm_80.cubin", "images.properties"}) {
+            Files.copy(Path.of(images, image), folder.resolve(image));
+        }
+        System.setProperty("jmarlin.images", folder.toString());
+        try {
+            Cli without = Cli.run(options);
+            assertEquals(0, without.status(), without.err() + without.out());
+            assertTrue(without.out().matches("(?s).* " + others + " +0 +\\|.*"), without.out());
+            assertTrue(without.out().contains("dense weights and cuBLAS: this library has no kernel image dequantize.sm_80.cubin"),
+                    without.out());
+        } finally {
+            System.setProperty("jmarlin.images", images);
+        }
+    }
+
+    @Test
+    @Tag("gpu")
+    void aStoredCrossoverIsShown() throws Exception {
+        CudaDevice gpu = gpu();
+        WeightShape shape = new WeightShape(128, 200, 64, DataType.FP16, false);
+        TuningFile.write(file, gpu.facts(), Tuning.NONE.with(Tuning.Product.of(shape, 512),
+                new Tuning.Winner(PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE), 3e-6)));
+        Cli show = Cli.run("tune", "--device", "cuda", "--show");
+        assertEquals(0, show.status(), show.err());
+        assertTrue(show.out().matches("(?s).*128x200.* 512 +dense weights, cuBLAS .*"), show.out());
     }
 
     @Test

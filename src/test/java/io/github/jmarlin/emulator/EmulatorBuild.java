@@ -99,7 +99,7 @@ public final class EmulatorBuild {
         return Optional.ofNullable(unavailable);
     }
 
-    /** Builds {@code libcuda.so.1} and {@code images/}. Returns the library. */
+    /** Builds {@code libcuda.so.1}, {@code images/} and a stand-in cuBLAS. Returns the first. */
     public Path standIn() throws IOException {
         Path kernels = root.resolve("src/main/cuda");
         List<Path> families = new ArrayList<>();
@@ -114,7 +114,28 @@ public final class EmulatorBuild {
         Path library = link(List.of(new Target("libcuda.so.1", sources.stream().map(file -> new Source(file, List.of())).toList(),
                 List.of("-shared", "-Wl,-soname,libcuda.so.1", "-Wl,-Bsymbolic", "-Wl,--no-undefined", "-ldl")))).get(0);
         writeImages(families);
+        cublas();
         return library;
+    }
+
+    /** Builds {@code cublas/libcublas.so.13}, which multiplies in the stand-in driver's streams: out of the way of whoever has none. */
+    private void cublas() throws IOException {
+        Path sources = root.resolve("src/test/c");
+        Path source = sources.resolve("cublas13_product.c");
+        Path versions = sources.resolve("cublas13.map");
+        Path folder = Files.createDirectories(output.resolve("cublas"));
+        List<String> command = new ArrayList<>(List.of(compiler, "-x", "c", "-shared", "-fPIC", "-O2", "-Wall", source.toString(),
+                "-x", "none", "-Wl,-soname,libcublas.so.13", "-Wl,--version-script=" + versions, "-ldl"));
+        Path library = folder.resolve("libcublas.so.13");
+        Path keyFile = output.resolve("objects/libcublas.key");
+        String key = hash(command, List.of(source, versions));
+        if (!Files.exists(library) || !Files.exists(keyFile) || !Files.readString(keyFile).equals(key)) {
+            Path fresh = folder.resolve("libcublas.so.13.new");
+            command.addAll(List.of("-o", fresh.toString()));
+            run(command);
+            Files.move(fresh, library, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            Files.writeString(keyFile, key);
+        }
     }
 
     /**

@@ -61,7 +61,7 @@ class HopperPlannerTest {
             for (int t = 0; t < Math.min(stripes.tiles(), 500); t++) {
                 if (stripes.arrivals(t) > 1) {
                     long slot = (long) stripes.slot(stripes.lastBlock(t), t) * tile.neighbours() + last;
-                    assertTrue((slot + 1) * tile.batchTile() * tile.nTile() * 4 <= plan.workspace().partialBytes(), what);
+                    assertTrue((slot + 1) * tile.batchTile() * tile.nTile() * 4 <= plan.workspace().scratchBytes(), what);
                 }
             }
             assertEquals(4L * stripes.tiles() * tile.neighbours(), plan.workspace().counterBytes(), what);

@@ -64,7 +64,7 @@ class PlannerTest {
         for (int tile = 0; tile < Math.min(stripes.tiles(), 500); tile++) {
             if (stripes.arrivals(tile) > 1) {
                 long end = (stripes.slot(stripes.lastBlock(tile), tile) + 1L) * plan.tile().slotFloats() * 4;
-                assertTrue(end <= plan.workspace().partialBytes(), what);
+                assertTrue(end <= plan.workspace().scratchBytes(), what);
             }
         }
         assertTrue(plan.prediction().seconds() > 0 && plan.prediction().seconds() < 1, what);

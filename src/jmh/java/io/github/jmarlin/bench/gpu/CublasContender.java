@@ -2,6 +2,7 @@ package io.github.jmarlin.bench.gpu;
 
 import io.github.jmarlin.bench.AnswerCheck;
 import io.github.jmarlin.bench.Contenders;
+import io.github.jmarlin.cuda.Cublas;
 import io.github.jmarlin.cuda.DeviceBuffer;
 import java.util.List;
 
@@ -12,6 +13,7 @@ final class CublasContender implements GpuContender {
     private final int groupSize;
     private final int m;
     private final List<DeviceBuffer> dense;
+    private final int stride;
     private final Activations activations;
 
     /**
@@ -24,6 +26,7 @@ final class CublasContender implements GpuContender {
         this.groupSize = groupSize;
         this.m = m;
         dense = layer.dense(groupSize, slots);
+        stride = Math.toIntExact(layer.copies(groupSize, 1).get(0).shape().denseStride());
         activations = layer.activations(m);
     }
 
@@ -60,13 +63,10 @@ final class CublasContender implements GpuContender {
 
     @Override
     public void enqueue(int slot) {
-        multiply(cublas, layer, m, dense.get(slot), activations, slot);
-    }
-
-    static void multiply(Cublas cublas, LayerWeights layer, int m, DeviceBuffer dense, Activations activations, int slot) {
         int k = layer.shape().k();
-        cublas.multiply(layer.type(), m, layer.shape().n(), k, dense.pointer(), Dequantizer.denseStride(k),
-                activations.input(slot).pointer(), activations.lda(), activations.output(slot).pointer());
+        int n = layer.shape().n();
+        cublas.multiply(layer.type(), m, n, k, dense.get(slot).address(), stride, activations.input(slot).address(),
+                Math.toIntExact(activations.lda()), activations.output(slot).address(), n, layer.type());
     }
 
     @Override

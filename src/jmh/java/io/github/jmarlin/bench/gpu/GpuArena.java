@@ -11,10 +11,11 @@ import io.github.jmarlin.bench.Measurement;
 import io.github.jmarlin.bench.Provenance;
 import io.github.jmarlin.bench.RunInfo;
 import io.github.jmarlin.bench.TimingMode;
-import io.github.jmarlin.bench.cublas.CublasLibrary;
+import io.github.jmarlin.cuda.Cublas;
 import io.github.jmarlin.cuda.CudaDevice;
 import io.github.jmarlin.cuda.CudaDriver;
 import io.github.jmarlin.cuda.DeviceBuffer;
+import io.github.jmarlin.cuda.cublas.CublasLibrary;
 import io.github.jmarlin.plan.DeviceFacts;
 import io.github.jmarlin.plan.HopperTile;
 import io.github.jmarlin.plan.KernelFamily;
@@ -29,6 +30,8 @@ import java.util.function.Supplier;
 /** JMarlin, cuBLAS, both together, a copy and an empty kernel on one GPU. */
 public final class GpuArena implements Arena {
     private static final int FLUSH_BYTES = 256 << 20;
+    /** For the dense baseline: what NVIDIA recommends for Hopper. */
+    private static final long CUBLAS_BYTES = 32 << 20;
 
     private final Gpu gpu;
     private final NvidiaSmi smi;
@@ -40,7 +43,7 @@ public final class GpuArena implements Arena {
     public GpuArena(CudaDevice device) {
         gpu = new Gpu(device);
         smi = new NvidiaSmi(gpu.handle());
-        cublas = library.isAvailable() ? new Cublas(gpu) : null;
+        cublas = library.isAvailable() ? new Cublas(gpu.engine(), gpu.stream(), CUBLAS_BYTES, Cublas.Sums.ANY) : null;
         DeviceFacts facts = device.facts();
         int cuda = CudaDriver.version();
         info = new RunInfo(device.name(), device.name().startsWith("Emulated"), smi.driver(), cuda / 1000 + "."
@@ -95,7 +98,8 @@ public final class GpuArena implements Arena {
         attempt.addCublas(Contenders.CUBLAS, 0, () -> new CublasContender(cublas, layer, groupSizes.get(0), m,
                 Activations.slots(gpu, 2.0 * layer.shape().weights())));
         attempt.addCublas(Contenders.DEQUANTIZE_CUBLAS, groupSizes.get(0),
-                () -> new DequantizeContender(gpu, cublas, layer, groupSizes.get(0), m));
+                () -> new JMarlinContender(gpu, layer, groupSizes.get(0), m, PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE),
+                        Activations.slots(gpu, layer.packed(groupSizes.get(0)).byteSize())));
     }
 
     /** What the planner chooses, and the Hopper kernel, which it does not choose by itself. */

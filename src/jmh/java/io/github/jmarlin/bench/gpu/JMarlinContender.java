@@ -13,6 +13,7 @@ import java.util.function.IntFunction;
 /** JMarlin as an engine calls it. */
 final class JMarlinContender implements GpuContender {
     private final String name;
+    private final boolean dense;
     private final LayerWeights layer;
     private final int groupSize;
     private final int m;
@@ -30,9 +31,11 @@ final class JMarlinContender implements GpuContender {
         this.layer = layer;
         this.groupSize = groupSize;
         this.m = m;
-        name = Contenders.JMARLIN + (options.asks(KernelFamily.HOPPER) ? " hopper" : "")
-                + options.tile().map(t -> " " + t).orElse("")
-                + options.hopperTile().map(t -> " " + t).orElse("");
+        dense = options.asks(KernelFamily.DENSE);
+        name = dense ? Contenders.DEQUANTIZE_CUBLAS
+                : Contenders.JMARLIN + (options.asks(KernelFamily.HOPPER) ? " hopper" : "")
+                        + options.tile().map(t -> " " + t).orElse("")
+                        + options.hopperTile().map(t -> " " + t).orElse("");
         copies = layer.copies(groupSize, slots);
         products = copies.stream().map(copy -> copy.gemm(options)).toList();
         activations = layer.activations(m);
@@ -69,9 +72,10 @@ final class JMarlinContender implements GpuContender {
         return copies.size();
     }
 
+    /** The dense weights are written and read. */
     @Override
     public double bytes() {
-        return copies.get(0).deviceBytes() + activations.bytes();
+        return copies.get(0).deviceBytes() + (dense ? 4.0 * layer.shape().weights() : 0) + activations.bytes();
     }
 
     @Override

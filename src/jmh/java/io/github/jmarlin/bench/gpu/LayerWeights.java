@@ -7,7 +7,10 @@ import io.github.jmarlin.bench.AnswerCheck;
 import io.github.jmarlin.bench.LayerShape;
 import io.github.jmarlin.bench.Operands;
 import io.github.jmarlin.cuda.DeviceBuffer;
+import io.github.jmarlin.cuda.Dequantizer;
 import io.github.jmarlin.cuda.DeviceWeights;
+import io.github.jmarlin.cuda.Workspace;
+import io.github.jmarlin.plan.WorkspaceSize;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -85,12 +88,15 @@ final class LayerWeights implements AutoCloseable {
             denseGroupSize = groupSize;
         }
         if (dense.size() < slots) {
-            try (Dequantizer dequantizer = new Dequantizer(gpu, packed(groupSize))) {
+            DeviceWeights weights = copies(groupSize, 1).get(0);
+            Dequantizer dequantizer = weights.dequantizer();
+            try (Workspace workspace = gpu.engine().newWorkspace(gpu.stream(), WorkspaceSize.NONE)) {
                 while (dense.size() < slots) {
-                    DeviceBuffer copy = gpu.allocate(Dequantizer.denseBytes(shape.k(), shape.n()), "dense weights");
+                    DeviceBuffer copy = gpu.allocate(weights.shape().denseBytes(), "dense weights");
                     dense.add(copy);
-                    dequantizer.launch(copy);
+                    dequantizer.launch(copy.address(), workspace);
                 }
+                gpu.synchronize();
             }
         }
         return dense.subList(0, slots);

@@ -1,27 +1,23 @@
-package io.github.jmarlin.bench.gpu;
+package io.github.jmarlin.cuda;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.github.jmarlin.DataType;
-import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
-import io.github.jmarlin.cuda.CudaDriver;
-import io.github.jmarlin.cuda.DeviceBuffer;
 import io.github.jmarlin.layout.HalfFloats;
-import io.github.jmarlin.testing.TestMatrices;
+import io.github.jmarlin.plan.WorkspaceSize;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** The dequantization kernel against the logical weights. */
-@Tag("gpu")
-class DequantizerTest {
+class DequantizerTest extends GpuTest {
     private static final short POISON = (short) 0xffff;
 
     record Case(int k, int n, int groupSize, DataType type, boolean zeroPoints) {
@@ -44,22 +40,19 @@ class DequantizerTest {
     @ParameterizedTest
     @MethodSource("cases")
     void expandsEveryWeight(Case test) {
-        assumeTrue(CudaDriver.isAvailable(), CudaDriver.unavailableReason());
-        try (QuantizedMatrix matrix = TestMatrices.layer(test.k, test.n, test.groupSize, test.type, test.zeroPoints, false, 1);
-                PackedWeights packed = PackedWeights.pack(matrix, test.type);
-                Gpu gpu = new Gpu(CudaDriver.devices().get(0));
-                DeviceBuffer dense = gpu.allocate(Dequantizer.denseBytes(test.k, test.n), "dense weights")) {
+        QuantizedMatrix matrix = matrix(test.k, test.n, test.groupSize, test.type, test.zeroPoints);
+        DeviceWeights weights = upload(matrix, test.type);
+        Workspace workspace = closing(engine.newWorkspace(stream, WorkspaceSize.NONE));
+        try (DeviceBuffer dense = engine.allocate(weights.shape().denseBytes(), "dense weights")) {
             ByteBuffer values = ByteBuffer.allocateDirect((int) dense.size()).order(ByteOrder.LITTLE_ENDIAN);
             for (int i = 0; i < values.capacity(); i += 2) {
                 values.putShort(i, POISON);
             }
             dense.upload(0, values);
-            try (Dequantizer dequantizer = new Dequantizer(gpu, packed)) {
-                dequantizer.launch(dense);
-                gpu.synchronize();
-            }
+            weights.dequantizer().launch(dense.address(), workspace);
+            synchronize(stream);
             dense.download(0, values);
-            long stride = Dequantizer.denseStride(test.k);
+            long stride = weights.shape().denseStride();
             for (int column = 0; column < test.n; column++) {
                 for (int row = 0; row < test.k; row++) {
                     float actual = HalfFloats.decode(test.type, values.getShort((int) (2 * (column * stride + row))));
@@ -69,5 +62,19 @@ class DequantizerTest {
                 }
             }
         }
+    }
+
+    @Test
+    void refusesWithTheValues() {
+        DeviceWeights weights = upload(matrix(64, 64, 64, DataType.FP16, false), DataType.FP16);
+        Workspace workspace = closing(engine.newWorkspace(stream, WorkspaceSize.NONE));
+        Dequantizer dequantizer = weights.dequantizer();
+        for (long address : new long[] {0, 24}) {
+            assertMentions(assertThrows(IllegalArgumentException.class, () -> dequantizer.launch(address, workspace)),
+                    "0x" + Long.toHexString(address), "multiple of 16");
+        }
+        assertMentions(assertThrows(IllegalArgumentException.class, () -> dequantizer.launch(256, null)), "workspace is null");
+        weights.close();
+        assertMentions(assertThrows(IllegalStateException.class, () -> dequantizer.launch(256, workspace)), "used after close");
     }
 }

@@ -1,4 +1,4 @@
-package io.github.jmarlin.bench.cublas;
+package io.github.jmarlin.cuda.cublas;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

@@ -1,4 +1,4 @@
-package io.github.jmarlin.bench.cublas;
+package io.github.jmarlin.cuda.cublas;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;

@@ -1,4 +1,4 @@
-package io.github.jmarlin.bench.cublas;
+package io.github.jmarlin.cuda.cublas;
 
 import java.io.File;
 import java.io.IOException;
@@ -32,6 +32,8 @@ public final class CublasLibrary {
     private static final List<String> USUAL_FOLDERS = List.of("/usr/local/cuda/lib64", "/usr/local/cuda/targets/x86_64-linux/lib",
             "/usr/lib/x86_64-linux-gnu", "/usr/lib64");
 
+    private static final String BINDING = "jcuda.jcublas.JCublas2";
+
     private static CublasLibrary loaded;
 
     private final boolean available;
@@ -55,16 +57,27 @@ public final class CublasLibrary {
         return available;
     }
 
+    /** @throws IllegalStateException with the reason, unless JCublas2 can be called */
+    public void require() {
+        if (!available) {
+            throw new IllegalStateException("no cuBLAS: " + description);
+        }
+    }
+
     /** Which library it is and where it was found, or why there is none. */
     public String description() {
         return description;
     }
 
     private static CublasLibrary tryLoad() {
+        if (!hasBinding()) {
+            return new CublasLibrary(false, "JCublas is not on the class path: add org.jcuda:jcublas and, with the classifier"
+                    + " linux-x86_64, org.jcuda:jcublas-natives");
+        }
         List<String> reasons = new ArrayList<>();
         for (int version : VERSIONS) {
-            Optional<Path> folder = folderOf("libcublas.so." + version);
             try {
+                Optional<Path> folder = folderOf("libcublas.so." + version);
                 Path binding = writeBinding(version);
                 preload(folder, version);
                 // Fails harmlessly where this version is missing; after JCublas2 itself has failed once it stays unusable.
@@ -77,6 +90,16 @@ public final class CublasLibrary {
             }
         }
         return new CublasLibrary(false, String.join("; ", reasons));
+    }
+
+    /** Looks for JCublas2 without initializing it: that loads natives, and can be tried only once. */
+    private static boolean hasBinding() {
+        try {
+            Class.forName(BINDING, false, CublasLibrary.class.getClassLoader());
+            return true;
+        } catch (ClassNotFoundException | LinkageError e) {
+            return false;
+        }
     }
 
     /** The dynamic linker's own words, without the path of the temporary file that needed the library. */
@@ -139,12 +162,15 @@ public final class CublasLibrary {
         return binding;
     }
 
-    /** Lets JCublas2 find the binding already extracted: it looks in the temporary folder before it writes there. */
+    /**
+     * Lets JCublas2 find the binding already extracted: it looks in the temporary folder before it writes there. NOTES: under the
+     * name that it looks for, so a retargeted binding must not lie in the real temporary folder, where other programs would find it.
+     */
     private static void initialize(Path folder) throws ClassNotFoundException {
         String before = System.getProperty("java.io.tmpdir");
         System.setProperty("java.io.tmpdir", folder.toString());
         try {
-            Class.forName("jcuda.jcublas.JCublas2");
+            Class.forName(BINDING);
         } finally {
             System.setProperty("java.io.tmpdir", before);
         }

@@ -1,4 +1,4 @@
-package io.github.jmarlin.bench.cublas;
+package io.github.jmarlin.cuda.cublas;
 
 import jcuda.Pointer;
 import jcuda.jcublas.JCublas2;
