@@ -21,6 +21,6 @@ class PrefetchEmulatorTest {
         List<String> lines = StripedProgram.run(program);
         List<String> failed = lines.stream().filter(line -> !line.startsWith("ok ")).toList();
         assertTrue(failed.isEmpty(), () -> String.join("\n", failed));
-        assertEquals(60, lines.size());
+        assertEquals(78, lines.size());
     }
 }
