@@ -187,8 +187,13 @@ public final class CudaEngine implements AutoCloseable {
 
     /** @throws CudaCallException unless a launch of a kernel returned CUDA_SUCCESS */
     void check(String kernel, int code) {
+        check("cuLaunchKernel", code, kernel);
+    }
+
+    /** @throws CudaCallException unless a call that needs the context to be current returned CUDA_SUCCESS */
+    void check(String call, int code, String what) {
         if (code != 0) {
-            throw Cuda.failure("cuLaunchKernel", code, kernel + (isCurrent() ? "" : "; the context of " + this
+            throw Cuda.failure(call, code, what + (isCurrent() ? "" : "; the context of " + this
                     + " is not current on this thread"));
         }
     }
