@@ -38,7 +38,7 @@ public final class CudaEngine implements AutoCloseable {
     private final CudaDevice device;
     private final CUcontext context;
     private final CUdevice retained;
-    private final Map<String, KernelModule> kernels = new ConcurrentHashMap<>();
+    private final Map<ImageFamily, KernelModule> kernels = new ConcurrentHashMap<>();
     private final Holders holders;
     private final Tuning tuning;
 
@@ -51,7 +51,7 @@ public final class CudaEngine implements AutoCloseable {
         tuning = TuningFile.load(device.facts())
                 .only(family -> family == KernelFamily.DENSE      // CudaGemm asks what that needs, and plans tell
                         || KernelImages.exists(family.name().toLowerCase(Locale.ROOT), device.facts()));
-        kernels.put(KernelModule.FAMILY, inContext(() -> KernelModule.load(KernelModule.FAMILY, device.facts())));
+        kernels.put(ImageFamily.STRIPED, inContext(() -> KernelModule.load(ImageFamily.STRIPED, device.facts())));
     }
 
     /**
@@ -199,12 +199,12 @@ public final class CudaEngine implements AutoCloseable {
     }
 
     CUfunction kernel(String name) {
-        return inContext(() -> family(name.substring(0, name.indexOf('_'))).function(name));
+        return inContext(() -> loaded(ImageFamily.of(name)).function(name));
     }
 
     /** The kernels of a family, loaded when one is first used. */
-    private KernelModule family(String name) {
-        return kernels.computeIfAbsent(name, first -> KernelModule.load(first, device.facts()));
+    private KernelModule loaded(ImageFamily family) {
+        return kernels.computeIfAbsent(family, first -> KernelModule.load(first, device.facts()));
     }
 
     private void unload() {

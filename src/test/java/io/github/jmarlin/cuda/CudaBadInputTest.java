@@ -197,7 +197,7 @@ class CudaBadInputTest extends GpuTest {
 
     @Test
     void foreignImages() throws IOException {
-        String file = KernelImages.fileName(KernelModule.FAMILY, engine.facts());
+        String file = KernelImages.fileName(ImageFamily.STRIPED.folder(), engine.facts());
         Files.writeString(folder.resolve(file), "not an image");
         String path = folder.resolve(file).toString();
         assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder,
