@@ -2,8 +2,8 @@
 //
 //   standin.inject FUNCTION CODE AFTER TIMES   calls of FUNCTION fail with CODE, after AFTER that succeed, TIMES times
 //   standin.reset                              no injections, counts 0, settings as at the start, no sticky errors
-//   standin.count FUNCTION                     size = how often FUNCTION was called ("kernels" = kernels that ran, "prefetched" = bytes they
-//                                                fetched into the L2 cache)
+//   standin.count FUNCTION                     size = how often FUNCTION was called ("kernels" = kernels that ran, "prefetched" = bytes the
+//                                                last one fetched into the L2 cache, "graphs" = those not destroyed)
 //   standin.enter FUNCTION                     counts a call of another stand-in library, and fails with what is injected for it
 //   standin.set KEY VALUE                      devices, capability (80), multiprocessors, shared, l2, memory, driver, fast, races
 //   standin.errors                             address, size = text of what the emulator found last
@@ -146,7 +146,9 @@ CUresult run_command(const char* command, CUdeviceptr* address, std::size_t* siz
     }
     if (verb == "standin.count" && words >> name) {
         unsigned long long count = name == "kernels" ? settings.kernels_run.load()
-                                 : name == "prefetched" ? settings.prefetched.load() : call_named(name).count.load();
+                                 : name == "prefetched" ? settings.prefetched.load()
+                                 : name == "graphs" ? graphs.all().size() + graph_execs.all().size()
+                                 : call_named(name).count.load();
         if (size) *size = count;
         return CUDA_SUCCESS;
     }

@@ -125,7 +125,7 @@ struct Settings {
     bool fast = false;                // cuLaunchKernel checks its arguments and returns
     bool races = false;               // kernels run under the race detector
     std::atomic<unsigned long long> kernels_run{0};
-    std::atomic<unsigned long long> prefetched{0};   // bytes, by kernels
+    std::atomic<unsigned long long> prefetched{0};   // bytes, by the last kernel
     std::string last_errors;          // what the emulator found in the last kernel that failed
 };
 extern Settings settings;

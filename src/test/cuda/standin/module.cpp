@@ -108,6 +108,7 @@ CUresult run_kernel(const Function& function, unsigned grid, unsigned threads, u
     };
     jmarlin::emulator::Result result =
             jmarlin::emulator::launch_raw(entry, function.entry, &arguments, grid, threads, shared, options);
+    settings.prefetched = 0;
     for (const jmarlin::emulator::Range& range : result.prefetches) settings.prefetched += range.bytes;
     if (!result.ok()) {
         settings.last_errors = function.name + "\n" + result.text();

@@ -38,7 +38,7 @@ public final class CudaDevice implements ComputeDevice {
     /** Why this copy of the library has no kernels for the device; empty if it has. */
     public Optional<String> missingKernels() {
         try {
-            KernelImages.load(KernelModule.FAMILY, facts);
+            KernelImages.load(ImageFamily.STRIPED.folder(), facts);
             return Optional.empty();
         } catch (KernelImageException e) {
             return Optional.of(e.getMessage());

@@ -37,7 +37,7 @@ public final class CudaEngine implements AutoCloseable {
     private final CudaDevice device;
     private final CUcontext context;
     private final CUdevice retained;
-    private final Map<String, KernelModule> kernels = new ConcurrentHashMap<>();
+    private final Map<ImageFamily, KernelModule> kernels = new ConcurrentHashMap<>();
     private final Holders holders;
     private final Tuning tuning;
 
@@ -50,7 +50,7 @@ public final class CudaEngine implements AutoCloseable {
         tuning = TuningFile.load(device.facts())
                 .only(family -> family == KernelFamily.DENSE      // CudaGemm asks what that needs, and plans tell
                         || device.missing(family).isEmpty());
-        kernels.put(KernelModule.FAMILY, inContext(() -> KernelModule.load(KernelModule.FAMILY, device.facts())));
+        kernels.put(ImageFamily.STRIPED, inContext(() -> KernelModule.load(ImageFamily.STRIPED, device.facts())));
     }
 
     /**
@@ -186,19 +186,24 @@ public final class CudaEngine implements AutoCloseable {
 
     /** @throws CudaCallException unless a launch of a kernel returned CUDA_SUCCESS */
     void check(String kernel, int code) {
+        check("cuLaunchKernel", code, kernel);
+    }
+
+    /** @throws CudaCallException unless a call that needs the context to be current returned CUDA_SUCCESS */
+    void check(String call, int code, String what) {
         if (code != 0) {
-            throw Cuda.failure("cuLaunchKernel", code, kernel + (isCurrent() ? "" : "; the context of " + this
+            throw Cuda.failure(call, code, what + (isCurrent() ? "" : "; the context of " + this
                     + " is not current on this thread"));
         }
     }
 
     CUfunction kernel(String name) {
-        return inContext(() -> family(name.substring(0, name.indexOf('_'))).function(name));
+        return inContext(() -> loaded(ImageFamily.of(name)).function(name));
     }
 
     /** The kernels of a family, loaded when one is first used. */
-    private KernelModule family(String name) {
-        return kernels.computeIfAbsent(name, first -> KernelModule.load(first, device.facts()));
+    private KernelModule loaded(ImageFamily family) {
+        return kernels.computeIfAbsent(family, first -> KernelModule.load(first, device.facts()));
     }
 
     private void unload() {

@@ -75,6 +75,11 @@ public final class CudaGemm {
         return size;
     }
 
+    /** What a launch of exactly m rows needs; looks its kernels up. */
+    WorkspaceSize workspaceOf(long m) {
+        return firstKernel(m).workspace.max(kernel(rowsOfLastLaunch(m)).workspace);
+    }
+
     /** As {@link #launch(long, long, long, long, long, Workspace, CudaGemm)} without a next product. */
     public void launch(long a, long lda, long c, long ldc, long m, Workspace workspace) {
         launch(a, lda, c, ldc, m, workspace, null);
@@ -114,11 +119,11 @@ public final class CudaGemm {
         try {
             ahead.holders().acquire();
             try {
-                workspace.user().acquireAlone();
+                workspace.enter();
                 try {
                     launchAll(a, lda, c, ldc, m, workspace, next);
                 } finally {
-                    workspace.user().release();
+                    workspace.leave();
                 }
             } finally {
                 ahead.holders().release();
@@ -147,7 +152,7 @@ public final class CudaGemm {
         }
         weights.holders().checkOpen();
         checkEngine("workspace", workspace == null ? null : workspace.engine());
-        workspace.user().checkOpen();
+        workspace.holders().checkOpen();
         if (next != null) {
             checkEngine("next product", next.weights.engine());
             next.weights.holders().checkOpen();

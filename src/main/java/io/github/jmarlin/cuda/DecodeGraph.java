@@ -8,22 +8,23 @@ import static jcuda.driver.JCudaDriver.cuStreamBeginCapture;
 import static jcuda.driver.JCudaDriver.cuStreamEndCapture;
 
 import io.github.jmarlin.CudaCallException;
+import io.github.jmarlin.plan.WorkspaceSize;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Set;
+import java.util.concurrent.atomic.AtomicBoolean;
 import jcuda.driver.CUgraph;
 import jcuda.driver.CUgraphExec;
+import jcuda.driver.CUresult;
 import jcuda.driver.CUstream;
 import jcuda.driver.CUstreamCaptureMode;
 
 /**
- * One step of a decoder, the linear layers of a model and the caller's own kernels between them, captured into a CUDA graph per number
- * of rows and replayed with a single call. Every product is told which one comes next, the last one that it is the first: while one
- * kernel ends, what the next one's thread blocks read first is already on its way into the L2 cache.
+ * One step of a decoder, the linear layers of a model and the caller's own kernels between them, captured into a CUDA graph per
+ * number of rows and replayed with a single call. Every product is told which one comes next, the last one that it is the first:
+ * while one kernel ends, what the next one's thread blocks read first is already on its way into the L2 cache.
  *
  * <pre>{@code
  * DecodeGraph step = DecodeGraph.of(workspace)
@@ -34,8 +35,12 @@ import jcuda.driver.CUstreamCaptureMode;
  * step.launch(rows);      // captured at the first launch for that many rows, or by step.capture(rows)
  * }</pre>
  *
- * <p>The operands' addresses are those given here, in every replay; what they hold may change between replays. The weights stay open as
- * long as the graph: closing them before is refused. The workspace and the operands must stay as well. One thread at a time.
+ * <p>The operands' addresses are those given here, in every replay; what they hold may change between replays, and they must stay
+ * as long as the graph. Workspace and weights do: closing them before the graph is refused. Parts may share weights.
+ *
+ * <p>One thread at a time may use it: a second one gets an {@link IllegalStateException}, and so does the step's own work. While a
+ * step is being captured no other thread may use the workspace or its stream. Between replays both may be used for other launches,
+ * which the stream keeps in order.
  */
 public final class DecodeGraph implements AutoCloseable {
 
@@ -46,13 +51,19 @@ public final class DecodeGraph implements AutoCloseable {
         void enqueue(int rows, CUstream stream);
     }
 
-    private record Product(CudaGemm gemm, long a, long lda, long c, long ldc) {}
+    /** One thing in the step. */
+    private sealed interface Part permits Product, Gather, Own {}
+
+    private record Product(CudaGemm gemm, long a, long lda, long c, long ldc) implements Part {}
+
+    private record Gather(InputGather gather, long a, long lda, long gathered, long ldg) implements Part {}
+
+    private record Own(Work work) implements Part {}
 
     /** Collects the step in its order. */
     public static final class Builder {
         private final Workspace workspace;
-        /** Product or Work. */
-        private final List<Object> step = new ArrayList<>();
+        private final List<Part> step = new ArrayList<>();
 
         private Builder(Workspace workspace) {
             this.workspace = workspace;
@@ -60,22 +71,40 @@ public final class DecodeGraph implements AutoCloseable {
 
         /** A product, with the operands of {@link CudaGemm#launch(long, long, long, long, long, Workspace, CudaGemm)}. */
         public Builder product(CudaGemm gemm, long a, long lda, long c, long ldc) {
-            Objects.requireNonNull(gemm, "gemm");
-            if (gemm.weights().engine() != workspace.engine()) {
-                throw new IllegalArgumentException("product with " + gemm.weights() + " of another engine (" + gemm.weights().engine()
-                        + ") than the workspace (" + workspace.engine() + ")");
-            }
+            checkEngine(Objects.requireNonNull(gemm, "gemm").weights(), "product");
             step.add(new Product(gemm, a, lda, c, ldc));
+            return this;
+        }
+
+        /**
+         * Puts activations into the order of act-ordered weights, with the operands of {@link InputGather#launch}; products that
+         * follow take the result as their A.
+         */
+        public Builder gather(InputGather gather, long a, long lda, long gathered, long ldg) {
+            checkEngine(Objects.requireNonNull(gather, "gather").weights(), "gather");
+            step.add(new Gather(gather, a, lda, gathered, ldg));
             return this;
         }
 
         /** Something of the caller's between products. */
         public Builder work(Work work) {
-            step.add(Objects.requireNonNull(work, "work"));
+            step.add(new Own(Objects.requireNonNull(work, "work")));
             return this;
         }
 
-        /** @throws IllegalArgumentException if there is no product */
+        private void checkEngine(DeviceWeights weights, String what) {
+            if (weights.engine() != workspace.engine()) {
+                throw new IllegalArgumentException(what + " with " + weights + " of another engine (" + weights.engine()
+                        + ") than the workspace (" + workspace.engine() + ")");
+            }
+        }
+
+        /**
+         * The step so far; the builder may be used on.
+         *
+         * @throws IllegalArgumentException if there is no product
+         * @throws IllegalStateException if the workspace or weights are closed
+         */
         public DecodeGraph build() {
             if (step.stream().noneMatch(Product.class::isInstance)) {
                 throw new IllegalArgumentException("a step of " + step.size() + " parts and no product: at least one expected");
@@ -85,123 +114,212 @@ public final class DecodeGraph implements AutoCloseable {
     }
 
     private final Workspace workspace;
-    private final List<Object> step;
-    private final Set<DeviceWeights> weights = new HashSet<>();
+    private final List<Part> step;
+    private final List<Product> products;
+    private final List<Holders> held = new ArrayList<>();
     private final Map<Integer, CUgraphExec> graphs = new HashMap<>();
+    private final AtomicBoolean inUse = new AtomicBoolean();
     private boolean closed;
 
-    private DecodeGraph(Workspace workspace, List<Object> step) {
+    private DecodeGraph(Workspace workspace, List<Part> step) {
         this.workspace = workspace;
         this.step = step;
+        products = step.stream().filter(Product.class::isInstance).map(Product.class::cast).toList();
         try {
-            for (Object part : step) {
-                if (part instanceof Product product && !weights.contains(product.gemm.weights())) {
-                    product.gemm.weights().holders().acquire();
-                    weights.add(product.gemm.weights());
+            hold(workspace.holders());
+            for (Part part : step) {
+                if (part instanceof Product product) {
+                    hold(product.gemm.weights().holders());
+                } else if (part instanceof Gather gather) {
+                    hold(gather.gather.weights().holders());
                 }
             }
         } catch (Throwable e) {
-            weights.forEach(held -> held.holders().release());
+            held.forEach(Holders::release);
             throw e;
         }
+    }
+
+    /** Once for every part: what several share has so many holders. */
+    private void hold(Holders holders) {
+        holders.acquire();
+        held.add(holders);
     }
 
     /**
      * Begins a step whose launches share a workspace and go to its stream.
      *
      * @param workspace large enough for every product at the largest number of rows; on a stream of its own, not the default stream
+     * @throws IllegalArgumentException if it is on the default stream, which cannot be captured
      */
     public static Builder of(Workspace workspace) {
-        return new Builder(Objects.requireNonNull(workspace, "workspace"));
+        if (workspace.stream().equals(new CUstream())) {
+            throw new IllegalArgumentException("workspace on the default stream: a step is captured on a stream of its own");
+        }
+        return new Builder(workspace);
     }
 
     /**
-     * Captures the step for a number of rows, if that is not done. The context of the weights must be current.
+     * Captures the step for a number of rows, if that is not done. The context of the weights must be current. A capture that fails
+     * leaves the stream as it was, and nothing behind.
      *
-     * @throws IllegalArgumentException if rows is not positive, or a product refuses its operands
+     * @throws IllegalArgumentException if rows is not positive, the workspace is too small for them, or a part refuses its operands
+     * @throws IllegalStateException if this is closed or in use
      * @throws CudaCallException if the driver refuses the capture
      */
     public void capture(int rows) {
-        checkOpen();
-        if (rows < 1) {
-            throw new IllegalArgumentException("rows " + rows + ": a step is captured for 1 or more rows");
+        enter();
+        try {
+            graph(rows);
+        } finally {
+            inUse.set(false);
         }
-        graphs.computeIfAbsent(rows, this::captured);
     }
 
     /**
-     * Replays the step for a number of rows on the workspace's stream; captures it first if need be. Does not wait.
+     * Replays the step for a number of rows on the workspace's stream; captures it first if need be. Does not wait. The context of
+     * the weights must be current.
      *
-     * @throws IllegalStateException if this or the workspace is closed
+     * @throws IllegalArgumentException as {@link #capture}
+     * @throws IllegalStateException if this is closed or in use
+     * @throws CudaCallException if the driver refuses the capture or the launch
      */
     public void launch(int rows) {
-        workspace.user().checkOpen();
-        CUgraphExec graph = graphs.get(rows);
-        if (graph == null || closed) {
-            capture(rows);
-            graph = graphs.get(rows);
-        }
-        CUgraphExec captured = graph;
-        Cuda.call("cuGraphLaunch", () -> cuGraphLaunch(captured, workspace.stream()));
-    }
-
-    private CUgraphExec captured(int rows) {
-        // Looking kernels up may load an image, which a capture does not allow.
-        products().forEach(product -> product.gemm.workspaceFor(rows));
-        CUgraph graph = new CUgraph();
-        CUgraphExec exec = new CUgraphExec();
-        Cuda.call("cuStreamBeginCapture",
-                () -> cuStreamBeginCapture(workspace.stream(), CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+        enter();
         try {
-            enqueue(rows);
-        } catch (Throwable e) {
-            Cuda.closeAfter(e, () -> cuStreamEndCapture(workspace.stream(), graph), () -> cuGraphDestroy(graph));
-            throw e;
-        }
-        Cuda.call("cuStreamEndCapture", () -> cuStreamEndCapture(workspace.stream(), graph));
-        try {
-            Cuda.call("cuGraphInstantiate", () -> cuGraphInstantiate(exec, graph, 0));
+            CUgraphExec graph = graph(rows);
+            workspace.engine().check("cuGraphLaunch", Cuda.code(() -> cuGraphLaunch(graph, workspace.stream())),
+                    "a step for " + rows + " rows");
         } finally {
-            cuGraphDestroy(graph);
-        }
-        return exec;
-    }
-
-    private void enqueue(int rows) {
-        List<Product> products = products();
-        int done = 0;
-        for (Object part : step) {
-            if (part instanceof Product product) {
-                CudaGemm next = products.get(++done % products.size()).gemm;
-                product.gemm.launch(product.a, product.lda, product.c, product.ldc, rows, workspace, next);
-            } else {
-                ((Work) part).enqueue(rows, workspace.stream());
-            }
+            inUse.set(false);
         }
     }
 
-    private List<Product> products() {
-        return step.stream().filter(Product.class::isInstance).map(Product.class::cast).toList();
-    }
-
-    private void checkOpen() {
+    private void enter() {
+        if (!inUse.compareAndSet(false, true)) {
+            throw new IllegalStateException("decode graph is in use: one thread at a time may use it, and no work of its step");
+        }
         if (closed) {
+            inUse.set(false);
             throw new IllegalStateException("decode graph used after close");
         }
     }
 
-    /** Frees the graphs and lets go of the weights; replays must have ended. A second call does nothing. */
+    // ---- capture ----
+
+    private CUgraphExec graph(int rows) {
+        CUgraphExec known = graphs.get(rows);
+        if (known != null) {
+            return known;
+        }
+        if (rows < 1) {
+            throw new IllegalArgumentException("rows " + rows + ": a step is captured for 1 or more rows");
+        }
+        // Looks all kernels up, too: that may load an image, which a capture does not allow.
+        WorkspaceSize needed = products.stream().map(product -> product.gemm.workspaceOf(rows))
+                .reduce(WorkspaceSize.NONE, WorkspaceSize::max);
+        if (!workspace.size().covers(needed)) {
+            throw new IllegalArgumentException("workspace of " + workspace.size() + " is too small: a step for " + rows
+                    + " rows needs " + needed);
+        }
+        CUgraphExec made = instantiated(captured(rows));
+        graphs.put(rows, made);
+        return made;
+    }
+
+    private CUgraph captured(int rows) {
+        CUgraph graph = new CUgraph();
+        workspace.enter();
+        try {
+            Cuda.call("cuStreamBeginCapture", () -> cuStreamBeginCapture(workspace.stream(),
+                    CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+            try {
+                enqueue(rows);
+                Cuda.call("cuStreamEndCapture", () -> cuStreamEndCapture(workspace.stream(), graph));
+                return graph;
+            } catch (Throwable e) {
+                abandonCapture(e);
+                throw e;
+            }
+        } finally {
+            workspace.leave();
+        }
+    }
+
+    /** A capture that is no longer valid, or already over, gives no graph but an error: the failure before said why. */
+    private void abandonCapture(Throwable failure) {
+        CUgraph graph = new CUgraph();
+        if (Cuda.code(() -> cuStreamEndCapture(workspace.stream(), graph)) == CUresult.CUDA_SUCCESS) {
+            Cuda.closeAfter(failure, () -> destroy(graph));
+        }
+    }
+
+    private void enqueue(int rows) {
+        int done = 0;
+        for (Part part : step) {
+            if (part instanceof Product product) {
+                CudaGemm next = products.get(++done % products.size()).gemm;
+                product.gemm.launch(product.a, product.lda, product.c, product.ldc, rows, workspace, next);
+            } else if (part instanceof Gather gather) {
+                gather.gather.launch(gather.a, gather.lda, gather.gathered, gather.ldg, rows, workspace);
+            } else {
+                ((Own) part).work.enqueue(rows, workspace.stream());
+            }
+        }
+    }
+
+    /** What the graph becomes; the graph itself is no longer needed then. */
+    private static CUgraphExec instantiated(CUgraph graph) {
+        CUgraphExec exec = new CUgraphExec();
+        try {
+            Cuda.call("cuGraphInstantiate", () -> cuGraphInstantiate(exec, graph, 0));
+        } catch (Throwable e) {
+            Cuda.closeAfter(e, () -> destroy(graph));
+            throw e;
+        }
+        try {
+            destroy(graph);
+        } catch (Throwable e) {
+            Cuda.closeAfter(e, () -> destroy(exec));
+            throw e;
+        }
+        return exec;
+    }
+
+    private static void destroy(CUgraph graph) {
+        Cuda.call("cuGraphDestroy", () -> cuGraphDestroy(graph));
+    }
+
+    private static void destroy(CUgraphExec exec) {
+        Cuda.call("cuGraphExecDestroy", () -> cuGraphExecDestroy(exec));
+    }
+
+    /**
+     * Frees the graphs and lets go of workspace and weights; replays must have ended. A second call does nothing.
+     *
+     * @throws IllegalStateException while it is in use
+     */
     @Override
     public void close() {
-        if (!closed) {
-            closed = true;
-            try {
-                workspace.engine().runInContext(() -> Cuda.closeAll(graphs.values().stream()
-                        .map(graph -> (AutoCloseable) () -> Cuda.call("cuGraphExecDestroy", () -> cuGraphExecDestroy(graph)))
-                        .toArray(AutoCloseable[]::new)));
-            } finally {
-                weights.forEach(held -> held.holders().release());
+        if (!inUse.compareAndSet(false, true)) {
+            throw new IllegalStateException("decode graph closed while in use");
+        }
+        try {
+            if (!closed) {
+                closed = true;
+                free();
             }
+        } finally {
+            inUse.set(false);
+        }
+    }
+
+    private void free() {
+        try {
+            workspace.engine().runInContext(() -> Cuda.closeAll(graphs.values().stream()
+                    .map(graph -> (AutoCloseable) () -> destroy(graph)).toArray(AutoCloseable[]::new)));
+        } finally {
+            held.forEach(Holders::release);
         }
     }
 }

@@ -45,11 +45,11 @@ public final class Dequantizer {
         }
         weights.holders().acquire();
         try {
-            workspace.user().acquireAlone();
+            workspace.enter();
             try {
                 enqueue(dense, workspace);
             } finally {
-                workspace.user().release();
+                workspace.leave();
             }
         } finally {
             weights.holders().release();

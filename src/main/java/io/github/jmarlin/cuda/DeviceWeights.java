@@ -204,7 +204,7 @@ public final class DeviceWeights implements AutoCloseable {
     /**
      * Frees the device memory. A second call does nothing.
      *
-     * @throws IllegalStateException while a launch with them is being made
+     * @throws IllegalStateException while a launch with them is being made, or a decode graph is open that reads them
      */
     @Override
     public void close() {

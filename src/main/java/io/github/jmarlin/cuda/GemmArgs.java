@@ -41,7 +41,7 @@ final class GemmArgs {
     private GemmArgs() {
     }
 
-    /** What an image that fits this library exports as {@code jmarlin_striped_abi}. */
+    /** What an image that fits this library exports as {@code jmarlin_striped_abi} or {@code jmarlin_hopper_abi}. */
     static int[] abi() {
         return new int[] {ABI_VERSION, SIZE, A, CODES, SCALES, ZEROS, FACTORS, BIAS, C, PARTIALS, COUNTERS, NEXT_CODES,
             NEXT_K_BLOCKS, NEXT_STRIPS, NEXT_STRIPS_PER_TILE, NEXT_M_TILES, NEXT_UNITS_PER_START, NEXT_STARTS, NEXT_UNITS,

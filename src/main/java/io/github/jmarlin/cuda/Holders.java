@@ -29,14 +29,6 @@ final class Holders {
         count.decrementAndGet();
     }
 
-    /** For what only one thread may use at a time. */
-    void acquireAlone() {
-        if (!count.compareAndSet(0, 1)) {
-            throw new IllegalStateException(what + (count.get() == CLOSED ? " used after close"
-                    : " is in use by another thread: one thread at a time may use it"));
-        }
-    }
-
     void checkOpen() {
         if (count.get() == CLOSED) {
             throw new IllegalStateException(what + " used after close");
@@ -57,5 +49,11 @@ final class Holders {
         }
         throw new IllegalStateException(what + " closed while in use by " + now
                 + " holder(s): every use must have ended before close");
+    }
+
+    /** What is counted. */
+    @Override
+    public String toString() {
+        return what;
     }
 }

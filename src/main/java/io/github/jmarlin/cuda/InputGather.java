@@ -34,6 +34,11 @@ public final class InputGather {
         mostBlocks = weights.engine().facts().multiprocessors() * BLOCKS_PER_MULTIPROCESSOR;
     }
 
+    /** The weights whose order it is. */
+    DeviceWeights weights() {
+        return weights;
+    }
+
     /**
      * Launches the gather on the workspace's stream. The context of the weights must be current on this thread.
      *
@@ -52,7 +57,7 @@ public final class InputGather {
         validate(a, lda, gathered, ldg, m, workspace);
         weights.holders().acquire();
         try {
-            workspace.user().acquireAlone();
+            workspace.enter();
             try {
                 int rowsPerLaunch = Math.max(1, MOST_PIECES / piecesPerRow);
                 for (long row = 0; row < m; row += rowsPerLaunch) {
@@ -62,7 +67,7 @@ public final class InputGather {
                     launch(rows, workspace);
                 }
             } finally {
-                workspace.user().release();
+                workspace.leave();
             }
         } finally {
             weights.holders().release();
@@ -89,7 +94,7 @@ public final class InputGather {
             throw new IllegalArgumentException("workspace " + (workspace == null ? "is null" : "of " + workspace.engine())
                     + ": one of " + weights.engine() + " expected");
         }
-        workspace.user().checkOpen();
+        workspace.holders().checkOpen();
         if (m > 0 && (a == 0 || a % ELEMENT_BYTES != 0)) {
             throw new IllegalArgumentException("a at device address 0x" + Long.toHexString(a)
                     + ": must be a multiple of " + ELEMENT_BYTES + ", and not 0");

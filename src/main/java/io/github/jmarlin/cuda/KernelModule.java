@@ -24,28 +24,22 @@ import jcuda.driver.CUresult;
  * A kernel image loaded into a context, checked to be of this version of the library. The context must be current in every call.
  */
 final class KernelModule implements AutoCloseable {
-    /** The family that runs everywhere. */
-    static final String FAMILY = "striped";
-
-    private final String abi;
+    private final ImageFamily family;
     private final CUmodule module;
     private final KernelImages.Image image;
     private final DeviceFacts device;
     private final Map<String, CUfunction> functions = new ConcurrentHashMap<>();
 
-    private KernelModule(String family, CUmodule module, KernelImages.Image image, DeviceFacts device) {
-        abi = "jmarlin_" + family + "_abi";
+    private KernelModule(ImageFamily family, CUmodule module, KernelImages.Image image, DeviceFacts device) {
+        this.family = family;
         this.module = module;
         this.image = image;
         this.device = device;
     }
 
-    /**
-     * @param family the folder of the kernels' sources, and the first word of their names
-     * @throws KernelImageException if there is no image for the device, the driver refuses it, or it is not of this library
-     */
-    static KernelModule load(String family, DeviceFacts device) {
-        KernelImages.Image image = KernelImages.load(family, device);
+    /** @throws KernelImageException if there is no image for the device, the driver refuses it, or it is not of this library */
+    static KernelModule load(ImageFamily family, DeviceFacts device) {
+        KernelImages.Image image = KernelImages.load(family.folder(), device);
         // Off-heap, so that the garbage collector is not held up while the driver compiles PTX.
         ByteBuffer bytes = ByteBuffer.allocateDirect(image.bytes().length).put(image.bytes()).flip();
         CUmodule module = new CUmodule();
@@ -66,6 +60,7 @@ final class KernelModule implements AutoCloseable {
     }
 
     private void checkAbi() {
+        String abi = family.abiName();
         CUdeviceptr address = new CUdeviceptr();
         long[] size = new long[1];
         int code = Cuda.code(() -> cuModuleGetGlobal(address, size, module, abi));
@@ -78,15 +73,7 @@ final class KernelModule implements AutoCloseable {
         int[] found = new int[Math.toIntExact(size[0] / Integer.BYTES)];
         Cuda.call("cuMemcpyDtoH", () -> cuMemcpyDtoH(Pointer.to(found), address,
                 (long) found.length * Integer.BYTES));
-        checkAbi(image.origin(), abi, found, expectedAbi());
-    }
-
-    private int[] expectedAbi() {
-        return switch (abi) {
-            case "jmarlin_gather_abi" -> GatherArgs.abi();
-            case "jmarlin_dequantize_abi" -> DequantizeArgs.abi();
-            default -> GemmArgs.abi();
-        };
+        checkAbi(image.origin(), abi, found, family.abi());
     }
 
     static void checkAbi(String origin, String abi, int[] found, int[] expected) {

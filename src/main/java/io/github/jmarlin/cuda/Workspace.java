@@ -5,6 +5,7 @@ import static jcuda.driver.JCudaDriver.cuStreamSynchronize;
 
 import io.github.jmarlin.cuda.cublas.CublasLibrary;
 import io.github.jmarlin.plan.WorkspaceSize;
+import java.util.concurrent.atomic.AtomicReference;
 import jcuda.driver.CUdeviceptr;
 import jcuda.driver.CUstream;
 
@@ -29,13 +30,16 @@ public final class Workspace implements AutoCloseable {
     private final Cublas cublas;
     private final long scratchAddress;
     private final long countersAddress;
-    private final Holders user;
+    private final Holders holders;
+    /** The thread that works with it, and how many of its calls do: a capture contains launches. */
+    private final AtomicReference<Thread> user = new AtomicReference<>();
+    private int calls;
 
     Workspace(CudaEngine engine, CUstream stream, WorkspaceSize size) {
         this.engine = engine;
         this.stream = stream == null ? new CUstream() : stream;
         this.size = size;
-        user = new Holders("workspace of " + size + " on " + engine.device().name());
+        holders = new Holders("workspace of " + size + " on " + engine.device().name());
         engine.holders().acquire();
         LaunchBlock newBlock = null;
         DeviceBuffer newScratch = null;
@@ -97,11 +101,11 @@ public final class Workspace implements AutoCloseable {
 
     /** Makes the counters zero again and waits for that; not needed between launches. */
     public void reset() {
-        user.acquireAlone();
+        enter();
         try {
             clear(counters);
         } finally {
-            user.release();
+            leave();
         }
     }
 
@@ -122,19 +126,41 @@ public final class Workspace implements AutoCloseable {
         return block;
     }
 
-    /** The thread that works with it. */
-    Holders user() {
-        return user;
+    /** What keeps it open: decode graphs, and the thread that works with it. */
+    Holders holders() {
+        return holders;
+    }
+
+    /**
+     * This thread works with it until it {@linkplain #leave leaves}.
+     *
+     * @throws IllegalStateException if it is closed, or another thread works with it
+     */
+    void enter() {
+        holders.acquire();
+        Thread self = Thread.currentThread();
+        if (user.get() != self && !user.compareAndSet(null, self)) {
+            holders.release();
+            throw new IllegalStateException(holders + " is in use by another thread: one thread at a time may use it");
+        }
+        calls++;
+    }
+
+    void leave() {
+        if (--calls == 0) {
+            user.set(null);
+        }
+        holders.release();
     }
 
     /**
      * Frees the memory; waits for kernels that use it. A second call does nothing.
      *
-     * @throws IllegalStateException while a thread works with it
+     * @throws IllegalStateException while a thread works with it, or a decode graph is open that was captured with it
      */
     @Override
     public void close() {
-        if (user.close()) {
+        if (holders.close()) {
             try {
                 Cuda.closeAll(cublas, scratch, counters, closing(block));
             } finally {

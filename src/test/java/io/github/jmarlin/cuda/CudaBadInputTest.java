@@ -1,5 +1,6 @@
 package io.github.jmarlin.cuda;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.github.jmarlin.CudaCallException;
@@ -124,15 +125,33 @@ class CudaBadInputTest extends GpuTest {
         assertThrows(NullPointerException.class, () -> engine.upload(null));
     }
 
+    private static void inAnotherThread(Runnable action) {
+        Throwable[] thrown = new Throwable[1];
+        Thread thread = new Thread(action);
+        thread.setUncaughtExceptionHandler((dead, e) -> thrown[0] = e);
+        thread.start();
+        try {
+            thread.join();
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
+        }
+        assertEquals(null, thrown[0]);
+    }
+
     @Test
     void closingWhileInUse() {
         weights.holders().acquire();
         illegalState(() -> weights.close(), "closed while in use by 1 holder(s)");
         weights.holders().release();
-        workspace.user().acquireAlone();
+        workspace.enter();
         illegalState(() -> workspace.close(), "closed while in use by 1 holder(s)");
-        illegalState(() -> gemm.launch(operands.a(), 104, operands.c(), N, M, workspace), "in use by another thread");
-        workspace.user().release();
+        inAnotherThread(() -> illegalState(() -> gemm.launch(operands.a(), 104, operands.c(), N, M, workspace),
+                "in use by another thread"));
+        workspace.enter();      // a capture contains launches
+        workspace.leave();
+        inAnotherThread(() -> illegalState(() -> workspace.reset(), "in use by another thread"));
+        workspace.leave();
+        inAnotherThread(() -> workspace.reset());
         illegalState(() -> engine.close(), "engine", "closed while in use");
         launch(operands.a(), 104, operands.c(), N, M);
         synchronize(stream);
@@ -178,7 +197,7 @@ class CudaBadInputTest extends GpuTest {
 
     @Test
     void foreignImages() throws IOException {
-        String file = KernelImages.fileName(KernelModule.FAMILY, engine.facts());
+        String file = KernelImages.fileName(ImageFamily.STRIPED.folder(), engine.facts());
         Files.writeString(folder.resolve(file), "not an image");
         String path = folder.resolve(file).toString();
         assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder,

@@ -239,7 +239,7 @@ class CudaStandInTest extends GpuTest {
                 assertEquals(expected, StandIn.count("prefetched"), () -> prefetch + " for " + plan);
                 gemm.launch(operands.a(), 256, operands.c(), 192, m, workspace);
                 synchronize(stream);
-                assertEquals(expected, StandIn.count("prefetched"), "nothing runs next");
+                assertEquals(0, StandIn.count("prefetched"), "nothing runs next");
             }
         }
     }

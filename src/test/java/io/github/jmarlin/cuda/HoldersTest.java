@@ -20,17 +20,7 @@ class HoldersTest {
         assertTrue(holders.close());
         assertFalse(holders.close());
         refused("the thing used after close", holders::acquire);
-        refused("the thing used after close", holders::acquireAlone);
         refused("the thing used after close", holders::checkOpen);
-    }
-
-    @Test
-    void oneThreadAtATime() {
-        holders.acquireAlone();
-        refused("in use by another thread", holders::acquireAlone);
-        refused("closed while in use by 1 holder(s)", holders::close);
-        holders.release();
-        holders.acquireAlone();
     }
 
     private static void refused(String part, Runnable call) {

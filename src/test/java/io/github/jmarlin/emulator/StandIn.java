@@ -44,7 +44,7 @@ public final class StandIn {
 
     /**
      * How often a driver function was called since the last reset; {@code kernels}: how many kernels ran, {@code prefetched}: bytes
-     * that they fetched ahead.
+     * that the last one fetched ahead, {@code graphs}: graphs and executable graphs that are not destroyed.
      */
     public static long count(String function) {
         return command("standin.count " + function);
