@@ -200,15 +200,15 @@ class CudaStandInTest extends GpuTest {
             StandIn.set("fast", 1);
             ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
             long self = Thread.currentThread().getId();
-            long allocated = 0;
-            for (int round = 0; round < 2; round++) {
+            long allocated = Long.MAX_VALUE;    // in the round that the JVM itself disturbed least
+            for (int round = 0; round < 4; round++) {
                 StandIn.reset();
                 StandIn.set("fast", 1);
                 long before = threads.getThreadAllocatedBytes(self);
                 for (int i = 0; i < 1000; i++) {
                     gemm.launch(operands.a(), 256, operands.c(), 192, 1 + i % 40, workspace, next);
                 }
-                allocated = threads.getThreadAllocatedBytes(self) - before;
+                allocated = Math.min(allocated, threads.getThreadAllocatedBytes(self) - before);
                 for (Map.Entry<String, Long> entry : counts().entrySet()) {
                     assertEquals(entry.getKey().equals("cuLaunchKernel") ? 1000 : 0, entry.getValue(), entry.getKey());
                 }
