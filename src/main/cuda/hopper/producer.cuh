@@ -7,7 +7,7 @@
 namespace jmarlin {
 namespace hopper {
 
-// One thread asks the copy engine for the codes, scales and zero codes of a stage, and in spread rows for the activations.
+// A thread asks the copy engine for the codes, scales and zero codes of a stage, and in spread rows for the activations.
 template <class Shape>
 struct BulkCopies {
     const GemmArgs& args;
@@ -58,7 +58,7 @@ struct BulkCopies {
 };
 
 // The 128 threads copy 16-byte chunks of the rows of A into the swizzled tile, and hand every stage over when its copies have
-// landed, kActivationLag stages later. A warp copies kWarpRows rows that lie side by side. Two neighbours in n need the same rows: each
+// landed, Shape::kActivationLag stages later. A warp copies kWarpRows rows that lie side by side. Two neighbours in n need the same rows: each
 // reads half of them from L2 and sends it to the other, shared memory to shared memory.
 //
 //   block 0   | rows of block 0 |    <---- sent ----    |                 |
@@ -78,23 +78,27 @@ struct ActivationCopies {
     // Starts the copies of k-blocks [first, first + blocks). Rows beyond m are left as they are (their products go to columns of
     // the result that nobody reads); k beyond the end is zero, because 0 * NaN is NaN.
     JMARLIN_DEVICE void start(u32 slot, const Place<Shape>& place, s32 first, s32 blocks) {
+        constexpr s32 kPass = Shape::kPassRows;
         u32 chunk = lane_index() % 8;
-        u64 column = args.a + (u64(place.row) * u64(args.lda) + u64(first) * 64 + chunk * 8) * 2;
-        s32 left = (args.k - first * 64 - s32(chunk) * 8) * 2;      // bytes of this thread's column of chunks
+        u32 row = first_row + lane_index() / 8 % kPass;
+        s32 rows = place.rows - s32(row);
+        u64 row_bytes = u64(args.lda) * 2;
 #pragma unroll 1
-        for (u32 line = lane_index() / 8; line < u32(blocks) * Shape::kWarpRows; line += 4) {
-            u32 row = first_row + line % Shape::kWarpRows;
-            u32 block = line / Shape::kWarpRows;
-            if (s32(row) < place.rows) {
-                s32 valid = left - s32(block) * 128;
-                valid = valid < 0 ? 0 : valid > 16 ? 16 : valid;
-                cp_async_16_zfill(ring.activations(slot) + block * Shape::kActivationBytes + row * 128 + ((chunk ^ (row % 8)) * 16),
-                                  column + u64(row) * u64(args.lda) * 2 + block * 128, u32(valid));
+        for (s32 block = s32(lane_index() / 8 / kPass); block < blocks; block += Shape::kPassBlocks) {
+            u64 source = args.a + u64(place.row + s32(row)) * row_bytes + (u64(first + block) * 64 + chunk * 8) * 2;
+            u32 target = ring.activations(slot) + u32(block) * Shape::kActivationBytes + row * 128 + (chunk ^ row % 8) * 16;
+            s32 left = (args.k - (first + block) * 64 - s32(chunk) * 8) * 2;
+            u32 valid = left < 0 ? 0 : left > 16 ? 16 : u32(left);
+#pragma unroll
+            for (s32 i = 0; i < Shape::kPasses; ++i) {
+                // Four rows on, the swizzle differs in the highest of its three bits.
+                if (i * kPass < rows) cp_async_16_zfill((target + i * kPass * 128) ^ (i % 2 * 64), source, valid);
+                source += kPass * row_bytes;
             }
         }
         cp_async_commit();
-        if (under_way == kActivationLag) {
-            cp_async_wait<kActivationLag>();
+        if (under_way == Shape::kActivationLag) {
+            cp_async_wait<Shape::kActivationLag>();
             publish();
         } else {
             ++under_way;
@@ -169,6 +173,10 @@ JMARLIN_DEVICE void produce(const GemmArgs& args, const Ring<Shape>& ring) {
     Cursor fill;
     Work<Shape> work(args);
     s32 requested = stages_ahead<Shape>(work, ring.slots);
+    // The warps' first threads request stages in turn: with its share of the activations one warp alone would be too slow.
+    s32 turn = spread ? 0 : s32(thread / 32);
+    s32 turns = spread ? 1 : kProducerThreads / 32;
+    s32 stage = 0;
 
     for (; work.more(); work.next()) {
         const Place<Shape> place(args, work.tile);
@@ -181,7 +189,10 @@ JMARLIN_DEVICE void produce(const GemmArgs& args, const Ring<Shape>& ring) {
                 } else {
                     mbarrier_wait_cluster(ring.empty(fill.slot), fill.parity ^ 1);
                 }
-                if (thread == 0 && --requested < 0) bulk.request(fill.slot, place, first, blocks, spread_tokens);
+                if (lane_index() == 0 && stage >= requested && stage % turns == turn) {
+                    bulk.request(fill.slot, place, first, blocks, spread_tokens);
+                }
+                ++stage;
                 if (!spread) activations.start(fill.slot, place, first, blocks);
                 fill.advance(ring.slots);
             }

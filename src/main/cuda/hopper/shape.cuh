@@ -12,8 +12,7 @@ constexpr int kThreads = kConsumerThreads + kProducerThreads;
 constexpr int kConsumerRegisters = 216;                   // together the 384 * 168 that the kernel starts with
 constexpr int kProducerRegisters = 72;
 constexpr int kSharedLimit = 227 * 1024;                  // per block on sm_90
-constexpr int kActivationLag = 3;                         // stages whose activations are under way when one is published
-constexpr int kLeastStages = kActivationLag + 2;          // a consumer holds two slots, so fewer would deadlock
+constexpr int kLeastStages = 5;
 constexpr int kMostStages = 12;
 
 static_assert(kConsumerThreads * kConsumerRegisters + kProducerThreads * kProducerRegisters == kThreads * 168, "register file");
@@ -47,9 +46,13 @@ struct Shape {
     static constexpr int kUsed = kZerosAt + (kZeroPoints ? kStrips * kScaleRows * 128 : 0);
     static constexpr int kSlotBytes = (kUsed + 1023) / 1024 * 1024;               // the swizzle counts from multiples of 1024
 
-    // Each neighbour copies its part of the rows of A, each of its four producer warps a part of that.
+    // Each neighbour copies its part of the rows of A, each of its four producer warps a part of that: 8 lanes a row, the four rows
+    // that a warp copies at a time from one k-block or, where it has only two, from two.
     static constexpr int kOwnRows = kM / kNeighbours;
     static constexpr int kWarpRows = kOwnRows / (kProducerThreads / 32);
+    static constexpr int kPassRows = kWarpRows < 4 ? kWarpRows : 4;
+    static constexpr int kPassBlocks = 4 / kPassRows;
+    static constexpr int kPasses = kWarpRows / kPassRows;
 
     // Sums on their way to C: float[kStagingRows][kN + 4]. A cluster that splits k stages its finished tile over the ring, which is
     // drained; the striped schedule passes its sums through a few rows at a time, beside the ring, which goes on.
@@ -65,6 +68,11 @@ struct Shape {
     static constexpr int kFitting = (kSharedLimit - kHeaderBytes - kRingAt) / kSlotBytes;
     static constexpr int kStages = kFitting < kMostStages ? kFitting : kMostStages;
 
+    // Stages whose activations are under way when one is handed over: as many as cover the latency of L2, and few enough that
+    // in a short ring a neighbour has them in time.
+    // NOTES: a consumer holds two slots, so one more than kLeastStages - 2 deadlocks.
+    static constexpr int kActivationLag = kStages < 6 ? 1 : kStages < 9 ? 2 : 3;
+
     // What a launch with so many slots asks for.
     static constexpr u32 shared_bytes(u32 slots) {
         u32 ring = kRingAt + slots * kSlotBytes;
@@ -76,7 +84,8 @@ struct Shape {
     static_assert(kNeighbours == 1 || kNeighbours == 2, "pairs of neighbours");
     static_assert(kSplit == 1 || kSplit == 2 || kSplit == 4, "blocks along k");
     static_assert(kCluster <= 4, "clusters");
-    static_assert(kWarpRows >= 1 && kM % (kNeighbours * 4) == 0, "every producer warp has rows");
+    static_assert(kPassRows * kPasses * 4 == kOwnRows && (kPassRows == 2 || kPassRows == 4), "passes cover the rows");
+    static_assert(kActivationLag <= kLeastStages - 2, "the shortest ring");
     static_assert(kStages >= kLeastStages, "too few stages fit");
     static_assert(shared_bytes(kStages) <= kSharedLimit, "shared memory");
     static_assert(kStagingBytes <= kRingAt + kStages * kSlotBytes, "a finished tile lies over the ring");
