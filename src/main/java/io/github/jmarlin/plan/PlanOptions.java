@@ -49,9 +49,11 @@ public record PlanOptions(boolean batchInvariant, Optional<TileShape> tile, int 
             throw new IllegalArgumentException("the Hopper kernel with "
                     + (batchInvariant ? "batchInvariant" : "tile " + tile.get()) + ": only the striped kernel knows that");
         }
-        if (family.equals(Optional.of(KernelFamily.DENSE)) && (batchInvariant || tile.isPresent() || grid != 0 || stages != 0 || cut.isPresent())) {
-            throw new IllegalArgumentException("dense weights and cuBLAS with " + (batchInvariant ? "batchInvariant"
-                    : tile.map(t -> "tile " + t).orElse("grid " + grid + ", stages " + stages)) + ": only this library's kernels know that");
+        if (family.equals(Optional.of(KernelFamily.DENSE))
+                && (batchInvariant || tile.isPresent() || grid != 0 || stages != 0 || cut.isPresent())) {
+            String asked = batchInvariant ? "batchInvariant" : tile.map(t -> "tile " + t)
+                    .orElse("grid " + grid + ", stages " + stages + cut.map(c -> ", cut " + c).orElse(""));
+            throw new IllegalArgumentException("dense weights and cuBLAS with " + asked + ": only this library's kernels know that");
         }
         if (!hopper && hopperTile.isPresent()) {
             throw new IllegalArgumentException("tile " + hopperTile.get() + ": only the Hopper kernel knows that");

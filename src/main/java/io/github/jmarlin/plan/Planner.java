@@ -184,7 +184,7 @@ public final class Planner {
             reason += hopper.plan(best.rows()).map(plan -> String.format("; the Hopper kernel, predicted at %.2f us with tile %s,"
                     + " is not chosen before a measurement", 1e6 * plan.prediction().seconds(), plan.tile())).orElse("");
         }
-        if (!options.batchInvariant() && options.tile().isEmpty()) {
+        if (!options.batchInvariant() && options.family().isEmpty()) {
             reason += dense.hint(best.rows(), best.prediction().seconds());
         }
         return best.withReason(reason);

@@ -98,7 +98,7 @@ class TuneCommandTest {
         Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x72", "--m", "1,3", "--group", "64", "--store-emulated");
         assertEquals("", run.err());
         assertEquals(0, run.status(), run.out());
-        assertTrue(run.out().matches("(?s).*\\| +64x72 +3 +(striped|hopper) \\d+x\\d+.* [1-9]\\d* +0 +\\|.*"), run.out());
+        assertTrue(run.out().matches("(?s).*\\| +64x72 +3 +(striped \\d+x|hopper \\d+x|dense ).* [1-9]\\d* +0 +\\|.*"), run.out());
 
         WeightShape layer = new WeightShape(64, 72, 64, DataType.FP16, false);
         Tuning stored = TuningFile.read(file, gpu.facts());
@@ -115,7 +115,8 @@ class TuneCommandTest {
             assertEquals(expected.withReason(""), tuned.plan(1).withReason(""));
             assertTrue(tuned.plan(2).reason().startsWith("measured at") && tuned.plan(2).reason().endsWith(file.toString()),
                     tuned.plan(2).reason());
-            assertTrue(tuned.plan(9).reason().startsWith("fastest prediction"), tuned.plan(9).reason());
+            String more = tuned.plan(9).reason();       // of what was measured for 8 rows only cuBLAS serves more
+            assertTrue(more.startsWith(winner.family() == KernelFamily.DENSE ? "measured at" : "fastest prediction"), more);
             assertArrayEquals(asked.multiply(a, 2), tuned.multiply(a, 2));
         }
     }

@@ -73,7 +73,9 @@ class DensePlannerTest {
             assertTrue(large.contains("dense weights and cuBLAS, predicted at ") && large.contains("not chosen before a measurement"), large);
             assertFalse(planner.plan(16).reason().contains("cuBLAS"), planner.plan(16).reason());
         }
-        assertFalse(new Planner(PlannerTest.H200, SQUARE, STRIPED).plan(4096).reason().contains("cuBLAS"));
+        for (PlanOptions asked : List.of(STRIPED, PlanOptions.DEFAULT.withFamily(KernelFamily.STRIPED))) {
+            assertFalse(new Planner(PlannerTest.H200, SQUARE, asked).plan(4096).reason().contains("cuBLAS"));
+        }
     }
 
     @Test
@@ -82,6 +84,7 @@ class DensePlannerTest {
         refused("tile 8x64", () -> DENSE.withTile(new TileShape(8, 64)));
         refused("grid 3", () -> DENSE.withGrid(3));
         refused("stages 2", () -> DENSE.withStages(2));
+        refused("cut EVEN", () -> DENSE.withCut(Stripes.Cut.EVEN));
         refused("dense weights and cuBLAS on A100: no cuBLAS: because",
                 () -> new Planner(PlannerTest.A100, SQUARE, DENSE, Tuning.NONE, () -> "no cuBLAS: because"));
         refused("0 bytes for cuBLAS", () -> new DensePlan("k", 8, SQUARE, false, 1, 0, new Prediction(0, 0, 0, 0, 0, 0, 0), ""));
