@@ -20,6 +20,7 @@
     TILE(__VA_ARGS__, 32, 128, 2, 2)    \
     TILE(__VA_ARGS__, 64, 128, 1, 4)    \
     TILE(__VA_ARGS__, 64, 256, 1, 1)    \
+    TILE(__VA_ARGS__, 64, 256, 1, 2)    \
     TILE(__VA_ARGS__, 64, 256, 1, 4)    \
     TILE(__VA_ARGS__, 64, 128, 2, 2)    \
     TILE(__VA_ARGS__, 64, 256, 2, 1)    \
@@ -27,4 +28,5 @@
     TILE(__VA_ARGS__, 128, 128, 2, 2)   \
     TILE(__VA_ARGS__, 128, 256, 1, 1)   \
     TILE(__VA_ARGS__, 128, 256, 2, 1)   \
+    TILE(__VA_ARGS__, 128, 256, 1, 2)   \
     TILE(__VA_ARGS__, 128, 256, 2, 2)

@@ -158,6 +158,7 @@ void shapes_suite() {
     check<S<Bfloat16, false, true, 32, 128, 2, 2>>({30, 260, 520, 32}, one, greedy);
     check<S<Bfloat16, true, false, 64, 128, 1, 4>>({64, 130, 520, 64}, one, greedy);
     check<S<Half, false, false, 64, 256, 1, 1>>({64, 320, 320, 64}, one, random);
+    check<S<Bfloat16, false, false, 64, 256, 1, 2>>({130, 256, 400, -1}, {2}, greedy);
     check<S<Half, true, true, 64, 256, 1, 4>>({40, 256, 512, 32}, most, random);
     check<S<Half, false, true, 64, 128, 2, 2>>({64, 256, 448, 32}, most, greedy);
     check<S<Bfloat16, true, false, 64, 256, 2, 1>>({130, 520, 400, -1}, {4}, greedy);
@@ -165,6 +166,7 @@ void shapes_suite() {
     check<S<Bfloat16, true, false, 128, 128, 2, 2>>({70, 264, 520, 128}, one, random);
     check<S<Bfloat16, true, true, 128, 256, 1, 1>>({130, 300, 200, 32}, {3, 0, 8, 1}, greedy);
     check<S<Half, false, false, 128, 256, 2, 1>>({256, 512, 448, 128}, {3}, random);
+    check<S<Half, false, false, 128, 256, 1, 2>>({128, 256, 448, 128}, most, random);
     check<S<Half, true, true, 128, 256, 2, 2>>({70, 320, 328, 32}, most, greedy);
     // More clusters than tiles, a k of fewer stages than the cluster has blocks, stripes of a single unit.
     check<S<Half, false, false, 8, 128, 1, 4>>({5, 128, 64, 64}, {3}, greedy);

@@ -44,10 +44,10 @@ public record HopperTile(int batchTile, int nTile, int neighbours, int split) {
             new HopperTile(16, 128, 1, 4), new HopperTile(16, 256, 1, 1), new HopperTile(16, 256, 1, 2), new HopperTile(16, 256, 1, 4),
             new HopperTile(16, 128, 2, 2),
             new HopperTile(32, 128, 1, 4), new HopperTile(32, 256, 1, 1), new HopperTile(32, 256, 1, 4), new HopperTile(32, 128, 2, 2),
-            new HopperTile(64, 128, 1, 4), new HopperTile(64, 256, 1, 1), new HopperTile(64, 256, 1, 4), new HopperTile(64, 128, 2, 2),
-            new HopperTile(64, 256, 2, 1),
+            new HopperTile(64, 128, 1, 4), new HopperTile(64, 256, 1, 1), new HopperTile(64, 256, 1, 2), new HopperTile(64, 256, 1, 4),
+            new HopperTile(64, 128, 2, 2), new HopperTile(64, 256, 2, 1),
             new HopperTile(128, 128, 1, 4), new HopperTile(128, 128, 2, 2), new HopperTile(128, 256, 1, 1),
-            new HopperTile(128, 256, 2, 1), new HopperTile(128, 256, 2, 2));
+            new HopperTile(128, 256, 2, 1), new HopperTile(128, 256, 1, 2), new HopperTile(128, 256, 2, 2));
 
     public HopperTile {
         if (batchTile < 8 || batchTile > 128 || Integer.bitCount(batchTile) != 1) {
