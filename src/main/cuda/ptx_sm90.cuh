@@ -66,7 +66,7 @@ JMARLIN_DEVICE void mbarrier_wait(u32 barrier, u32 parity) {
                  "}" :: "r"(barrier), "r"(parity) : "memory");
 }
 
-// The two above say .cta scope where they say none. Between blocks of a cluster both sides must say .cluster.
+// NOTES: the operations above are of block scope, as none is written. Between blocks of a cluster both sides must say .cluster.
 
 // An arrival at the mbarrier of another block, or the own one, named by its cluster_address.
 JMARLIN_DEVICE void mbarrier_arrive_cluster(u32 mapped_barrier) {

@@ -7,7 +7,8 @@
 namespace jmarlin {
 namespace hopper {
 
-// Partial tiles in memory, float[kM][kN] in the order of C: slot (Contributors::slot of the cluster, rank along n).
+// Partial tiles in memory: slot (Contributors::slot of the cluster, rank along n), then float[kM][2][kN / 8][4], of every eight columns
+// the low four and the high four apart, so that the 16 bytes of neighbouring threads are neighbours.
 template <class Shape>
 struct PartialTiles {
     u64 base;
@@ -16,9 +17,12 @@ struct PartialTiles {
         base = args.partials + u64(n_rank<Shape>()) * (Shape::kM * Shape::kN * 4);
     }
 
+    // The low four sums of eight columns; the high four lie kHigh further.
     JMARLIN_DEVICE u64 address(u64 slot, u32 token, u32 chunk) const {
-        return base + (slot * Shape::kNeighbours * Shape::kM + token) * (Shape::kN * 4) + chunk * 32;
+        return base + (slot * Shape::kNeighbours * Shape::kM + token) * (Shape::kN * 4) + chunk * 16;
     }
+
+    static constexpr u32 kHigh = Shape::kN * 2;
 };
 
 // Eight columns of a token from all who share the tile, in stripe order.
@@ -29,7 +33,7 @@ JMARLIN_DEVICE void sum_partials(const PartialTiles<Shape>& partials, const Cont
     for (s32 cluster = contributors.first; cluster <= contributors.last; ++cluster) {
         u64 address = partials.address(contributors.slot(cluster), token, chunk);
         F32x4 low = ld_global_cg_f32x4(address);
-        F32x4 high = ld_global_cg_f32x4(address + 16);
+        F32x4 high = ld_global_cg_f32x4(address + PartialTiles<Shape>::kHigh);
         sum[0] += low.x, sum[1] += low.y, sum[2] += low.z, sum[3] += low.w;
         sum[4] += high.x, sum[5] += high.y, sum[6] += high.z, sum[7] += high.w;
     }
@@ -65,7 +69,7 @@ JMARLIN_DEVICE void store_sums(const GemmArgs& args, const Ring<Shape>& ring, co
                 } else {
                     u64 address = partials.address(slot, token, chunk);
                     st_global_f32x4(address, {sum[0], sum[1], sum[2], sum[3]});
-                    st_global_f32x4(address + 16, {sum[4], sum[5], sum[6], sum[7]});
+                    st_global_f32x4(address + PartialTiles<Shape>::kHigh, {sum[4], sum[5], sum[6], sum[7]});
                 }
             }
             named_barrier_sync(1, kConsumerThreads);    // read, and the partial sums stored

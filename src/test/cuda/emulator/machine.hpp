@@ -62,10 +62,10 @@ struct Thread {
     u32 index;         // in its block
     u32 lane;
     u32 global_index;  // in its grid
-    View* view;        // what this thread knows of the others (races.hpp)
+    View* view;        // what this thread knows of the others (clocks.hpp)
     Post post;
     AsyncCopies async;
-    u32 proxy_fence;   // clock of its last fence_proxy_async (races.hpp)
+    u32 proxy_fence;   // clock of its last fence_proxy_async (races_sm90.hpp)
     Site asleep_at;    // where it sleeps, if it is neither runnable nor in a collective
 };
 
@@ -80,7 +80,7 @@ struct Warp {
     Collective collective;
     bool at_barrier;     // all its lanes wait for the block
     Site site;           // where the first lane arrived
-    u32 clock;           // advances at every event that publishes what a lane did (races.hpp)
+    u32 clock;           // advances at every event that publishes what a lane did (clocks.hpp)
     AccessLog* log;
 };
 

@@ -29,7 +29,7 @@ JMARLIN_DEVICE void named_barrier_sync(u32 id, u32 threads, JMARLIN_SITE) { emul
 // ---- mbarrier ----
 
 JMARLIN_DEVICE void mbarrier_init(u32 barrier, u32 count, JMARLIN_SITE) { emulator::mbarrier_init(barrier, count, site); }
-JMARLIN_DEVICE void fence_mbarrier_init() { emulator::show_mbarriers(); }
+JMARLIN_DEVICE void fence_mbarrier_init() { emulator::show_mbarriers(true); }
 JMARLIN_DEVICE void mbarrier_arrive(u32 barrier, JMARLIN_SITE) { emulator::mbarrier_arrive(barrier, 0, site); }
 JMARLIN_DEVICE void mbarrier_arrive_expect_tx(u32 barrier, u32 bytes, JMARLIN_SITE) { emulator::mbarrier_arrive(barrier, bytes, site); }
 JMARLIN_DEVICE void mbarrier_wait(u32 barrier, u32 parity, JMARLIN_SITE) { emulator::mbarrier_wait(barrier, parity, site); }
@@ -53,7 +53,7 @@ JMARLIN_DEVICE u32 cluster_rank() { return emulator::cluster_rank(); }
 JMARLIN_DEVICE u32 cluster_address(u32 address, u32 rank, JMARLIN_SITE) { return emulator::cluster_address(address, rank, site); }
 JMARLIN_DEVICE F32x2 ld_cluster_f32x2(u32 mapped_address, JMARLIN_SITE) {
     F32x2 v;
-    std::memcpy(&v, emulator::cluster_access(mapped_address, sizeof v, "ld_cluster_f32x2", site), sizeof v);
+    std::memcpy(&v, emulator::cluster_read(mapped_address, sizeof v, "ld_cluster_f32x2", site), sizeof v);
     return v;
 }
 JMARLIN_DEVICE void cluster_sync(JMARLIN_SITE) { emulator::collective_cluster_sync(site); }

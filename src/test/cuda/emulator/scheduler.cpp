@@ -298,6 +298,7 @@ void poll(Site site) {
     constexpr u64 kTurn = 1000, kPatience = 1000000;
     u64 polls = ++machine.polls;
     if (polls % kTurn != 0) return;
+    if (deliver_bulk_copy()) machine.polls = 0;   // what it polls for may depend on a copy
     if (polls > kPatience + kTurn * machine.warps.size() * kWarpSize)
         fail_deadlock("everything that runs only polls, here " + site_text(site));
     Warp& warp = *current->warp;

@@ -17,8 +17,21 @@ u32 cluster_rank();
 /** An address of another block's shared memory: its rank + 1 above the 24 bits of the address. */
 u32 cluster_address(u32 address, u32 rank, Site site);
 
-/** Checks a read through such an address and returns where its bytes are. */
-const u8* cluster_access(u32 mapped_address, u32 bytes, const char* operation, Site site);
+/** A place in the shared memory of a block of the cluster. */
+struct Mapped {
+    Block* owner;
+    u32 address;   // there
+};
+
+/** Checks an access through such an address: its bounds, and that the block is still there. */
+Mapped cluster_access(u32 mapped_address, u32 bytes, u32 alignment, const char* operation, Site site);
+
+/** Checks a read and returns where its bytes are. */
+const u8* cluster_read(u32 mapped_address, u32 bytes, const char* operation, Site site);
+
+// ---- mbarriers.cpp ----
+
+void begin_mbarriers();
 
 void mbarrier_init(u32 barrier, u32 count, Site site);
 void mbarrier_arrive(u32 barrier, u32 expected_bytes, Site site);
@@ -26,15 +39,20 @@ void mbarrier_wait(u32 barrier, u32 parity, Site site);
 void mbarrier_arrive_cluster(u32 mapped_barrier, Site site);
 void mbarrier_wait_cluster(u32 barrier, u32 parity, Site site);
 
-/** fence.mbarrier_init and fence.proxy.async: the barriers that the running thread made may be used by the copy engine. */
-void show_mbarriers();
+/** fence.mbarrier_init, fence.proxy.async: the copy engine, the former also the cluster, may use the running thread's mbarriers. */
+void show_mbarriers(bool to_cluster);
 
-/** The fence orders the running thread's plain writes before the async proxy's work. */
-void proxy_fence();
+// ---- bulk_copies.cpp ----
+
+void begin_bulk_copies();
+void end_bulk_copies();
 
 void bulk_copy(u32 destination, u64 source, u32 bytes, u32 barrier, u64 policy, Site site);
 void bulk_copy_to_cluster(u32 mapped_destination, u32 source, u32 bytes, u32 mapped_barrier, Site site);
 void bulk_prefetch(u64 source, u32 bytes, Site site);
+
+/** The fence orders the running thread's plain writes before the async proxy's work. */
+void proxy_fence();
 
 /** Lets one bulk copy land: the oldest, the youngest or any, by the schedule. False if none is under way. */
 bool deliver_bulk_copy();

@@ -8,7 +8,7 @@
 #include "counters.hpp"
 #include "half.hpp"
 #include "memory.hpp"
-#include "races.hpp"
+#include "races_sm90.hpp"
 #include "sm90.hpp"
 
 namespace jmarlin::emulator {

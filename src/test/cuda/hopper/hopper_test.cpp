@@ -37,6 +37,11 @@ std::string describe(const Size& s, const Launch& l, const Options& o) {
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
+bool of_partial_tiles(const SiteCounters& site) {
+    std::string operation = site.operation;
+    return operation == "st_global_f32x4" || operation == "ld_global_cg_f32x4";
+}
+
 /** Accuracy promised to users, relative Frobenius error. */
 template <class Shape>
 double bound() { return kIsHalf<typename Shape::Element> ? 3e-4 : 3.5e-3; }
@@ -57,6 +62,9 @@ std::vector<u16> check(const Size& size, const Launch& launch, const Options& op
     if (wrong.empty()) wrong = run.workspace();
     for (const SiteCounters& site : result.counters)
         if (site.excess) wrong = std::to_string(site.excess) + " excess transactions of " + site.operation + " at " + site.site;
+    for (const SiteCounters& site : result.counters)
+        if (of_partial_tiles(site) && site.sectors * 32 != site.bytes)
+            wrong = std::to_string(site.sectors) + " sectors for " + std::to_string(site.bytes) + " bytes of " + site.operation + " at " + site.site;
     if (options.counters)
         for (const char* operation : {"ld_shared_16", "ld_shared_4", "st_shared_f32x2",
                                       Shape::kStriped ? "ld_shared_f32x2" : "ld_cluster_f32x2"})
@@ -122,11 +130,14 @@ void exact_suite() {
 template <class A, class B, class C>
 void bank_cases(const Options& options) {
     if constexpr ((kCases & 1) != 0) check<A>({8, 128, 1024, 128}, {}, options);
-    if constexpr ((kCases & 2) != 0) check<B>({16, 256, 512, 128}, {}, options);
+    if constexpr ((kCases & 2) != 0) {
+        check<B>({16, 256, 512, 128}, {}, options);
+        check<B>({16, 256, 512, 128}, {2}, options);    // partial tiles
+    }
     if constexpr ((kCases & 4) != 0) check<C>({64, 512, 512, 32}, {}, options);
 }
 
-/** No shared-memory access takes more passes than it must. */
+/** No shared-memory access takes more passes than it must, no warp's access to partial tiles more sectors. */
 void banks_suite() {
     Options options;
     options.counters = true;

@@ -1,21 +1,14 @@
 // Small kernels, each right as it stands and wrong in one way by its argument. The right ones must pass under every
 // schedule with all checks on; the wrong ones must be reported, and as what they are.
-#include <cmath>
 #include <cstring>
 
-#include "expect.hpp"
+#include "cases.hpp"
 
 namespace selftest {
 
 using namespace jmarlin;
 
 namespace {
-
-struct Args {
-    u64 in, out, counters;
-    int defect;   // 0: none
-    u64 other;
-};
 
 // ---- The kernels. Their blocks have 64 threads: two warps. ----
 
@@ -179,68 +172,6 @@ void deep(Args args) {
     volatile char waste[FiberStacks::kBytes + 512];
     for (std::size_t i = 0; i < sizeof waste; i += 64) waste[i] = 1;
     if (args.defect == 99) st_global_4(args.out, static_cast<u32>(waste[5]));
-}
-
-// ---- Running them ----
-
-struct Setup {
-    Buffer in{8192, Role::kInput}, out{4096, Role::kOutput}, counters{256, Role::kInOut}, other{16384, Role::kOutput};
-
-    Setup() {
-        for (u32 i = 0; i < 2048; ++i) in.as<u32>()[i] = 1000 + i;
-    }
-
-    Result run(void (*kernel)(Args), u32 grid, int defect, const Policy& policy, bool races) {
-        Options options;
-        options.schedule = policy.schedule;
-        options.seed = policy.seed;
-        options.races = races;
-        options.counters = races;
-        Args args{in.address(), out.address(), counters.address(), defect, other.address()};
-        return launch(kernel, grid, 64, 4096, args, options);
-    }
-};
-
-using Kernel = void (*)(Args);
-using Verify = std::function<std::string(Setup&)>;
-
-/** The kernel without a defect passes whatever the schedule, with every check on. */
-void clean(const std::string& name, Kernel kernel, u32 grid, Verify verify) {
-    for (const Policy& policy : kPolicies)
-        add("clean: " + name + ", " + policy.name, [=]() -> std::string {
-            Setup setup;
-            for (int launch = 0; launch < 2; ++launch) {   // the second finds what the first left
-                Result result = setup.run(kernel, grid, 0, policy, true);
-                if (!result.ok()) return result.completed ? result.text() : "did not complete: " + result.text();
-                std::string wrong = verify(setup);
-                if (!wrong.empty()) return wrong;
-            }
-            return "";
-        });
-}
-
-/** The defect is reported as this kind, whatever the schedule; `always` without the race detector too. */
-void defect(const std::string& name, Kernel kernel, u32 grid, int number, ErrorKind kind, bool always = false) {
-    for (const Policy& policy : kPolicies)
-        add("defect: " + name + ", " + policy.name, [=]() -> std::string {
-            for (bool races : {true, false}) {
-                if (!races && !always) continue;
-                Setup setup;
-                Result result = setup.run(kernel, grid, number, policy, races);
-                if (!result.has(kind)) return std::string("not reported as ") + error_kind_name(kind) + ": " + result.text();
-            }
-            return "";
-        });
-}
-
-std::string sum_is(Setup& setup, const std::function<double(u32)>& expected, bool as_float) {
-    for (u32 t = 0; t < 64; ++t) {
-        double actual = as_float ? static_cast<double>(setup.out.as<float>()[t]) : setup.out.as<u32>()[t];
-        if (!(std::fabs(actual - expected(t)) < 0.5))
-            return "thread " + std::to_string(t) + ": expected " + std::to_string(expected(t)) + ", got " +
-                    std::to_string(actual);
-    }
-    return "";
 }
 
 }  // namespace

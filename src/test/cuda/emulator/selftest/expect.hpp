@@ -24,6 +24,7 @@ void add_defects();
 void add_arithmetic();
 void add_fragments();
 void add_counters();
+void add_clusters();
 
 inline std::string expect_equal(u64 expected, u64 actual, const std::string& what) {
     return expected == actual ? "" : what + ": expected " + std::to_string(expected) + ", got " + std::to_string(actual);

@@ -16,6 +16,7 @@ int main() {
     add_arithmetic();
     add_fragments();
     add_counters();
+    add_clusters();
     int failures = 0;
     for (const auto& check : checks) {
         std::string wrong = check.second();

@@ -240,6 +240,8 @@ final class TuneCommand implements Callable<Integer> {
                 contest.winner().map(winner -> Figures.seconds(winner.seconds())).orElse("n/a"),
                 contest.predicted().map(winner -> Figures.seconds(winner.seconds())).orElse("n/a"),
                 contest.gain(), Integer.toString(contest.candidates()), Integer.toString(contest.wrong()));
+        contest.notCaptured().forEach(candidate -> table.fact("launched one by one",
+                "not as a graph, for " + layer.k() + "x" + layer.n() + ", m " + m + ": " + candidate));
     }
 
     private static Table stored(DeviceFacts device, Path file, Tuning tuning) {

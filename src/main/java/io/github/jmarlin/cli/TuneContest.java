@@ -7,8 +7,10 @@ import io.github.jmarlin.cuda.LaunchTimer;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.Tuning;
 import io.github.jmarlin.plan.WeightShape;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * All ways to run one product, measured: those whose answers are wrong are out, of the others the fastest wins.
@@ -17,8 +19,10 @@ import java.util.Optional;
  * @param predicted the planner's own choice; empty if that was wrong
  * @param candidates how many there were
  * @param wrong how many of them were wrong
+ * @param notCaptured those that were timed launch by launch, which is slower, each with the reason
  */
-record TuneContest(Optional<Tuning.Winner> winner, Optional<Tuning.Winner> predicted, int candidates, int wrong) {
+record TuneContest(Optional<Tuning.Winner> winner, Optional<Tuning.Winner> predicted, int candidates, int wrong,
+        List<String> notCaptured) {
     /** Less than this is no difference between two measurements. */
     private static final double NOISE = 0.01;
     /** A row of a small layer scatters more than the bound, which is for large ones; a broken kernel is off by far more. */
@@ -35,13 +39,14 @@ record TuneContest(Optional<Tuning.Winner> winner, Optional<Tuning.Winner> predi
         Tuning.Winner predicted = null;
         Tuning.Winner fastest = null;
         int wrong = 0;
+        Set<String> notCaptured = new LinkedHashSet<>();
         for (PlanOptions options : candidates) {
             try {
                 if (!isRight(timer, expected, layer, m, options)) {
                     wrong++;
                     continue;
                 }
-                Tuning.Winner timed = timed(timer, m, options);
+                Tuning.Winner timed = timed(timer, m, options, notCaptured);
                 predicted = options == candidates.get(0) ? timed : predicted;
                 fastest = fastest == null || timed.seconds() < fastest.seconds() ? timed : fastest;
             } catch (CudaCallException e) {
@@ -50,11 +55,12 @@ record TuneContest(Optional<Tuning.Winner> winner, Optional<Tuning.Winner> predi
         }
         if (predicted != null && predicted != fastest) {
             // The least of many measurements is least by luck too: both again, and the planner's choice wins a draw.
-            predicted = timed(timer, m, predicted.options());
-            fastest = timed(timer, m, fastest.options());
+            predicted = timed(timer, m, predicted.options(), notCaptured);
+            fastest = timed(timer, m, fastest.options(), notCaptured);
             fastest = predicted.seconds() <= fastest.seconds() * (1 + NOISE) ? predicted : fastest;
         }
-        return new TuneContest(Optional.ofNullable(fastest), Optional.ofNullable(predicted), candidates.size(), wrong);
+        return new TuneContest(Optional.ofNullable(fastest), Optional.ofNullable(predicted), candidates.size(), wrong,
+                List.copyOf(notCaptured));
     }
 
     private static boolean isRight(LaunchTimer timer, double[] expected, WeightShape layer, int m, PlanOptions options) {
@@ -63,8 +69,12 @@ record TuneContest(Optional<Tuning.Winner> winner, Optional<Tuning.Winner> predi
         return error <= SCATTER * ErrorBound.of(type, layer.zeroPoints());      // NOTES: false for NaN
     }
 
-    private static Tuning.Winner timed(LaunchTimer timer, int m, PlanOptions options) {
-        return new Tuning.Winner(options, timer.seconds(m, options));
+    private static Tuning.Winner timed(LaunchTimer timer, int m, PlanOptions options, Set<String> notCaptured) {
+        LaunchTimer.Timing timing = timer.time(m, options);
+        if (!timing.notCaptured().isEmpty()) {
+            notCaptured.add(text(options) + ": " + timing.notCaptured());
+        }
+        return new Tuning.Winner(options, timing.seconds());
     }
 
     /** How much faster the winner is than the planner's own choice. */

@@ -1,12 +1,5 @@
 package io.github.jmarlin.cuda;
 
-import static jcuda.driver.JCudaDriver.cuGraphDestroy;
-import static jcuda.driver.JCudaDriver.cuGraphExecDestroy;
-import static jcuda.driver.JCudaDriver.cuGraphInstantiate;
-import static jcuda.driver.JCudaDriver.cuGraphLaunch;
-import static jcuda.driver.JCudaDriver.cuStreamBeginCapture;
-import static jcuda.driver.JCudaDriver.cuStreamEndCapture;
-
 import io.github.jmarlin.CudaCallException;
 import io.github.jmarlin.plan.WorkspaceSize;
 import java.util.ArrayList;
@@ -15,11 +8,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicBoolean;
-import jcuda.driver.CUgraph;
-import jcuda.driver.CUgraphExec;
-import jcuda.driver.CUresult;
 import jcuda.driver.CUstream;
-import jcuda.driver.CUstreamCaptureMode;
 
 /**
  * One step of a decoder, the linear layers of a model and the caller's own kernels between them, captured into a CUDA graph per
@@ -117,7 +106,7 @@ public final class DecodeGraph implements AutoCloseable {
     private final List<Part> step;
     private final List<Product> products;
     private final List<Holders> held = new ArrayList<>();
-    private final Map<Integer, CUgraphExec> graphs = new HashMap<>();
+    private final Map<Integer, CapturedGraph> graphs = new HashMap<>();
     private final AtomicBoolean inUse = new AtomicBoolean();
     private boolean closed;
 
@@ -187,9 +176,8 @@ public final class DecodeGraph implements AutoCloseable {
     public void launch(int rows) {
         enter();
         try {
-            CUgraphExec graph = graph(rows);
-            workspace.engine().check("cuGraphLaunch", Cuda.code(() -> cuGraphLaunch(graph, workspace.stream())),
-                    "a step for " + rows + " rows");
+            CapturedGraph graph = graph(rows);
+            workspace.engine().check("cuGraphLaunch", graph.launch(workspace.stream()), "a step for " + rows + " rows");
         } finally {
             inUse.set(false);
         }
@@ -207,8 +195,8 @@ public final class DecodeGraph implements AutoCloseable {
 
     // ---- capture ----
 
-    private CUgraphExec graph(int rows) {
-        CUgraphExec known = graphs.get(rows);
+    private CapturedGraph graph(int rows) {
+        CapturedGraph known = graphs.get(rows);
         if (known != null) {
             return known;
         }
@@ -222,35 +210,17 @@ public final class DecodeGraph implements AutoCloseable {
             throw new IllegalArgumentException("workspace of " + workspace.size() + " is too small: a step for " + rows
                     + " rows needs " + needed);
         }
-        CUgraphExec made = instantiated(captured(rows));
+        CapturedGraph made = captured(rows);
         graphs.put(rows, made);
         return made;
     }
 
-    private CUgraph captured(int rows) {
-        CUgraph graph = new CUgraph();
+    private CapturedGraph captured(int rows) {
         workspace.enter();
         try {
-            Cuda.call("cuStreamBeginCapture", () -> cuStreamBeginCapture(workspace.stream(),
-                    CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
-            try {
-                enqueue(rows);
-                Cuda.call("cuStreamEndCapture", () -> cuStreamEndCapture(workspace.stream(), graph));
-                return graph;
-            } catch (Throwable e) {
-                abandonCapture(e);
-                throw e;
-            }
+            return CapturedGraph.of(workspace.stream(), () -> enqueue(rows));
         } finally {
             workspace.leave();
-        }
-    }
-
-    /** A capture that is no longer valid, or already over, gives no graph but an error: the failure before said why. */
-    private void abandonCapture(Throwable failure) {
-        CUgraph graph = new CUgraph();
-        if (Cuda.code(() -> cuStreamEndCapture(workspace.stream(), graph)) == CUresult.CUDA_SUCCESS) {
-            Cuda.closeAfter(failure, () -> destroy(graph));
         }
     }
 
@@ -266,32 +236,6 @@ public final class DecodeGraph implements AutoCloseable {
                 ((Own) part).work.enqueue(rows, workspace.stream());
             }
         }
-    }
-
-    /** What the graph becomes; the graph itself is no longer needed then. */
-    private static CUgraphExec instantiated(CUgraph graph) {
-        CUgraphExec exec = new CUgraphExec();
-        try {
-            Cuda.call("cuGraphInstantiate", () -> cuGraphInstantiate(exec, graph, 0));
-        } catch (Throwable e) {
-            Cuda.closeAfter(e, () -> destroy(graph));
-            throw e;
-        }
-        try {
-            destroy(graph);
-        } catch (Throwable e) {
-            Cuda.closeAfter(e, () -> destroy(exec));
-            throw e;
-        }
-        return exec;
-    }
-
-    private static void destroy(CUgraph graph) {
-        Cuda.call("cuGraphDestroy", () -> cuGraphDestroy(graph));
-    }
-
-    private static void destroy(CUgraphExec exec) {
-        Cuda.call("cuGraphExecDestroy", () -> cuGraphExecDestroy(exec));
     }
 
     /**
@@ -316,8 +260,7 @@ public final class DecodeGraph implements AutoCloseable {
 
     private void free() {
         try {
-            workspace.engine().runInContext(() -> Cuda.closeAll(graphs.values().stream()
-                    .map(graph -> (AutoCloseable) () -> destroy(graph)).toArray(AutoCloseable[]::new)));
+            workspace.engine().runInContext(() -> Cuda.closeAll(graphs.values().toArray(AutoCloseable[]::new)));
         } finally {
             held.forEach(Holders::release);
         }

@@ -7,7 +7,9 @@ import static jcuda.driver.JCudaDriver.cuEventRecord;
 import static jcuda.driver.JCudaDriver.cuEventSynchronize;
 import static jcuda.driver.JCudaDriver.cuStreamCreate;
 import static jcuda.driver.JCudaDriver.cuStreamDestroy;
+import static jcuda.driver.JCudaDriver.cuStreamSynchronize;
 
+import io.github.jmarlin.CudaCallException;
 import io.github.jmarlin.DeviceOutOfMemoryException;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.plan.PlanOptions;
@@ -24,17 +26,27 @@ import jcuda.driver.CUstream;
 import jcuda.driver.CUstream_flags;
 
 /**
- * Times launches back to back with operands on the device, by CUDA events: what an engine pays, without {@link CudaLinear}'s copies.
- * Copies of the weights take turns so that each launch finds its codes in memory, not in the L2 cache. One thread at a time.
+ * Times launches with operands on the device, by CUDA events around a graph of them that is replayed: launched one by one from Java,
+ * those of a few microseconds would all take as long as this thread needs. So it is what an engine pays for a decoding step, without
+ * {@link CudaLinear}'s copies. Copies of the weights take turns so that each launch finds its codes in memory, not in the L2 cache.
+ * One thread at a time.
  */
 public final class LaunchTimer implements AutoCloseable {
     /** Bytes that must pass before the same copy of the weights has its turn again, in sizes of the L2 cache. */
     private static final int L2_SIZES = 3;
     private static final int MOST_COPIES = 64;
-    private static final int LAUNCHES = 20;
+    private static final int LEAST_LAUNCHES = 20;
     private static final int LEAST_SAMPLES = 3;
     private static final int MOST_SAMPLES = 50;
     private static final double ENOUGH_SECONDS = 0.5;
+
+    /**
+     * What was measured.
+     *
+     * @param seconds of one launch, the median
+     * @param notCaptured why the launches could not be captured into a graph, and were timed one by one; empty if they were captured
+     */
+    public record Timing(double seconds, String notCaptured) {}
 
     private final CudaEngine engine;
     /** What to close, the last made first. */
@@ -48,8 +60,6 @@ public final class LaunchTimer implements AutoCloseable {
     private final CUevent end = new CUevent();
     private final DeviceBuffer a;
     private final DeviceBuffer c;
-    /** The copy used last: samples go on where the one before ended, so that all copies have their turn. */
-    private int turn;
 
     /**
      * @param activations {@code [mostRows][k]} of the compute type: a GPU is faster on zeros than on real numbers
@@ -91,28 +101,79 @@ public final class LaunchTimer implements AutoCloseable {
         resources.push(() -> engine.runInContext(() -> Cuda.call(destroyName, destroy)));
     }
 
-    /** As {@link #seconds(int, PlanOptions)}, run as the planner thinks best. */
-    public double seconds(int m) {
-        return seconds(m, PlanOptions.DEFAULT);
+    /** As {@link #time(int, PlanOptions)}, run as the planner thinks best. */
+    public Timing time(int m) {
+        return time(m, PlanOptions.DEFAULT);
     }
 
-    /** Median seconds of one launch of {@code m} rows. */
-    public double seconds(int m, PlanOptions options) {
+    /** Times launches of {@code m} rows. */
+    public Timing time(int m, PlanOptions options) {
         List<CudaGemm> gemms = gemms(m, options);
-        List<Double> samples = new ArrayList<>();
         try (Workspace workspace = engine.newWorkspace(stream, gemms.get(0).workspaceFor(m))) {
-            engine.runInContext(() -> {
-                sample(m, gemms, LAUNCHES, workspace);
-                double sum = 0;
-                while (samples.size() < LEAST_SAMPLES || sum < ENOUGH_SECONDS && samples.size() < MOST_SAMPLES) {
-                    double seconds = sample(m, gemms, LAUNCHES, workspace);
-                    sum += seconds;
-                    samples.add(seconds / LAUNCHES);
+            // As often one copy as another: the next sample finds them as this one did.
+            int rounds = (LEAST_LAUNCHES + gemms.size() - 1) / gemms.size();
+            Runnable launches = () -> {
+                for (int i = 0; i < rounds; i++) {
+                    gemms.forEach(gemm -> launch(gemm, m, workspace));
                 }
-            });
+            };
+            return engine.inContext(() -> time(launches, rounds * gemms.size()));
+        }
+    }
+
+    private Timing time(Runnable launches, int count) {
+        CapturedGraph graph;
+        try {
+            graph = CapturedGraph.of(stream, launches);
+        } catch (CudaCallException e) {
+            try {
+                return new Timing(median(launches) / count, e.getMessage());
+            } catch (Throwable failure) {       // not the capture's fault, then
+                failure.addSuppressed(e);
+                throw failure;
+            }
+        }
+        Timing timing;
+        try {
+            timing = new Timing(median(() -> engine.check("cuGraphLaunch", graph.launch(stream), count + " launches")) / count, "");
+        } catch (Throwable e) {
+            Cuda.closeAfter(e, this::synchronize, graph);
+            throw e;
+        }
+        graph.close();
+        return timing;
+    }
+
+    /** Median seconds on the device of what work puts into the stream. */
+    private double median(Runnable work) {
+        sample(work);       // unlike all others: clocks rise, a graph goes to the device
+        List<Double> samples = new ArrayList<>();
+        double sum = 0;
+        while (samples.size() < LEAST_SAMPLES || sum < ENOUGH_SECONDS && samples.size() < MOST_SAMPLES) {
+            double seconds = sample(work);
+            sum += seconds;
+            samples.add(seconds);
         }
         Collections.sort(samples);
         return samples.get(samples.size() / 2);
+    }
+
+    private double sample(Runnable work) {
+        Cuda.call("cuEventRecord", () -> cuEventRecord(begin, stream));
+        work.run();
+        Cuda.call("cuEventRecord", () -> cuEventRecord(end, stream));
+        Cuda.call("cuEventSynchronize", () -> cuEventSynchronize(end));
+        float[] milliseconds = new float[1];
+        Cuda.call("cuEventElapsedTime", () -> cuEventElapsedTime(milliseconds, begin, end));
+        return milliseconds[0] * 1e-3;
+    }
+
+    private void launch(CudaGemm gemm, int m, Workspace workspace) {
+        gemm.launch(a.address(), lda, c.address(), n, m, workspace);
+    }
+
+    private void synchronize() {
+        Cuda.call("cuStreamSynchronize", () -> cuStreamSynchronize(stream));
     }
 
     /** The product itself, {@code [m][n]} of the compute type, little-endian: what is timed must also be right. */
@@ -124,7 +185,10 @@ public final class LaunchTimer implements AutoCloseable {
         }
         c.upload(0, result.flip());
         try (Workspace workspace = engine.newWorkspace(stream, gemms.get(0).workspaceFor(m))) {
-            engine.runInContext(() -> sample(m, gemms, 1, workspace));
+            engine.runInContext(() -> {
+                launch(gemms.get(0), m, workspace);
+                synchronize();
+            });
         }
         c.download(0, result);
         return result;
@@ -137,20 +201,6 @@ public final class LaunchTimer implements AutoCloseable {
         List<CudaGemm> gemms = copies.stream().map(weights -> weights.gemm(options)).toList();
         gemms.forEach(gemm -> gemm.plan(m));        // no first launch of a copy is a slow one
         return gemms;
-    }
-
-    /** Seconds of all launches. */
-    private double sample(int m, List<CudaGemm> gemms, int launches, Workspace workspace) {
-        Cuda.call("cuEventRecord", () -> cuEventRecord(begin, stream));
-        for (int i = 0; i < launches; i++) {
-            turn = (turn + 1) % gemms.size();
-            gemms.get(turn).launch(a.address(), lda, c.address(), n, m, workspace);
-        }
-        Cuda.call("cuEventRecord", () -> cuEventRecord(end, stream));
-        Cuda.call("cuEventSynchronize", () -> cuEventSynchronize(end));
-        float[] milliseconds = new float[1];
-        Cuda.call("cuEventElapsedTime", () -> cuEventElapsedTime(milliseconds, begin, end));
-        return milliseconds[0] * 1e-3;
     }
 
     /** Frees everything on the device. */

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.jmarlin.cuda.CudaDriver;
+import io.github.jmarlin.emulator.StandIn;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -97,5 +98,20 @@ class DemoCommandTest {
         assertEquals(0, run.status(), run.out());
         assertEquals(2, ROW.matcher(run.out()).results().count(), run.out());
         assertTrue(run.out().contains(CudaDriver.devices().get(0).name()), run.out());
+    }
+
+    @Test
+    @Tag("gpu-on-stand-in")
+    void timesOfSingleLaunchesAreCalledSo() {
+        assumeTrue(StandIn.isLoaded(), "the driver is not the stand-in");
+        String[] options = {"demo", "--device", "cuda", "--k", "192", "--n", "72", "--m", "1,9"};
+        assertFalse(Cli.run(options).out().contains("one by one"));
+        StandIn.inject("cuStreamBeginCapture", 900, 1, 1);
+        try {
+            Cli run = Cli.run(options);
+            assertTrue(run.out().contains("| launched one by one  not as a graph, for m = 9: cuStreamBeginCapture returned 900"), run.out());
+        } finally {
+            StandIn.reset();
+        }
     }
 }

@@ -150,6 +150,22 @@ class TuneCommandTest {
         }
     }
 
+    @Test
+    @Tag("gpu-on-stand-in")
+    void whatCannotBeCapturedIsNamed() {
+        gpu();
+        StandIn.inject("cuStreamBeginCapture", 900, 1, 1);
+        try {
+            Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x64", "--m", "1", "--dry-run");
+            assertEquals(0, run.status(), run.err());
+            assertTrue(run.out().matches("(?s).*\\| launched one by one  not as a graph, for 64x64, m 1: striped \\d+x\\d+.*: "
+                    + "cuStreamBeginCapture returned 900, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED .*"), run.out());
+            assertEquals(run.out().indexOf("one by one"), run.out().lastIndexOf("one by one"), run.out());
+        } finally {
+            StandIn.reset();
+        }
+    }
+
     /** Before anything is measured. */
     @Test
     @Tag("gpu-on-stand-in")
