@@ -176,11 +176,7 @@ JMARLIN_DEVICE void produce(const GemmArgs& args, const Ring<Shape>& ring) {
 #pragma unroll 1
             for (s32 first = work.begin; first < work.end; first += Shape::kDepth) {
                 s32 blocks = smaller(work.end - first, Shape::kDepth);
-                if (Shape::kNeighbours == 1) {
-                    mbarrier_wait(ring.empty(fill.slot), fill.parity ^ 1);
-                } else {
-                    mbarrier_wait_cluster(ring.empty(fill.slot), fill.parity ^ 1);
-                }
+                mbarrier_wait(ring.empty(fill.slot), fill.parity ^ 1);
                 if (thread == 0 && --requested < 0) bulk.request(fill.slot, place, first, blocks, spread_tokens);
                 if (!spread) activations.start(fill.slot, place, first, blocks);
                 fill.advance(ring.slots);
