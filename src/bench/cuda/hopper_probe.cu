@@ -294,7 +294,7 @@ __global__ void __cluster_dims__(2) __launch_bounds__(64, 1) send_to_neighbour(l
     if (thread_index() == 0) {
         for (int i = 0; i < kSends; ++i) {
             u32 slot = u32(i) % kSendSlots, parity = u32(i) / kSendSlots % 2;
-            mbarrier_wait_cluster(barriers + 16 * slot + 8, parity ^ 1);
+            mbarrier_wait(barriers + 16 * slot + 8, parity ^ 1);
             bulk_copy_to_cluster(cluster_address(received + slot * kSentBytes, other), base + slot * kSentBytes, kSentBytes,
                                  cluster_address(barriers + 16 * slot, other));
         }

@@ -66,23 +66,11 @@ JMARLIN_DEVICE void mbarrier_wait(u32 barrier, u32 parity) {
                  "}" :: "r"(barrier), "r"(parity) : "memory");
 }
 
-// NOTES: the operations above are of block scope, as none is written. Between blocks of a cluster both sides must say .cluster.
-
-// An arrival at the mbarrier of another block, or the own one, named by its cluster_address.
+// An arrival at the mbarrier of another block, or the own one, named by its cluster_address. Says that what this thread waited for is
+// over: products and bulk copies. What it read or wrote itself the other block knows only after a cluster_sync.
+// NOTES: of block scope, like those above. In cluster scope an arrival is a fence of the whole GPU (MEMBAR.ALL.GPU), a wait clears L1.
 JMARLIN_DEVICE void mbarrier_arrive_cluster(u32 mapped_barrier) {
-    asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];" :: "r"(mapped_barrier) : "memory");
-}
-
-// mbarrier_wait on a barrier at which other blocks of the cluster arrive.
-JMARLIN_DEVICE void mbarrier_wait_cluster(u32 barrier, u32 parity) {
-    asm volatile("{\n"
-                 ".reg .pred done;\n"
-                 "again:\n"
-                 "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
-                 "@done bra over;\n"
-                 "bra again;\n"
-                 "over:\n"
-                 "}" :: "r"(barrier), "r"(parity) : "memory");
+    asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" :: "r"(mapped_barrier) : "memory");
 }
 
 // ---- Bulk copies (9.7.9.25.4, cp.async.bulk) ----

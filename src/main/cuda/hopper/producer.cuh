@@ -184,11 +184,7 @@ JMARLIN_DEVICE void produce(const GemmArgs& args, const Ring<Shape>& ring) {
 #pragma unroll 1
             for (s32 first = work.begin; first < work.end; first += Shape::kDepth) {
                 s32 blocks = smaller(work.end - first, Shape::kDepth);
-                if (Shape::kNeighbours == 1) {
-                    mbarrier_wait(ring.empty(fill.slot), fill.parity ^ 1);
-                } else {
-                    mbarrier_wait_cluster(ring.empty(fill.slot), fill.parity ^ 1);
-                }
+                mbarrier_wait(ring.empty(fill.slot), fill.parity ^ 1);
                 if (lane_index() == 0 && stage >= requested && stage % turns == turn) {
                     bulk.request(fill.slot, place, first, blocks, spread_tokens);
                 }

@@ -22,8 +22,6 @@ void complete_phase_if_due(Mbarrier& barrier) {
     ++barrier.phase;
     barrier.pending = barrier.count;
     barrier.neighbours_bytes = 0;
-    barrier.neighbours_arrival_before = barrier.neighbours_arrival;
-    barrier.neighbours_arrival = {};
     if (machine.options.races) {
         join(barrier.completed, barrier.arriving);
         add_phases(barrier.completed, barrier.number, barrier.phase);
@@ -41,20 +39,9 @@ void arrive_at(Mbarrier& barrier, u32 expected_bytes, const char* operation, Sit
         fail(ErrorKind::kBadArgument, std::string(operation) + " at " + site_text(site) + ": " +
              std::to_string(s64(barrier.bytes) + expected_bytes) + " expected bytes");
     barrier.bytes += s32(expected_bytes);
-    if (current->block != barrier.owner) barrier.neighbours_arrival = site;
     if (machine.options.races) publish(barrier.arriving, *barrier.owner);
     --barrier.pending;
     complete_phase_if_due(barrier);
-}
-
-Mbarrier& wait_for(u32 address, u32 parity, const char* operation, Site site) {
-    Mbarrier& barrier = find_mbarrier(address, operation, site);
-    while (barrier.phase % 2 == parity) {
-        barrier.waiting.push_back(current);
-        sleep_lane(site);
-    }
-    if (machine.options.races) learn(barrier.completed);
-    return barrier;
 }
 
 }  // namespace
@@ -137,15 +124,14 @@ void mbarrier_arrive_cluster(u32 mapped_barrier, Site site) {
     arrive_at(barrier, 0, "mbarrier_arrive_cluster", site);
 }
 
-void mbarrier_wait(u32 barrier, u32 parity, Site site) {
-    const Mbarrier& over = wait_for(barrier, parity, "mbarrier_wait", site);
-    if (over.neighbours_arrival_before.file)
-        report(ErrorKind::kRace, "mbarrier_wait at " + site_text(site) + " (" + thread_text(*current) +
-               ") sees nothing of what other blocks did before they arrived at " + site_text(over.neighbours_arrival_before) +
-               ": mbarrier_wait_cluster would");
+void mbarrier_wait(u32 address, u32 parity, Site site) {
+    Mbarrier& barrier = find_mbarrier(address, "mbarrier_wait", site);
+    while (barrier.phase % 2 == parity) {
+        barrier.waiting.push_back(current);
+        sleep_lane(site);
+    }
+    if (machine.options.races) learn(barrier.completed);
 }
-
-void mbarrier_wait_cluster(u32 barrier, u32 parity, Site site) { wait_for(barrier, parity, "mbarrier_wait_cluster", site); }
 
 void show_mbarriers(bool to_cluster) {
     for (auto& entry : mbarriers[current->block->index]) {

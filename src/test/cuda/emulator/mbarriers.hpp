@@ -20,8 +20,6 @@ struct Mbarrier {
     bool visible = false;           // to the copy engine
     bool shown = false;             // to the cluster, once the others have seen the clock
     u32 shown_clock = 0;
-    Site neighbours_arrival{};      // one of this phase's from another block, and of the phase before
-    Site neighbours_arrival_before{};
     Knowledge arriving{}, completed{};
     std::vector<Thread*> waiting{};
 };

@@ -34,7 +34,6 @@ JMARLIN_DEVICE void mbarrier_arrive(u32 barrier, JMARLIN_SITE) { emulator::mbarr
 JMARLIN_DEVICE void mbarrier_arrive_expect_tx(u32 barrier, u32 bytes, JMARLIN_SITE) { emulator::mbarrier_arrive(barrier, bytes, site); }
 JMARLIN_DEVICE void mbarrier_wait(u32 barrier, u32 parity, JMARLIN_SITE) { emulator::mbarrier_wait(barrier, parity, site); }
 JMARLIN_DEVICE void mbarrier_arrive_cluster(u32 mapped_barrier, JMARLIN_SITE) { emulator::mbarrier_arrive_cluster(mapped_barrier, site); }
-JMARLIN_DEVICE void mbarrier_wait_cluster(u32 barrier, u32 parity, JMARLIN_SITE) { emulator::mbarrier_wait_cluster(barrier, parity, site); }
 
 // ---- Bulk copies ----
 

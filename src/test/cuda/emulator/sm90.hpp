@@ -37,7 +37,6 @@ void mbarrier_init(u32 barrier, u32 count, Site site);
 void mbarrier_arrive(u32 barrier, u32 expected_bytes, Site site);
 void mbarrier_wait(u32 barrier, u32 parity, Site site);
 void mbarrier_arrive_cluster(u32 mapped_barrier, Site site);
-void mbarrier_wait_cluster(u32 barrier, u32 parity, Site site);
 
 /** fence.mbarrier_init, fence.proxy.async: the copy engine, the former also the cluster, may use the running thread's mbarriers. */
 void show_mbarriers(bool to_cluster);

@@ -167,8 +167,6 @@ class HopperEmulatorTest {
                 mutation(STRIPED, "neighbour not told, and not waited for", "consumer.cuh", "FAIL",
                         "            mbarrier_arrive(ring.empty(slot));\n            if (Shape::kNeighbours > 1) mbarrier_arrive_cluster(at_neighbour(",
                         "            mbarrier_arrive(ring.empty(slot));\n            if (Shape::kNeighbours > 1) mbarrier_arrive(("),
-                mutation(STRIPED, "neighbour's arrivals awaited as if they came from this block", "producer.cuh", "cluster",
-                        "mbarrier_wait_cluster(", "mbarrier_wait("),
                 mutation(STRIPED, "neighbour's bytes not expected", "producer.cuh", "FAIL", "+ shared_bytes)", ")"),
                 mutation(STRIPED, "rows sent to the wrong place", "producer.cuh", "FAIL", "at_neighbour(rows), rows", "at_neighbour(rows ^ 1024), rows"),
                 mutation(STRIPED, "neighbour's mbarriers used before they are there", "hopper.cuh", "FAIL",
