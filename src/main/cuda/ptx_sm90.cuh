@@ -126,6 +126,12 @@ JMARLIN_DEVICE void cluster_sync() {
                  "barrier.cluster.wait.acquire;" ::: "memory");
 }
 
+// The same for mbarriers that fence_mbarrier_init made ready, and nothing else: no fence of the whole GPU, as cluster_sync is.
+JMARLIN_DEVICE void cluster_sync_mbarriers() {
+    asm volatile("barrier.cluster.arrive.relaxed;\n"
+                 "barrier.cluster.wait.acquire;" ::: "memory");
+}
+
 // ---- Warpgroup matrix products (9.7.15) ----
 
 // wgmma.fence: registers written so far may be read or accumulated into by the products that follow.

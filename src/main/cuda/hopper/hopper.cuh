@@ -52,7 +52,7 @@ JMARLIN_DEVICE void multiply(const GemmArgs& args) {
     if (Shape::kNeighbours == 1) {
         block_sync();
     } else {
-        cluster_sync();     // the neighbour's barriers are there
+        cluster_sync_mbarriers();   // the neighbour's are there
     }
     if (thread_index() >= kConsumerThreads) {
         registers_decrease<kProducerRegisters>();

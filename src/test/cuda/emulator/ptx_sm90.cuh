@@ -56,6 +56,7 @@ JMARLIN_DEVICE F32x2 ld_cluster_f32x2(u32 mapped_address, JMARLIN_SITE) {
     return v;
 }
 JMARLIN_DEVICE void cluster_sync(JMARLIN_SITE) { emulator::collective_cluster_sync(site); }
+JMARLIN_DEVICE void cluster_sync_mbarriers(JMARLIN_SITE) { emulator::collective_cluster_sync(site); }
 
 // ---- Warpgroup matrix products ----
 

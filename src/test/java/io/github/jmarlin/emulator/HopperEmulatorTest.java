@@ -170,7 +170,7 @@ class HopperEmulatorTest {
                 mutation(STRIPED, "neighbour's bytes not expected", "producer.cuh", "FAIL", "+ shared_bytes)", ")"),
                 mutation(STRIPED, "rows sent to the wrong place", "producer.cuh", "FAIL", "at_neighbour(rows), rows", "at_neighbour(rows ^ 1024), rows"),
                 mutation(STRIPED, "neighbour's mbarriers used before they are there", "hopper.cuh", "FAIL",
-                        "cluster_sync();     // the neighbour's", "block_sync();     // the neighbour's"),
+                        "cluster_sync_mbarriers();", "block_sync();"),
                 mutation(STRIPED, "block exits while its neighbour may still use it", "hopper.cuh", "exited",
                         "if (Shape::kNeighbours > 1 && Shape::kStriped) cluster_sync();", ""),
                 mutation(PAIRED, "tile staged over activations on their way to the neighbour", "cluster_reduce.cuh", "FAIL",
