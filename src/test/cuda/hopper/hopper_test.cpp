@@ -211,6 +211,10 @@ void real_suite() {
     check<S<Half, false, false, 128, 256, 2, 1>>({128, 512, 1024, 256}, {3}, greedy, Values::kReal);
     check<S<Bfloat16, true, true, 8, 128, 1, 4>>({4, 128, 2048, 32}, two, greedy, Values::kReal);
     check<S<Bfloat16, false, false, 16, 256, 1, 1>>({16, 256, 2048, 128}, {3}, greedy, Values::kReal);
+    // The longest k of the models' layers.
+    check<S<Half, false, false, 8, 128, 1, 4>>({5, 128, 28672, 128}, {}, greedy, Values::kReal);
+    check<S<Half, true, false, 16, 256, 1, 1>>({9, 256, 28672, 64}, {4}, greedy, Values::kReal);
+    check<S<Bfloat16, true, true, 64, 128, 2, 2>>({17, 256, 28672, 32}, {}, greedy, Values::kReal);
 }
 
 /** "name slot-bytes stages shared-bytes", for comparison with the plan's HopperTile. */
