@@ -141,10 +141,11 @@ JMARLIN_DEVICE void prefetch_next(const GemmArgs& args, u32 thread) {
     prefetch_runs(args.next, thread, kProducerThreads, [](u64 address, u32 bytes) { bulk_prefetch_l2(address, bytes); });
 }
 
-// How many stages of its first portion a block requests before anything else happens.
+// How many stages of its first portion a block requests before its warps meet: some bytes for the memory to bring until the
+// producer's warps ask. NOTES: all wait for the thread that asks, 100 to 200 instructions a stage, so not for the whole ring.
 template <class Shape>
-JMARLIN_DEVICE s32 stages_ahead(const Work<Shape>& work, u32 slots) {
-    return smaller((work.end - work.begin + Shape::kDepth - 1) / Shape::kDepth, s32(slots));
+JMARLIN_DEVICE s32 stages_ahead(const Work<Shape>& work) {
+    return smaller((work.end - work.begin + Shape::kDepth - 1) / Shape::kDepth, kStagesAhead);
 }
 
 // The first weights, by the thread that made the mbarriers: they need nobody else.
@@ -155,7 +156,7 @@ JMARLIN_DEVICE void request_ahead(const GemmArgs& args, const Ring<Shape>& ring)
     if (!work.more()) return;
     const Place<Shape> place(args, work.tile);
     s32 spread_tokens = spread_rows<Shape>(args) ? args.m : 0;
-    s32 stages = stages_ahead<Shape>(work, ring.slots);
+    s32 stages = stages_ahead<Shape>(work);
 #pragma unroll 1
     for (s32 i = 0; i < stages; ++i) {
         s32 first = work.begin + i * Shape::kDepth;
@@ -172,7 +173,7 @@ JMARLIN_DEVICE void produce(const GemmArgs& args, const Ring<Shape>& ring) {
     ActivationCopies<Shape> activations(args, ring, thread);
     Cursor fill;
     Work<Shape> work(args);
-    s32 requested = stages_ahead<Shape>(work, ring.slots);
+    s32 requested = stages_ahead<Shape>(work);
     // The warps' first threads request stages in turn: with its share of the activations one warp alone would be too slow.
     s32 turn = spread ? 0 : s32(thread / 32);
     s32 turns = spread ? 1 : kProducerThreads / 32;

@@ -13,6 +13,7 @@ constexpr int kConsumerRegisters = 216;                   // together the 384 * 
 constexpr int kProducerRegisters = 72;
 constexpr int kSharedLimit = 227 * 1024;                  // per block on sm_90
 constexpr int kLeastStages = 5;
+constexpr int kStagesAhead = 2;                           // requested by the thread that makes the mbarriers
 constexpr int kMostStages = 12;
 
 static_assert(kConsumerThreads * kConsumerRegisters + kProducerThreads * kProducerRegisters == kThreads * 168, "register file");
@@ -86,7 +87,7 @@ struct Shape {
     static_assert(kCluster <= 4, "clusters");
     static_assert(kPassRows * kPasses * 4 == kOwnRows && (kPassRows == 2 || kPassRows == 4), "passes cover the rows");
     static_assert(kActivationLag <= kLeastStages - 2, "the shortest ring");
-    static_assert(kStages >= kLeastStages, "too few stages fit");
+    static_assert(kStages >= kLeastStages && kLeastStages >= kStagesAhead, "too few stages fit");
     static_assert(shared_bytes(kStages) <= kSharedLimit, "shared memory");
     static_assert(kStagingBytes <= kRingAt + kStages * kSlotBytes, "a finished tile lies over the ring");
     static_assert(kFlagAt + 4 <= 256, "mbarriers and flag");
