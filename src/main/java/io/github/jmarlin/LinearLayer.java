@@ -5,7 +5,8 @@ import java.nio.ByteBuffer;
 /**
  * Weights on a device, ready to multiply: {@code C[m][n] = A[m][k] * W[k][n] + bias[n]}.
  *
- * <p>Safe for any number of threads. The same operands give the same bits, however many threads compute.
+ * <p>Safe for any number of threads. The same operands give the same bits, however many threads compute. An infinite activation gives
+ * infinities and NaN where it would in double precision.
  */
 public interface LinearLayer extends AutoCloseable {
     /** Rows of the weights (in-features). */

@@ -235,6 +235,32 @@ public abstract class MultiplyContractTest {
         }
     }
 
+    /** Infinite with the sign of the weight, NaN where that is 0 or two infinities meet: however a device treats zero points. */
+    @Test
+    void anInfinityGivesWhatItGivesInDoubles() {
+        for (boolean zeroPoints : new boolean[] {false, true}) {
+            try (QuantizedMatrix matrix = TestMatrices.layer(100, 70, 32, DataType.FP16, zeroPoints, true, 8);
+                    PackedWeights weights = PackedWeights.pack(matrix, DataType.FP16);
+                    LinearLayer layer = device().place(weights)) {
+                for (int m : new int[] {3, 20}) {
+                    float[] a = round(DataType.FP16, TestMatrices.gaussian(m * 100, 9));
+                    a[37] = Float.POSITIVE_INFINITY;
+                    a[100 + 99] = Float.NEGATIVE_INFINITY;
+                    a[2 * 100] = Float.POSITIVE_INFINITY;
+                    a[2 * 100 + 1] = Float.NEGATIVE_INFINITY;
+                    double[] expected = ReferenceProduct.multiply(matrix, a, m);
+                    float[] actual = multiply(layer, DataType.FP16, a, m);
+                    for (int i = 0; i < 3 * 70; i++) {
+                        assertEquals((float) expected[i], actual[i], "zero points " + zeroPoints + ", m " + m + ", row " + i / 70
+                                + ", column " + i % 70);
+                    }
+                    Errors.assertWithin(2e-3, Arrays.copyOfRange(expected, 3 * 70, m * 70), Arrays.copyOfRange(actual, 3 * 70, m * 70), 70,
+                            "rows without an infinity");
+                }
+            }
+        }
+    }
+
     @Test
     void takesHeapReadOnlyAndBigEndianBuffers() {
         try (QuantizedMatrix matrix = TestMatrices.layer(64, 32, 32, DataType.FP16, false, false, 10);

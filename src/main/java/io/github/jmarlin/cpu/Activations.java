@@ -26,6 +26,8 @@ final class Activations {
     private final float[][] values;
     private final float[][] sums;
     private final FixedPointRow[] fixed;
+    /** See {@link #nonFinite}. */
+    private final int[][] nonFinite;
 
     Activations(PackedWeights weights, int rows) {
         k = weights.k();
@@ -34,6 +36,7 @@ final class Activations {
         values = new float[rows][weights.paddedK()];
         sums = new float[rows][(weights.paddedK() - 1) / segmentRows + 1];
         fixed = new FixedPointRow[rows];
+        nonFinite = weights.hasZeroPoints() ? new int[rows][] : null;
     }
 
     /** Rows of the weights in a segment, a divisor or a multiple of 64. */
@@ -48,6 +51,7 @@ final class Activations {
         if (inputOrder != null) {
             reorder(target);
         }
+        boolean finite = true;
         for (int segment = 0; segment < sums[row].length; segment++) {
             double sum = 0;
             int end = Math.min(k, (segment + 1) * segmentRows);
@@ -55,6 +59,10 @@ final class Activations {
                 sum += target[i];
             }
             sums[row][segment] = (float) sum;
+            finite &= Double.isFinite(sum);     // floats do not overflow it
+        }
+        if (nonFinite != null) {
+            nonFinite[row] = finite ? null : NonFinite.places(target);
         }
         fixed[row] = values.length <= FEW_ROWS ? FixedPointRow.of(target, segmentRows) : null;
     }
@@ -96,5 +104,10 @@ final class Activations {
     /** The row as integers; null if there are too many rows for that to pay or the row does not allow it. */
     FixedPointRow fixed(int row) {
         return fixed[row];
+    }
+
+    /** Where a row holds infinities or NaN that need a {@linkplain NonFinite product of their own}; null if none do. */
+    int[] nonFinite(int row) {
+        return nonFinite == null ? null : nonFinite[row];
     }
 }

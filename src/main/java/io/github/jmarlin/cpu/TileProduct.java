@@ -33,7 +33,7 @@ final class TileProduct {
     /** Codes of a word: two columns of four rows. */
     private static final int WORD_CODES = 8;
     /** The zero point of symmetric codes; the others are a term of their own, see {@link TileScales}. */
-    private static final int MIDDLE = 8;
+    static final int MIDDLE = 8;
     /** The bits of the float 2^23, whose mantissa counts ones. */
     private static final int EXPONENT = 0x4b000000;
     /** What a decoded code has too much. */
@@ -77,6 +77,12 @@ final class TileProduct {
                 if (rowsDone % segmentRows == 0 || rowsDone == weights.paddedK()) {
                     endSegment(activations, begin, end, (rowsDone - 1) / segmentRows);
                 }
+            }
+        }
+        for (int row = begin; row < end; row++) {
+            int[] places = activations.nonFinite(row);
+            for (int h = 0; h < 2 && places != null; h++) {
+                NonFinite.multiply(weights, scales, tile, h, activations.row(row), places, total[2 * (row - begin) + h]);
             }
         }
     }
