@@ -86,10 +86,23 @@ public final class ModelPacker {
         Files.createDirectories(target);
         try (FileChannel lock = FileChannel.open(target.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
             lock(lock);
-            refuseAnotherModel();
-            Result result = runLocked(start);
+            try {
+                refuseAnotherModel();
+                Result result = runLocked(start);
+                Files.deleteIfExists(target.resolve(LOCK));
+                return result;
+            } catch (Throwable e) {
+                deleteLock(e);
+                throw e;
+            }
+        }
+    }
+
+    private void deleteLock(Throwable failure) {
+        try {
             Files.deleteIfExists(target.resolve(LOCK));
-            return result;
+        } catch (IOException e) {
+            failure.addSuppressed(e);
         }
     }
 
