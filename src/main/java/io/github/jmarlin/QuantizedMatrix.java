@@ -232,9 +232,10 @@ public final class QuantizedMatrix implements AutoCloseable {
 
     /**
      * Collects the parts of a matrix. Elements can be set one by one, by rows, or written straight into the off-heap memory;
-     * {@link #build} checks what the setters could not. Several threads may fill disjoint rows.
+     * {@link #build} checks what the setters could not. Several threads may fill disjoint rows. Closing it frees the memory of a
+     * matrix that was not built; then no thread may fill it any more.
      */
-    public static final class Builder {
+    public static final class Builder implements AutoCloseable {
         private final StripedLayout layout;
         private final DataType scaleType;
         private final long codeStride;
@@ -254,7 +255,12 @@ public final class QuantizedMatrix implements AutoCloseable {
             long scaleStride = (long) layout.n() * Short.BYTES;
             codeStride = codeStride(layout.n());
             codes = NativeMemory.allocate(layout.k() * codeStride, codeStride);
-            scales = NativeMemory.allocate(layout.groups() * scaleStride, scaleStride);
+            try {
+                scales = NativeMemory.allocate(layout.groups() * scaleStride, scaleStride);
+            } catch (RuntimeException | Error e) {
+                codes.close();
+                throw e;
+            }
         }
 
         /** Gives every group and column a zero point of its own, at first 0. */
@@ -383,6 +389,15 @@ public final class QuantizedMatrix implements AutoCloseable {
             checkBias();
             built = true;
             return new QuantizedMatrix(this);
+        }
+
+        /** Frees what {@link #build} did not take over. A second call does nothing. */
+        @Override
+        public void close() {
+            if (!built) {
+                built = true;
+                new QuantizedMatrix(this).close();
+            }
         }
 
         private void checkScales() {

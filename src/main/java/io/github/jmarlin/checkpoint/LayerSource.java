@@ -124,18 +124,19 @@ public abstract class LayerSource {
             throw new IllegalArgumentException("columns " + from + ".." + to + " of " + n() + ": both must be multiples of "
                     + COLUMN_STEP + " or the end, and not the same");
         }
-        QuantizedMatrix.Builder matrix = QuantizedMatrix.builder(k(), to - from, groupSize(), scaleType());
-        if (facts.zeroPoints) {
-            matrix.withZeroPoints();
+        try (QuantizedMatrix.Builder matrix = QuantizedMatrix.builder(k(), to - from, groupSize(), scaleType())) {
+            if (facts.zeroPoints) {
+                matrix.withZeroPoints();
+            }
+            if (facts.inputOrder != null) {
+                matrix.withInputOrder(inputOrder());
+            }
+            if (facts.bias != null) {
+                matrix.setBias(Floats.read(facts.bias, from, to));
+            }
+            fill(matrix, from, to);
+            return matrix.build();
         }
-        if (facts.inputOrder != null) {
-            matrix.withInputOrder(inputOrder());
-        }
-        if (facts.bias != null) {
-            matrix.setBias(Floats.read(facts.bias, from, to));
-        }
-        fill(matrix, from, to);
-        return matrix.build();
     }
 
     /** See {@link QuantizedMatrix#inputOrder}; null if there is none. */

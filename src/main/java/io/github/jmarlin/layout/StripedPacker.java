@@ -4,9 +4,12 @@ import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.memory.NativeMemory;
+import io.github.jmarlin.memory.Tasks;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.stream.IntStream;
+import java.util.List;
+import java.util.Objects;
 
 /**
  * Moves whole matrices into the {@linkplain StripedLayout striped layout} and back, strip by strip on all processors of the common
@@ -32,19 +35,14 @@ public final class StripedPacker {
     public static PackedWeights pack(QuantizedMatrix matrix, DataType computeType) {
         PackedWeights.checkComputeType(computeType);
         StripedLayout layout = matrix.layout();
-        NativeMemory codes = NativeMemory.allocate(layout.codeBytes(), layout.stripCodeBytes());
-        NativeMemory scales = NativeMemory.allocate(layout.scaleBytes(), layout.stripScaleBytes());
-        NativeMemory zeros = matrix.hasZeroPoints() ? NativeMemory.allocate(layout.scaleBytes(), layout.stripScaleBytes()) : null;
-        NativeMemory factors = NativeMemory.allocate((long) layout.paddedN() * Float.BYTES, Float.BYTES);
-        NativeMemory bias = matrix.hasBias() ? NativeMemory.allocate((long) layout.paddedN() * Float.BYTES, Float.BYTES) : null;
-        PackedWeights packed = PackedWeights.of(layout, computeType, codes, scales, zeros, factors, bias);
+        PackedWeights packed = allocate(layout, computeType, matrix.hasZeroPoints(), matrix.hasBias());
         try {
-            IntStream.range(0, layout.strips()).parallel().forEach(strip -> {
+            Tasks.forEach(layout.strips(), strip -> {
                 ShiftedScales.pack(matrix, packed, strip);
-                packStrip(matrix, strip, codes.slice(layout.blockOffset(strip, 0), (int) layout.stripCodeBytes()));
+                packStrip(matrix, strip, packed.codes().slice(layout.blockOffset(strip, 0), (int) layout.stripCodeBytes()));
             });
-            for (int column = 0; bias != null && column < layout.n(); column++) {
-                bias.putFloat((long) column * Float.BYTES, matrix.bias(column));
+            for (int column = 0; packed.hasBias() && column < layout.n(); column++) {
+                packed.bias().putFloat((long) column * Float.BYTES, matrix.bias(column));
             }
             return packed;
         } catch (RuntimeException | Error e) {
@@ -53,25 +51,41 @@ public final class StripedPacker {
         }
     }
 
+    private static PackedWeights allocate(StripedLayout layout, DataType computeType, boolean zeroPoints, boolean bias) {
+        List<NativeMemory> made = new ArrayList<>();
+        try {
+            made.add(NativeMemory.allocate(layout.codeBytes(), layout.stripCodeBytes()));
+            made.add(NativeMemory.allocate(layout.scaleBytes(), layout.stripScaleBytes()));
+            made.add(zeroPoints ? NativeMemory.allocate(layout.scaleBytes(), layout.stripScaleBytes()) : null);
+            made.add(NativeMemory.allocate((long) layout.paddedN() * Float.BYTES, Float.BYTES));
+            made.add(bias ? NativeMemory.allocate((long) layout.paddedN() * Float.BYTES, Float.BYTES) : null);
+            return PackedWeights.of(layout, computeType, made.get(0), made.get(1), made.get(2), made.get(3), made.get(4));
+        } catch (RuntimeException | Error e) {
+            made.stream().filter(Objects::nonNull).forEach(NativeMemory::close);
+            throw e;
+        }
+    }
+
     /** See {@link PackedWeights#unpack}. */
     public static QuantizedMatrix unpack(PackedWeights packed) {
         StripedLayout layout = packed.layout();
-        var matrix = QuantizedMatrix.builder(layout.k(), layout.n(), layout.groupSize(), packed.computeType());
-        if (packed.hasZeroPoints()) {
-            matrix.withZeroPoints();
-        }
-        IntStream.range(0, layout.strips()).parallel().forEach(strip -> {
-            ShiftedScales.unpack(packed, matrix, strip);
-            unpackStrip(packed.codes().slice(layout.blockOffset(strip, 0), (int) layout.stripCodeBytes()), layout, strip,
-                    matrix.codes());
-        });
-        if (packed.hasBias()) {
-            matrix.withBias();
-            for (int column = 0; column < layout.n(); column++) {
-                matrix.setBias(column, packed.bias().getFloat((long) column * Float.BYTES));
+        try (var matrix = QuantizedMatrix.builder(layout.k(), layout.n(), layout.groupSize(), packed.computeType())) {
+            if (packed.hasZeroPoints()) {
+                matrix.withZeroPoints();
             }
+            Tasks.forEach(layout.strips(), strip -> {
+                ShiftedScales.unpack(packed, matrix, strip);
+                unpackStrip(packed.codes().slice(layout.blockOffset(strip, 0), (int) layout.stripCodeBytes()), layout, strip,
+                        matrix.codes());
+            });
+            if (packed.hasBias()) {
+                matrix.withBias();
+                for (int column = 0; column < layout.n(); column++) {
+                    matrix.setBias(column, packed.bias().getFloat((long) column * Float.BYTES));
+                }
+            }
+            return matrix.build();
         }
-        return matrix.build();
     }
 
     private static void packStrip(QuantizedMatrix matrix, int strip, ByteBuffer target) {

@@ -2,6 +2,7 @@ package io.github.jmarlin.quantize;
 
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.layout.StripedLayout;
+import io.github.jmarlin.memory.Tasks;
 import java.nio.IntBuffer;
 import java.util.Comparator;
 import java.util.stream.IntStream;
@@ -107,17 +108,18 @@ public final class GptqQuantizer {
      */
     public QuantizedMatrix quantize(float[] weights, int n) {
         checkWeights(weights, n, k);
-        QuantizedMatrix.Builder matrix = QuantizedMatrix.builder(k, n, options.groupSize(), options.scaleType());
-        if (!options.symmetric()) {
-            matrix.withZeroPoints();
+        try (QuantizedMatrix.Builder matrix = QuantizedMatrix.builder(k, n, options.groupSize(), options.scaleType())) {
+            if (!options.symmetric()) {
+                matrix.withZeroPoints();
+            }
+            if (options.actOrder()) {
+                matrix.withInputOrder(IntBuffer.wrap(order));
+            }
+            // Two outputs share a byte of codes: a task takes an even number of them.
+            Tasks.forEach((n - 1) / OUTPUTS_AT_ONCE + 1,
+                    part -> quantize(weights, part * OUTPUTS_AT_ONCE, Math.min(n, (part + 1) * OUTPUTS_AT_ONCE), matrix));
+            return matrix.build();
         }
-        if (options.actOrder()) {
-            matrix.withInputOrder(IntBuffer.wrap(order));
-        }
-        // Two outputs share a byte of codes: a task takes an even number of them.
-        IntStream.range(0, (n - 1) / OUTPUTS_AT_ONCE + 1).parallel()
-                .forEach(part -> quantize(weights, part * OUTPUTS_AT_ONCE, Math.min(n, (part + 1) * OUTPUTS_AT_ONCE), matrix));
-        return matrix.build();
     }
 
     private void quantize(float[] weights, int from, int to, QuantizedMatrix.Builder matrix) {

@@ -3,7 +3,7 @@ package io.github.jmarlin.quantize;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.layout.StripedLayout;
-import java.util.stream.IntStream;
+import io.github.jmarlin.memory.Tasks;
 
 /**
  * The quantizer that looks at nothing but the weights: every weight becomes the nearest of 16 evenly spaced values, spaced by its
@@ -54,26 +54,30 @@ public record RoundToNearest(int groupSize, DataType scaleType, boolean zeroPoin
      * @throws IllegalArgumentException if a weight is not finite, or so large that its scale is not
      */
     public QuantizedMatrix quantize(WeightSource weights) {
-        var matrix = QuantizedMatrix.builder(weights.k(), weights.n(), groupSize, scaleType);
-        if (zeroPoints) {
-            matrix.withZeroPoints();
-        }
-        StripedLayout layout = new StripedLayout(weights.k(), weights.n(), groupSize);
-        int tasks = (layout.n() - 1) / COLUMNS + 1;
-        IntStream.range(0, tasks).parallel().forEach(task -> {
-            int column = task * COLUMNS;
-            int count = Math.min(COLUMNS, layout.n() - column);
-            for (int group = 0; group < layout.groups(); group++) {
-                int row = group * layout.rowsPerGroup();
-                float[][] rows = new float[Math.min(layout.rowsPerGroup(), layout.k() - row)][count];
-                weights.read(row, column, count, rows);
-                GroupQuantizer quantizer = new GroupQuantizer(rows, row, column, scaleType, zeroPoints);
-                if (clippingSearch) {
-                    quantizer.searchClipping();
-                }
-                quantizer.write(matrix, group, QuantizedMatrix.codeStride(layout.n()));
+        try (var matrix = QuantizedMatrix.builder(weights.k(), weights.n(), groupSize, scaleType)) {
+            if (zeroPoints) {
+                matrix.withZeroPoints();
             }
-        });
-        return matrix.build();
+            int n = weights.n();
+            Tasks.forEach((n - 1) / COLUMNS + 1, task -> {
+                int column = task * COLUMNS;
+                quantize(weights, column, Math.min(COLUMNS, n - column), matrix);
+            });
+            return matrix.build();
+        }
+    }
+
+    private void quantize(WeightSource weights, int column, int count, QuantizedMatrix.Builder matrix) {
+        StripedLayout layout = new StripedLayout(weights.k(), weights.n(), groupSize);
+        for (int group = 0; group < layout.groups(); group++) {
+            int row = group * layout.rowsPerGroup();
+            float[][] rows = new float[Math.min(layout.rowsPerGroup(), layout.k() - row)][count];
+            weights.read(row, column, count, rows);
+            GroupQuantizer quantizer = new GroupQuantizer(rows, row, column, scaleType, zeroPoints);
+            if (clippingSearch) {
+                quantizer.searchClipping();
+            }
+            quantizer.write(matrix, group, QuantizedMatrix.codeStride(layout.n()));
+        }
     }
 }
