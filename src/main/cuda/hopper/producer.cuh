@@ -87,8 +87,9 @@ struct ActivationCopies {
         for (s32 block = s32(lane_index() / 8 / kPass); block < blocks; block += Shape::kPassBlocks) {
             u64 source = args.a + u64(place.row + s32(row)) * row_bytes + (u64(first + block) * 64 + chunk * 8) * 2;
             u32 target = ring.activations(slot) + u32(block) * Shape::kActivationBytes + row * 128 + (chunk ^ row % 8) * 16;
-            s32 left = (args.k - (first + block) * 64 - s32(chunk) * 8) * 2;
-            u32 valid = left < 0 ? 0 : left > 16 ? 16 : u32(left);
+            s32 left = args.k - (first + block) * 64 - s32(chunk) * 8;
+            keep(target);
+            u32 valid = 2 * u32(left < 0 ? 0 : left > 8 ? 8 : left);
 #pragma unroll
             for (s32 i = 0; i < Shape::kPasses; ++i) {
                 // Four rows on, the swizzle differs in the highest of its three bits.
