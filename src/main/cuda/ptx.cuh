@@ -24,7 +24,6 @@ struct Half;
 struct Bfloat16;
 
 struct alignas(16) Vec16 { u32 x, y, z, w; };
-struct alignas(8) Vec8 { u32 x, y; };
 struct alignas(16) F32x4 { float x, y, z, w; };
 
 // No instruction: hides how a value came about, so that the compiler holds it in a register and does not compute it
@@ -93,10 +92,6 @@ JMARLIN_DEVICE F32x4 ld_shared_f32x4(u32 address) {
 
 JMARLIN_DEVICE void st_shared_4(u32 address, u32 v) {
     asm volatile("st.shared.u32 [%0], %1;" :: "r"(address), "r"(v) : "memory");
-}
-
-JMARLIN_DEVICE void st_shared_8(u32 address, const Vec8& v) {
-    asm volatile("st.shared.v2.u32 [%0], {%1, %2};" :: "r"(address), "r"(v.x), "r"(v.y) : "memory");
 }
 
 JMARLIN_DEVICE void st_shared_16(u32 address, const Vec16& v) {
@@ -207,11 +202,6 @@ JMARLIN_DEVICE void cp_async_wait() { asm volatile("cp.async.wait_group %0;" :: 
 // ---- Tensor cores (9.7.14.5) ----
 
 // ldmatrix: lane 8i + r names row r (16 bytes) of 8x8 matrix i; lane l receives elements 2(l%4), 2(l%4)+1 of row l/4 of each.
-JMARLIN_DEVICE void ldmatrix_x2(u32 (&d)[2], u32 row_address) {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];"
-                 : "=r"(d[0]), "=r"(d[1]) : "r"(row_address) : "memory");
-}
-
 JMARLIN_DEVICE void ldmatrix_x4(u32 (&d)[4], u32 row_address) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3]) : "r"(row_address) : "memory");

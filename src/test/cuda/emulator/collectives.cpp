@@ -29,14 +29,13 @@ void perform_shuffle(Warp& warp) {
  * the reader of a word is the lane that receives it, whoever named the row.
  */
 void perform_ldmatrix(Warp& warp) {
-    u32 matrices = warp.lanes[0].post.other;
     const u8* row[kWarpSize];
-    for (u32 lane = 0; lane < 8 * matrices; ++lane)
+    for (u32 lane = 0; lane < kWarpSize; ++lane)
         row[lane] = shared_bytes(warp.lanes[lane], warp.lanes[lane].post.value, {"ldmatrix", 16, false, warp.site});
     for (u32 lane = 0; lane < kWarpSize; ++lane) {
         Thread& thread = warp.lanes[lane];
         u32* result = static_cast<u32*>(thread.post.result);
-        for (u32 i = 0; i < matrices; ++i) {
+        for (u32 i = 0; i < 4; ++i) {
             u32 source = 8 * i + lane / 4;
             std::memcpy(&result[i], row[source] + 4 * (lane % 4), 4);
             if (machine.options.races)
@@ -111,8 +110,8 @@ u32 collective_shuffle(u32 value, u32 source_lane, Site site) {
     return result;
 }
 
-void collective_ldmatrix(u32* result, u32 matrices, u32 row_address, Site site) {
-    current->post = {result, nullptr, row_address, matrices};
+void collective_ldmatrix(u32* result, u32 row_address, Site site) {
+    current->post = {result, nullptr, row_address, 0};
     arrive(Collective::kLdmatrix, site, perform_ldmatrix);
 }
 

@@ -28,7 +28,6 @@ struct Half;
 struct Bfloat16;
 
 struct alignas(16) Vec16 { u32 x, y, z, w; };
-struct alignas(8) Vec8 { u32 x, y; };
 struct alignas(16) F32x4 { float x, y, z, w; };
 
 namespace emulator {
@@ -99,9 +98,6 @@ JMARLIN_DEVICE F32x4 ld_shared_f32x4(u32 address, JMARLIN_SITE) {
     return emulator::load_shared<F32x4>(address, "ld_shared_f32x4", site);
 }
 JMARLIN_DEVICE void st_shared_4(u32 address, u32 v, JMARLIN_SITE) { emulator::store_shared(address, v, "st_shared_4", site); }
-JMARLIN_DEVICE void st_shared_8(u32 address, const Vec8& v, JMARLIN_SITE) {
-    emulator::store_shared(address, v, "st_shared_8", site);
-}
 JMARLIN_DEVICE void st_shared_16(u32 address, const Vec16& v, JMARLIN_SITE) {
     emulator::store_shared(address, v, "st_shared_16", site);
 }
@@ -151,11 +147,8 @@ JMARLIN_DEVICE void cp_async_wait() { emulator::async_wait(kPending); }
 
 // ---- Tensor cores ----
 
-JMARLIN_DEVICE void ldmatrix_x2(u32 (&d)[2], u32 row_address, JMARLIN_SITE) {
-    emulator::collective_ldmatrix(d, 2, row_address, site);
-}
 JMARLIN_DEVICE void ldmatrix_x4(u32 (&d)[4], u32 row_address, JMARLIN_SITE) {
-    emulator::collective_ldmatrix(d, 4, row_address, site);
+    emulator::collective_ldmatrix(d, row_address, site);
 }
 
 template <class T>

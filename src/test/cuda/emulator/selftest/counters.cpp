@@ -1,5 +1,6 @@
 // Bank conflicts and sectors of access patterns whose cost is known.
 #include "expect.hpp"
+#include "ptx_sm90.cuh"
 
 namespace selftest {
 
@@ -34,8 +35,8 @@ void patterns(Args args) {
         case 11: st_global_16(args.out + 16 * lane, Vec16{}); break;                    // 512 bytes in a row
         case 12: for (u32 i = 0; i < lane; ++i) st_shared_4(base + 4 * lane + 128 * i, i); break;   // lanes with different counts
         case 13: if (lane % 2) st_shared_4(base + 4 * lane, 1); st_shared_4(base + 4 * lane, 2); break;
-        case 14: st_shared_8(base + 8 * lane, Vec8{}); break;
-        case 15: st_shared_8(base + 256 * (lane % 16) + 8 * (lane / 16), Vec8{}); break;            // 16 lanes in 2 banks
+        case 14: st_shared_f32x2(base + 8 * lane, F32x2{}); break;
+        case 15: st_shared_f32x2(base + 256 * (lane % 16) + 8 * (lane / 16), F32x2{}); break;       // 16 lanes in 2 banks
         default: break;
     }
 }
@@ -62,8 +63,8 @@ constexpr Expected kExpected[] = {
     {"scattered 2-byte stores", 10, "st_global_2", 1, 0, 0, 32},
     {"16-byte stores in a row", 11, "st_global_16", 1, 0, 0, 16},
     {"lanes with different counts", 12, "st_shared_4", 31, 31, 0, 0},
-    {"8 bytes a lane in a row", 14, "st_shared_8", 1, 2, 0, 0},
-    {"8 bytes a lane in a column", 15, "st_shared_8", 1, 32, 30, 0},
+    {"8 bytes a lane in a row", 14, "st_shared_f32x2", 1, 2, 0, 0},
+    {"8 bytes a lane in a column", 15, "st_shared_f32x2", 1, 32, 30, 0},
 };
 
 }  // namespace

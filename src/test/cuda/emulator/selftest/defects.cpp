@@ -147,14 +147,14 @@ void access(Args args) {
 void diverge(Args args) {
     u32 t = lane_index(), base = dynamic_shared();
     float d[4] = {};
-    u32 a[4] = {}, b[2] = {};
+    u32 a[4] = {}, b[4] = {};
     st_shared_16(base + 16 * thread_index(), Vec16{});
     block_sync();
     if (args.defect == 1 && t == 5) return;
     if (args.defect == 2 && t < 16) warp_sync();
     if (args.defect == 3 && t == 0) shuffle(1, 0);
     if (args.defect == 4 && t == 7) block_sync();
-    ldmatrix_x2(b, base + 16 * t);
+    ldmatrix_x4(b, base + 16 * t);
     if (t < 16) warp_sync(); else warp_sync();   // two places, one barrier: allowed
     if (args.defect != 5 || t != 3) mma_m16n8k16<Half>(d, a, b[0], b[1]);
     st_global_4(args.out + 4 * thread_index(), static_cast<u32>(d[0]));
