@@ -43,6 +43,7 @@ public final class Cublas implements AutoCloseable {
     private final CudaEngine engine;
     private final cublasHandle handle = new cublasHandle();
     private final DeviceBuffer workspace;
+    private final Holders holders;
     // Scalars in direct memory: JCublas2 pins arrays at every call.
     private final Pointer one = scalar(1);
     private final Pointer zero = scalar(0);
@@ -54,6 +55,7 @@ public final class Cublas implements AutoCloseable {
      */
     public Cublas(CudaEngine engine, CUstream stream, long workspaceBytes, Sums sums) {
         this.engine = engine;
+        holders = new Holders("cuBLAS on " + engine.device().name());
         workspace = new DeviceBuffer(engine, workspaceBytes, "cuBLAS");
         try {
             engine.runInContext(() -> open(stream, sums));
@@ -83,8 +85,13 @@ public final class Cublas implements AutoCloseable {
         return Pointer.to(ByteBuffer.allocateDirect(Float.BYTES).order(ByteOrder.nativeOrder()).putFloat(0, value));
     }
 
-    /** The library's own version, 130002 for 13.0.2. */
+    /**
+     * The library's own version, 130002 for 13.0.2.
+     *
+     * @throws IllegalStateException after {@link #close}
+     */
     public int version() {
+        holders.checkOpen();        // a destroyed handle is a dangling pointer
         int[] version = new int[1];
         call("cublasGetVersion", () -> JCublas2.cublasGetVersion(handle, version));
         return version[0];
@@ -99,8 +106,10 @@ public final class Cublas implements AutoCloseable {
      * @param a device address, {@code [m][lda]}
      * @param c device address, {@code [m][ldc]}
      * @param resultType of C: the same, or FP32
+     * @throws IllegalStateException after {@link #close}
      */
     public void multiply(DataType type, int m, int n, int k, long w, int ldw, long a, int lda, long c, int ldc, DataType resultType) {
+        holders.checkOpen();
         int element = elementType(type);
         call("cublasGemmEx", () -> JCublas2.cublasGemmEx_new(handle, cublasOperation.CUBLAS_OP_T, cublasOperation.CUBLAS_OP_N, n, m, k,
                 one, Address.device(w), element, ldw, Address.device(a), element, lda, zero, Address.device(c), elementType(resultType),
@@ -140,9 +149,11 @@ public final class Cublas implements AutoCloseable {
         call("cublasDestroy", () -> JCublas2.cublasDestroy(handle));
     }
 
-    /** Waits for what is under way. Once only. */
+    /** Waits for what is under way. A second call does nothing. */
     @Override
     public void close() {
-        Cuda.closeAll(() -> engine.runInContext(this::destroy), workspace);
+        if (holders.close()) {
+            Cuda.closeAll(() -> engine.runInContext(this::destroy), workspace);
+        }
     }
 }

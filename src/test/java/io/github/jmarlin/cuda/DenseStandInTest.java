@@ -115,6 +115,20 @@ class DenseStandInTest extends GpuTest {
         }
     }
 
+    /** A handle that is destroyed twice, or used after that, is a dangling pointer in the driver's process. */
+    @Test
+    void closedTwiceOrUsedAfterCloseItTouchesNoHandle() {
+        Cublas cublas = new Cublas(engine, stream, 1 << 20, Cublas.Sums.FP32);
+        assertTrue(cublas.version() > 0);
+        cublas.close();
+        StandIn.reset();
+        cublas.close();
+        assertMentions(assertThrows(IllegalStateException.class, cublas::version), "cuBLAS on", "used after close");
+        assertMentions(assertThrows(IllegalStateException.class, () -> cublas.multiply(DataType.FP16, 8, 8, 8, 16, 8, 16, 8, 16, 8,
+                DataType.FP16)), "used after close");
+        assertEquals(0, StandIn.count("cublasDestroy") + StandIn.count("cublasGemmEx"));
+    }
+
     /** The driver's failures in what only this way does: a workspace for cuBLAS, the launches of both kernels. */
     @Test
     void whicheverLaunchFailsIsNamed() {
