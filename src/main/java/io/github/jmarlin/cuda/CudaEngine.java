@@ -197,8 +197,14 @@ public final class CudaEngine implements AutoCloseable {
         }
     }
 
+    /** @throws IllegalStateException after {@link #close}: what was loaded is no more, and nothing would unload what is loaded now */
     CUfunction kernel(String name) {
-        return inContext(() -> loaded(ImageFamily.of(name)).function(name));
+        holders.acquire();
+        try {
+            return inContext(() -> loaded(ImageFamily.of(name)).function(name));
+        } finally {
+            holders.release();
+        }
     }
 
     /** The kernels of a family, loaded when one is first used. */

@@ -2,6 +2,7 @@ package io.github.jmarlin.cuda;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.jmarlin.CudaCallException;
 import io.github.jmarlin.DataType;
@@ -193,6 +194,21 @@ class CudaBadInputTest extends GpuTest {
         thread.start();
         thread.join();
         assertMentions(thrown[0], "cuLaunchKernel", "CUDA_ERROR_", "is not current on this thread");
+    }
+
+    /** Its modules are gone: a plan made now must not look its kernel up in one of them, or load one that stays. */
+    @Test
+    void noPlanIsMadeAfterTheEngineWasClosed() {
+        CudaEngine closed = CudaEngine.ofCurrentContext();
+        CudaGemm gemm;
+        try (PackedWeights packed = PackedWeights.pack(matrix(64, 64, 64, DataType.FP16, false), DataType.FP16);
+                DeviceWeights weights = closed.upload(packed)) {
+            gemm = weights.gemm();
+            gemm.plan(1);
+        }
+        closed.close();
+        assertMentions(assertThrows(IllegalStateException.class, () -> gemm.plan(9)), "engine on", "used after close");
+        assertTrue(gemm.plan(1).rows() == 8, "what was planned before can be printed");
     }
 
     @Test
