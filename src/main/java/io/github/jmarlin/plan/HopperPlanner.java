@@ -15,6 +15,7 @@ final class HopperPlanner {
     private final WeightShape weights;
     private final HopperModel model;
     private final Optional<HopperTile> tile;
+    private final List<HopperTile> tiles;
     private final List<Stripes.Cut> cuts;
     private final int grid;
     private final int stages;
@@ -26,6 +27,7 @@ final class HopperPlanner {
         model = new HopperModel(device, weights, rates);
         PlanOptions own = options.asks(KernelFamily.HOPPER) ? options : PlanOptions.DEFAULT;
         tile = own.hopperTile();
+        tiles = tile.map(List::of).orElse(HopperTile.INSTANCES.stream().filter(each -> each.striped() || own.cut().isEmpty()).toList());
         cuts = own.cuts();
         grid = own.grid();
         stages = own.stages();
@@ -37,7 +39,7 @@ final class HopperPlanner {
 
     /** The fastest prediction for {@code rows} rows; empty if no tile fits. */
     Optional<HopperPlan> plan(int rows) {
-        List<HopperPlan> plans = tile.map(List::of).orElse(HopperTile.INSTANCES).stream()
+        List<HopperPlan> plans = tiles.stream()
                 .flatMap(each -> schedules(rows, each).flatMap(schedule -> planWith(rows, each, schedule).stream()))
                 .sorted(Comparator.comparingDouble(plan -> plan.prediction().seconds())).toList();
         return plans.stream().findFirst().map(best -> best.withReason("Hopper kernel as asked, never measured; " + reason(plans)));

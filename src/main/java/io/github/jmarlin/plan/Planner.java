@@ -209,9 +209,9 @@ public final class Planner {
         }
     }
 
-    /** The most rows, in whole tiles of 64, whose units the device can count; at most {@link #MOST_ROWS}. */
+    /** The most rows, in whole tiles as asked or of 64, whose units the device can count; at most {@link #MOST_ROWS}. */
     private int rowsWithinIntRange() {
-        int batchTile = options.tile().map(TileShape::batchTile).orElse(64);
+        int batchTile = options.tile().map(TileShape::batchTile).or(() -> options.hopperTile().map(HopperTile::batchTile)).orElse(64);
         long unitsOfRowTile = Stripes.unitsOf(1, weights.strips(), weights.kBlocks());
         long rowTiles = Math.min(MOST_ROWS / batchTile, Integer.MAX_VALUE / 2 / unitsOfRowTile);
         if (rowTiles < 1) {

@@ -107,6 +107,28 @@ class HopperPlannerTest {
         assertEquals(List.of(64, 128), List.of(whole.unitsPerBlock(), whole.grid()));
     }
 
+    /** 128 x 8192 is fastest with k split, which knows no cut. */
+    @Test
+    void whoAsksForACutGetsStripes() {
+        WeightShape weights = new WeightShape(8192, 128, 128, DataType.FP16, false);
+        for (int m : new int[] {1, 16, 64, 300}) {
+            for (Stripes.Cut cut : Stripes.Cut.values()) {
+                HopperPlan plan = (HopperPlan) new Planner(PlannerTest.H200, weights, HOPPER.withCut(cut)).plan(m);
+                assertTrue(plan.tile().striped(), plan.toString());
+            }
+        }
+    }
+
+    /** 2^26 blocks of 64 x 64 codes: so many rows to a launch that tiles of 8, two strips wide, can be counted. */
+    @Test
+    void hugeWeightsGoInSmallerLaunches() {
+        WeightShape huge = new WeightShape(1 << 22, 1 << 16, -1, DataType.FP16, false);
+        for (HopperTile tile : HopperTile.INSTANCES) {
+            Planner planner = new Planner(PlannerTest.H200, huge, PlanOptions.DEFAULT.withHopperTile(tile));
+            assertEquals(tile, ((HopperPlan) planner.plan(planner.rowsPerLaunch())).tile());
+        }
+    }
+
     /** n = k = 8192 of docs/hopper.md: what bounds it, and that all SMs but four have work. */
     @Test
     void smallBatchesAreBoundByDramAndLargeOnesByTensorCores() {
