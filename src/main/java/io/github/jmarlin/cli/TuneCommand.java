@@ -164,7 +164,9 @@ final class TuneCommand implements Callable<Integer> {
         Table table = Table.ofFigures().fact("device", facts.name())
                 .fact("file", file + (dryRun ? ", not written: --dry-run" : ""));
         table.row("layer", "rows", "winner", "time", "predicted best", "gain", "candidates", "wrong");
-        gpu.missing(KernelFamily.DENSE).ifPresent(why -> table.fact("not measured", "dense weights and cuBLAS: " + why));
+        for (KernelFamily family : TuningCandidates.families(facts)) {
+            gpu.missing(family).ifPresent(why -> table.fact("not measured", family + ": " + why));
+        }
         int wrong = 0;
         try (Progress progress = new Progress("tune", (long) layers.size() * batches.size() + 1)) {
             for (WeightShape layer : layers) {

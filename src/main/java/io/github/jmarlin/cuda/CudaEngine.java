@@ -13,7 +13,6 @@ import io.github.jmarlin.DeviceUnavailableException;
 import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.plan.DeviceFacts;
-import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.Tuning;
 import io.github.jmarlin.plan.TuningFile;
 import io.github.jmarlin.plan.WorkspaceSize;
@@ -47,9 +46,7 @@ public final class CudaEngine implements AutoCloseable {
         this.context = context;
         this.retained = retained;
         holders = new Holders("engine on " + device.name());
-        tuning = TuningFile.load(device.facts())
-                .only(family -> family == KernelFamily.DENSE      // CudaGemm asks what that needs, and plans tell
-                        || device.missing(family).isEmpty());
+        tuning = TuningFile.load(device.facts());
         kernels.put(ImageFamily.STRIPED, inContext(() -> KernelModule.load(ImageFamily.STRIPED, device.facts())));
     }
 

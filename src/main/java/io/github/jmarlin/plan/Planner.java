@@ -3,7 +3,7 @@ package io.github.jmarlin.plan;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
-import java.util.function.Supplier;
+import java.util.function.Function;
 import java.util.stream.Stream;
 
 /**
@@ -29,7 +29,7 @@ public final class Planner {
     private final CostModel model;
     private final HopperPlanner hopper;
     private final DensePlanner dense;
-    private final Supplier<String> missingDense;
+    private final Function<KernelFamily, Optional<String>> missing;
     private final int rowsPerLaunch;
 
     /** As {@link #Planner(DeviceFacts, WeightShape, PlanOptions, Tuning)}, with nothing measured. */
@@ -37,17 +37,18 @@ public final class Planner {
         this(device, weights, options, Tuning.NONE);
     }
 
-    /** As {@link #Planner(DeviceFacts, WeightShape, PlanOptions, Tuning, Supplier)}, where cuBLAS is at hand. */
+    /** As {@link #Planner(DeviceFacts, WeightShape, PlanOptions, Tuning, Function)}, where every family's kernels and cuBLAS are at hand. */
     public Planner(DeviceFacts device, WeightShape weights, PlanOptions options, Tuning tuning) {
-        this(device, weights, options, tuning, () -> "");
+        this(device, weights, options, tuning, family -> Optional.empty());
     }
 
     /**
      * @param tuning what was measured on this device; decides where the options leave everything to the planner
-     * @param missingDense why nothing can run as {@link KernelFamily#DENSE}, or empty; asked when the options or a winner want that
+     * @param missing why nothing can run through a family's kernels, or empty; asked when the options or a winner want that family
      * @throws IllegalArgumentException if the options ask for something that does not exist or does not fit on the device
      */
-    public Planner(DeviceFacts device, WeightShape weights, PlanOptions options, Tuning tuning, Supplier<String> missingDense) {
+    public Planner(DeviceFacts device, WeightShape weights, PlanOptions options, Tuning tuning,
+                   Function<KernelFamily, Optional<String>> missing) {
         this.device = device;
         this.weights = weights;
         this.options = options;
@@ -61,16 +62,15 @@ public final class Planner {
         }
         hopper = HopperPlanner.runsOn(device) ? new HopperPlanner(device, weights, options, rates) : null;
         dense = new DensePlanner(device, weights, rates);
-        this.missingDense = missingDense;
+        this.missing = missing;
         options.tile().ifPresent(this::checkOverride);
         options.hopperTile().ifPresent(Planner::checkExists);
         if (options.asks(KernelFamily.HOPPER) && hopper == null) {
             throw new IllegalArgumentException("device " + device + ": the Hopper kernel needs compute capability 9.0");
         }
-        String missing = options.asks(KernelFamily.DENSE) ? missingDense.get() : "";
-        if (!missing.isEmpty()) {
-            throw new IllegalArgumentException("dense weights and cuBLAS on " + device.name() + ": " + missing);
-        }
+        options.family().flatMap(missing).ifPresent(why -> {
+            throw new IllegalArgumentException("family " + options.family().get() + " on " + device.name() + ": " + why);
+        });
         rowsPerLaunch = options.batchInvariant() ? BATCH_INVARIANT_ROWS : rowsWithinIntRange();
     }
 
@@ -108,7 +108,7 @@ public final class Planner {
         String measured = String.format("measured at %.2f us on this device%s, by tuning file %s", 1e6 * winner.seconds(),
                 served.rows() == rows ? "" : " for " + served.rows() + " rows, a crossover that serves more", tuning.origin());
         try {
-            return new Planner(device, weights, winner.options(), tuning.withoutWinners(), missingDense).plan(rows).withReason(measured);
+            return new Planner(device, weights, winner.options(), tuning.withoutWinners(), missing).plan(rows).withReason(measured);
         } catch (IllegalArgumentException e) {
             return withNote(predicted(rows), "ignored what was " + measured + ": " + e.getMessage());
         }

@@ -10,7 +10,6 @@ import java.util.NavigableMap;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.TreeMap;
-import java.util.function.Predicate;
 
 /**
  * Winners measured on one device, which the planner prefers to its cost model, and rates for that model. Immutable and
@@ -137,13 +136,6 @@ public final class Tuning {
     /** The rates alone: for predictions. */
     Tuning withoutWinners() {
         return winners.isEmpty() ? this : new Tuning(origin, note, rates, Map.of());
-    }
-
-    /** The winners of some families only: a library without the kernels of the others must not choose them. */
-    public Tuning only(Predicate<KernelFamily> families) {
-        Map<Product, Winner> some = new LinkedHashMap<>(winners);
-        some.values().removeIf(winner -> !families.test(winner.family()));
-        return some.size() == winners.size() ? this : new Tuning(origin, note, rates, some);
     }
 
     /** What the cost model shall count with instead of its assumptions. */

@@ -22,7 +22,7 @@ public final class TuningCandidates {
     public static List<PlanOptions> of(DeviceFacts device, WeightShape weights, int m, Tuning tuning) {
         Tuning rates = tuning.withoutWinners();
         Map<GemmPlan, PlanOptions> different = new LinkedHashMap<>();
-        Stream.of(KernelFamily.values()).flatMap(family -> ofFamily(family, device, weights)).forEach(options ->
+        families(device).stream().flatMap(family -> ofFamily(family, device, weights)).forEach(options ->
                 launch(device, weights, options, rates, m).ifPresent(plan -> different.putIfAbsent(plan, options)));
         List<PlanOptions> candidates = new ArrayList<>(different.values());
         launch(device, weights, PlanOptions.DEFAULT, rates, m).map(different::get).ifPresent(chosen -> {
@@ -32,12 +32,16 @@ public final class TuningCandidates {
         return List.copyOf(candidates);
     }
 
+    /** The families made for such a device; whether their kernels are at hand is another question. */
+    public static List<KernelFamily> families(DeviceFacts device) {
+        return Stream.of(KernelFamily.values()).filter(family -> family != KernelFamily.HOPPER || HopperPlanner.runsOn(device)).toList();
+    }
+
     private static Stream<PlanOptions> ofFamily(KernelFamily family, DeviceFacts device, WeightShape weights) {
         return switch (family) {
             case STRIPED -> TileShape.INSTANCES.stream().map(PlanOptions.DEFAULT::withTile)
                     .flatMap(options -> halfTheStages(device, weights, options)).flatMap(TuningCandidates::cuts);
-            case HOPPER -> !HopperPlanner.runsOn(device) ? Stream.empty() : HopperTile.INSTANCES.stream()
-                    .map(PlanOptions.DEFAULT::withHopperTile)
+            case HOPPER -> HopperTile.INSTANCES.stream().map(PlanOptions.DEFAULT::withHopperTile)
                     .flatMap(options -> options.hopperTile().get().striped() ? cuts(options) : Stream.of(options));
             case DENSE -> Stream.of(PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE));
         };

@@ -228,7 +228,7 @@ class TuneCommandTest {
             Cli without = Cli.run(options);
             assertEquals(0, without.status(), without.err() + without.out());
             assertTrue(without.out().matches("(?s).* " + others + " +0 +\\|.*"), without.out());
-            assertTrue(without.out().contains("dense weights and cuBLAS: this library has no kernel image dequantize.sm_80.cubin"),
+            assertTrue(without.out().contains("DENSE: this library has no kernel image dequantize.sm_80.cubin"),
                     without.out());
         } finally {
             System.setProperty("jmarlin.images", images);

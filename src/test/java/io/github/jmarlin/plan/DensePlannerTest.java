@@ -11,8 +11,9 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.function.Supplier;
+import java.util.function.Function;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -85,8 +86,8 @@ class DensePlannerTest {
         refused("grid 3", () -> DENSE.withGrid(3));
         refused("stages 2", () -> DENSE.withStages(2));
         refused("cut EVEN", () -> DENSE.withCut(Stripes.Cut.EVEN));
-        refused("dense weights and cuBLAS on A100: no cuBLAS: because",
-                () -> new Planner(PlannerTest.A100, SQUARE, DENSE, Tuning.NONE, () -> "no cuBLAS: because"));
+        refused("family DENSE on A100: no cuBLAS: because",
+                () -> new Planner(PlannerTest.A100, SQUARE, DENSE, Tuning.NONE, family -> Optional.of("no cuBLAS: because")));
         refused("0 bytes for cuBLAS", () -> new DensePlan("k", 8, SQUARE, false, 1, 0, new Prediction(0, 0, 0, 0, 0, 0, 0), ""));
     }
 
@@ -139,9 +140,12 @@ class DensePlannerTest {
     @Test
     void withoutCublasTheOthersRunAndThePlanSaysWhy() throws IOException {
         AtomicInteger asked = new AtomicInteger();
-        Supplier<String> missing = () -> {
+        Function<KernelFamily, Optional<String>> missing = family -> {
+            if (family != KernelFamily.DENSE) {
+                return Optional.empty();
+            }
             asked.incrementAndGet();
-            return "no cuBLAS: libcublas.so.13: no such file";
+            return Optional.of("no cuBLAS: libcublas.so.13: no such file");
         };
         Planner planner = new Planner(PlannerTest.H200, SQUARE, PlanOptions.DEFAULT, crossovers(), missing);
         assertInstanceOf(StripedPlan.class, planner.plan(16));

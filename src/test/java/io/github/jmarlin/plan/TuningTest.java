@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -88,7 +89,7 @@ class TuningTest {
         Path file = folder.resolve("rates.json");
         Map<Rate, Double> rates = Map.of(Rate.L2_BYTES_PER_CLOCK, 40.0, Rate.LEAST_WGMMA_CLOCKS, 21.5);
         Tuning measured = tuning(ODD).with(Rate.LEAST_WGMMA_CLOCKS, 21.5).with(Rate.L2_BYTES_PER_CLOCK, 40);
-        TuningFile.write(file, H200, measured.only(family -> family == KernelFamily.HOPPER));
+        TuningFile.write(file, H200, measured.withoutWinners());
         Tuning read = TuningFile.read(file, H200);
         assertEquals(rates, read.rates());
         assertEquals(Map.of(), read.winners());
@@ -143,6 +144,22 @@ class TuningTest {
         assertTrue(noHopper.contains("needs compute capability 9.0"), noHopper);
     }
 
+    /** H200, but a library without the Hopper kernel's image: its winner still ends the crossover before it. */
+    @Test
+    void aWinnerWithoutItsKernelsIsIgnoredWithTheReason() {
+        Function<KernelFamily, Optional<String>> missing = family -> Optional.of("no image of " + family)
+                .filter(why -> family == KernelFamily.HOPPER);
+        Tuning tuning = tuning(ON_HOPPER).with(Tuning.Product.of(LAYER, 8),
+                new Tuning.Winner(PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE), 1e-6));
+        Planner planner = new Planner(H200, LAYER, PlanOptions.DEFAULT, tuning, missing);
+        StripedPlan plan = assertInstanceOf(StripedPlan.class, planner.plan(16));
+        assertTrue(plan.reason().contains("; ignored what was measured at 12.50 us"), plan.reason());
+        assertTrue(plan.reason().endsWith(": family HOPPER on H200: no image of HOPPER"), plan.reason());
+        assertInstanceOf(DensePlan.class, planner.plan(8));
+        String asked = assertThrows(IllegalArgumentException.class, () -> new Planner(H200, LAYER, ON_HOPPER, Tuning.NONE, missing)).getMessage();
+        assertEquals("family HOPPER on H200: no image of HOPPER", asked);
+    }
+
     // ---- the file ----
 
     @Test
@@ -154,7 +171,7 @@ class TuningTest {
         TuningFile.write(file, H200, both);
         assertEquals(both.winners(), TuningFile.read(file, H200).winners());
         assertEquals(Map.of(), TuningFile.read(file, H200).rates());
-        TuningFile.write(file, H200, both.only(family -> family == KernelFamily.STRIPED));
+        TuningFile.write(file, H200, tuning(ODD));
         assertEquals(tuning(ODD).winners(), TuningFile.read(file, H200).winners());
         try (Stream<Path> files = Files.list(file.getParent())) {
             assertEquals(List.of(file), files.toList());
@@ -278,6 +295,7 @@ class TuningTest {
                 assertEquals(own.withReason(""), first.withReason(""));
                 assertTrue(candidates.stream().map(PlanOptions::tile).distinct().count() > 2, candidates.toString());
                 assertEquals(device == H200, candidates.stream().anyMatch(options -> options.asks(KernelFamily.HOPPER)));
+                assertEquals(device == H200, TuningCandidates.families(device).contains(KernelFamily.HOPPER));
             }
         }
     }
