@@ -26,6 +26,7 @@ public final class Planner {
     private final PlanOptions options;
     private final Tuning tuning;
     private final String ratesNote;
+    private final String ignoredNote;
     private final CostModel model;
     private final HopperPlanner hopper;
     private final DensePlanner dense;
@@ -54,6 +55,7 @@ public final class Planner {
         this.options = options;
         this.tuning = options.equals(PlanOptions.DEFAULT) ? tuning : Tuning.NONE;
         ratesNote = tuning.rates().isEmpty() ? "" : "predicted with " + tuning.rates() + " as measured";
+        ignoredNote = tuning.note().isEmpty() ? "" : "ignored " + tuning.note();
         Rates rates = new Rates(device, tuning.rates());
         model = new CostModel(device, weights, rates);
         if (!device.isSupported()) {
@@ -89,8 +91,7 @@ public final class Planner {
             throw new IllegalArgumentException("m " + m + ": one launch takes 1.." + rowsPerLaunch + " rows");
         }
         int rows = (m + 7) / 8 * 8;
-        return tuning.winner(weights, rows).map(served -> measured(rows, served))
-                .orElseGet(() -> withNote(predicted(rows), tuning.note().isEmpty() ? "" : "ignored " + tuning.note()));
+        return tuning.winner(weights, rows).map(served -> measured(rows, served)).orElseGet(() -> withNote(predicted(rows), ignoredNote));
     }
 
     /** The fastest prediction of the family asked for. */

@@ -10,6 +10,7 @@ import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import io.github.jmarlin.DataType;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -49,7 +50,7 @@ public final class TuningFile {
     public static final String OFF = "none";
 
     private static final int VERSION = 2;
-    private static final long LARGEST_FILE = 10_000_000;
+    private static final int LARGEST_FILE = 10_000_000;
     private static final List<String> DEVICE_KEYS = List.of("name", "computeCapability", "multiprocessors");
     private static final List<String> DENSE_KEYS =
             List.of("k", "n", "group", "type", "zeroPoints", "rows", "seconds", "family");
@@ -93,11 +94,7 @@ public final class TuningFile {
     /** @throws TuningFileException if the file cannot be read, breaks the format, or is of another version or device */
     public static Tuning read(Path file, DeviceFacts device) {
         try {
-            long size = Files.size(file);
-            if (size > LARGEST_FILE) {
-                throw new IllegalArgumentException(size + " bytes: at most " + LARGEST_FILE + " expected");
-            }
-            try (JsonParser parser = JSON.createParser(Files.readAllBytes(file))) {
+            try (JsonParser parser = JSON.createParser(bytes(file))) {
                 Tuning tuning = parse(parser, device, file.toString());
                 require(parser.nextToken() == null, "there is more after the closing brace");
                 return tuning;
@@ -115,11 +112,20 @@ public final class TuningFile {
 
     // ---- read ----
 
+    /** NOTES: not by the size that the file says it has: a device has none and no end. */
+    private static byte[] bytes(Path file) throws IOException {
+        try (InputStream in = Files.newInputStream(file)) {
+            byte[] bytes = in.readNBytes(LARGEST_FILE + 1);
+            require(bytes.length <= LARGEST_FILE, "more than %d bytes", LARGEST_FILE);
+            return bytes;
+        }
+    }
+
     private static Tuning parse(JsonParser parser, DeviceFacts device, String origin) throws IOException {
         require(parser.nextToken() == JsonToken.START_OBJECT, "an object expected");
         expect(parser, "version", JsonToken.VALUE_NUMBER_INT);
         String version = parser.getText();
-        require(version.equals(Integer.toString(VERSION)), "version %s: this library reads version %d", version, VERSION);
+        require(version.equals(Integer.toString(VERSION)), "version %s: this library reads version %d; remove the file and measure again: jmarlin tune", version, VERSION);
         expect(parser, "device", JsonToken.START_OBJECT);
         Fields measured = Fields.read(parser).check(DEVICE_KEYS);
         require(measured.text("name").equals(device.name()) && measured.integer("computeCapability") == device.computeCapability()

@@ -228,9 +228,21 @@ class TuningTest {
         assertTrue(TuningFile.load(H200).note().startsWith("-Djmarlin.tuning="), TuningFile.load(H200).note());
     }
 
+    /** A device's file says that it has no bytes, and never ends. */
+    @Test
+    void aFileWithoutEndIsRefused() throws IOException {
+        Path file = folder.resolve("long.json");
+        Files.write(file, new byte[10_000_001]);
+        for (Path endless : List.of(file, Path.of("/dev/zero"))) {
+            assumeTrue(Files.exists(endless));
+            String message = assertThrows(TuningFileException.class, () -> TuningFile.read(endless, H200)).getMessage();
+            assertEquals("tuning file " + endless + ": more than 10000000 bytes", message);
+        }
+    }
+
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '~', value = {
-        "{\"version\":2       | {\"version\":1             | version 1: this library reads version 2",
+        "{\"version\":2       | {\"version\":1             | version 1: this library reads version 2; remove the file",
         "\"version\":2,       | ~~                         | key device: version expected",
         "\"name\":\"H200\"    | \"name\":\"H100\"          | measured on H100 of compute capability 90 with 132 SMs, this is H200",
         ":132                 | :66                        | measured on H200 of compute capability 90 with 66 SMs",
@@ -275,6 +287,9 @@ class TuningTest {
         StripedPlan plan = (StripedPlan) new Planner(H200, LAYER, PlanOptions.DEFAULT, TuningFile.load(H200)).plan(16);
         StripedPlan predicted = (StripedPlan) new Planner(H200, LAYER, PlanOptions.DEFAULT).plan(16);
         assertEquals(predicted.withReason(predicted.reason() + "; ignored " + refused), plan);
+        // Its rates would have counted for these, too.
+        String asked = new Planner(H200, LAYER, ON_HOPPER, TuningFile.load(H200)).plan(16).reason();
+        assertTrue(asked.endsWith("; ignored " + refused), asked);
     }
 
     // ---- candidates ----
