@@ -6,6 +6,28 @@
 namespace jmarlin {
 namespace hopper {
 
+// Two columns each of sub-blocks 0..3 from every block of the cluster that shares the tile.
+template <class Shape>
+struct Parts {
+    F32x2 of_rank[Shape::kSplit][4];
+
+    // `staged`: where they lie in each block. Every block asks itself first, then the next: not all of them the same one.
+    JMARLIN_DEVICE void load(const u32 (&staged)[4]) {
+#pragma unroll
+        for (u32 own = 0; own < Shape::kSplit; ++own) {
+            if (own != k_rank<Shape>()) continue;       // the ranks below must be known to the compiler: they select registers
+#pragma unroll
+            for (u32 i = 0; i < Shape::kSplit; ++i) {
+                u32 rank = (own + i) % Shape::kSplit;
+#pragma unroll
+                for (u32 s = 0; s < 4; ++s) {
+                    of_rank[rank][s] = ld_cluster_f32x2(cluster_address(staged[s], rank * Shape::kNeighbours + n_rank<Shape>()));
+                }
+            }
+        }
+    }
+};
+
 // Called when the partial tiles of all blocks are staged: this block's share of the tile, summed in rank order.
 template <class Shape>
 JMARLIN_DEVICE void reduce_and_store(const GemmArgs& args, u32 staging, const Place<Shape>& place) {
@@ -18,15 +40,18 @@ JMARLIN_DEVICE void reduce_and_store(const GemmArgs& args, u32 staging, const Pl
         u32 chunk = item % kChunks;
         s32 column = place.column + s32(chunk) * 8;
         if (column >= args.n) continue;
+        u32 staged[4];
+#pragma unroll
+        for (u32 s = 0; s < 4; ++s) staged[s] = staging + staging_offset<Shape>(token, chunk / 8, s, chunk % 8);
+        Parts<Shape> parts;
+        parts.load(staged);
         float sum[8] = {};
 #pragma unroll
         for (u32 q = 0; q < Shape::kSplit; ++q) {
 #pragma unroll
             for (u32 s = 0; s < 4; ++s) {
-                u32 address = staging + staging_offset<Shape>(token, chunk / 8, s, chunk % 8);
-                F32x2 v = ld_cluster_f32x2(cluster_address(address, q * Shape::kNeighbours + n_rank<Shape>()));
-                sum[2 * s] += v.x;
-                sum[2 * s + 1] += v.y;
+                sum[2 * s] += parts.of_rank[q][s].x;
+                sum[2 * s + 1] += parts.of_rank[q][s].y;
             }
         }
         store_columns<typename Shape::Element>(args, place.row + s32(token), column, sum);

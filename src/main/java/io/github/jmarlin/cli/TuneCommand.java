@@ -23,6 +23,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
@@ -210,12 +211,13 @@ final class TuneCommand implements Callable<Integer> {
 
     // ---- store ----
 
+    /** Where all were wrong, a winner of earlier days is none any more. */
     private static Tuning withWinners(Tuning stored, WeightShape layer, Map<Integer, TuneContest> contests) {
         Tuning tuning = stored;
         for (Map.Entry<Integer, TuneContest> entry : contests.entrySet()) {
-            if (entry.getValue().winner().isPresent()) {
-                tuning = tuning.with(Tuning.Product.of(layer, entry.getKey()), entry.getValue().winner().get());
-            }
+            Tuning.Product product = Tuning.Product.of(layer, entry.getKey());
+            Optional<Tuning.Winner> winner = entry.getValue().winner();
+            tuning = winner.isPresent() ? tuning.with(product, winner.get()) : tuning.without(product);
         }
         return tuning;
     }

@@ -122,6 +122,7 @@ public final class CudaEngine implements AutoCloseable {
      * @param stream of this engine's context; null or a new CUstream is the default stream
      * @param size see {@link CudaGemm#workspaceFor}; several layers share a workspace of the {@link WorkspaceSize#max} of theirs
      * @throws DeviceOutOfMemoryException if it does not fit
+     * @throws IllegalStateException with the reason, if the size has bytes for cuBLAS and there is none
      */
     public Workspace newWorkspace(CUstream stream, WorkspaceSize size) {
         return new Workspace(this, stream, size);

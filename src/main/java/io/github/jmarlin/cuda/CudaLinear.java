@@ -25,6 +25,9 @@ import jcuda.driver.CUstream_flags;
  * multiplies, copies the result down, waits. Made by {@link CudaDevice#place(PackedWeights)}. Device and staging memory grow to
  * what the largest product so far needed, at most {@value #ROWS_AT_ONCE} rows, and stay. Threads take turns.
  *
+ * <p>Each layer has a workspace of its own. Where a product goes by way of dense weights ({@link io.github.jmarlin.plan.KernelFamily#DENSE},
+ * asked for or measured by {@code jmarlin tune}), every layer keeps those, too: four times the memory of the packed ones.
+ *
  * <p>This is for convenience; an engine that keeps activations on the device uses {@link CudaGemm}.
  */
 public final class CudaLinear implements LinearLayer {

@@ -29,7 +29,7 @@ record Prefetch(long codes, int kBlocks, int strips, int stripsPerTile, int mTil
     static Prefetch of(long codes, GemmPlan plan, long l2Bytes) {
         WeightShape weights = plan.weights();
         long units = (long) plan.nTiles() * plan.mTiles() * weights.kBlocks();
-        long starts = Math.min(plan.grid(), (units + plan.unitsPerStart() - 1) / plan.unitsPerStart());
+        long starts = Math.min(plan.starts(), (units + plan.unitsPerStart() - 1) / plan.unitsPerStart());
         long budget = Math.min(l2Bytes / SHARE_OF_L2, (long) BYTES_PER_BLOCK * plan.grid());
         long each = Math.min(plan.unitsPerStart(), budget / (starts * plan.stripsPerTile() * TileShape.BLOCK_BYTES));
         return each == 0 ? NONE : new Prefetch(codes, weights.kBlocks(), weights.strips(), plan.stripsPerTile(), plan.mTiles(),

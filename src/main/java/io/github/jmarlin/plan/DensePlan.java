@@ -100,6 +100,11 @@ public record DensePlan(String kernel, int rows, WeightShape weights, boolean bi
         return 0;
     }
 
+    @Override
+    public int starts() {
+        return 0;
+    }
+
     /** The dense weights, sums if there is a bias, and what cuBLAS gets for itself. */
     @Override
     public WorkspaceSize workspace() {

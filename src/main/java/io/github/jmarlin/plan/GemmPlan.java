@@ -45,6 +45,9 @@ public sealed interface GemmPlan permits StripedPlan, HopperPlan, DensePlan {
      */
     int unitsPerStart();
 
+    /** Places from which the thread blocks start to read: neighbours share one. 0 where cuBLAS multiplies. */
+    int starts();
+
     /** Device memory the launch needs besides its operands. */
     WorkspaceSize workspace();
 

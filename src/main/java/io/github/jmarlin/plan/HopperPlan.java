@@ -72,6 +72,11 @@ public record HopperPlan(String kernel, int rows, WeightShape weights, HopperTil
         return schedule.unitsPerStart();
     }
 
+    @Override
+    public int starts() {
+        return clusters() * tile.split();
+    }
+
     /** Stripes: two slots for each thread block, a counter for each tile and neighbour. Clusters that split k need none. */
     @Override
     public WorkspaceSize workspace() {

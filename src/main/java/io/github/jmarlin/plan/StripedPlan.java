@@ -63,6 +63,11 @@ public record StripedPlan(String kernel, int rows, WeightShape weights, TileShap
     }
 
     @Override
+    public int starts() {
+        return grid();
+    }
+
+    @Override
     public StripedPlan withReason(String words) {
         return new StripedPlan(kernel, rows, weights, tile, stripes, stages, sharedBytes, prediction, words);
     }

@@ -120,6 +120,13 @@ public final class Tuning {
         return new Tuning(origin, note, rates, more);
     }
 
+    /** As this, without what was known of a product. */
+    public Tuning without(Product product) {
+        Map<Product, Winner> fewer = new LinkedHashMap<>(winners);
+        fewer.remove(product);
+        return new Tuning(origin, note, rates, fewer);
+    }
+
     /**
      * As this, and one measured rate more.
      *

@@ -246,7 +246,7 @@ public final class TuningFile {
         }
 
         double number(String key) {
-            require(text(key).matches("[-+0-9.eE]+"), "%s %s: must be a number", key, text(key));
+            require(text(key).matches("[-+]?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+)?"), "%s %s: must be a number", key, text(key));
             return Double.parseDouble(text(key));
         }
     }

@@ -123,8 +123,10 @@ class TuneCommandTest {
 
     @Test
     @Tag("gpu-on-stand-in")
-    void wrongAnswersAreCountedAndNotStored() {
+    void wrongAnswersAreCountedAndNotStored() throws Exception {
         CudaDevice gpu = gpu();
+        TuningFile.write(file, gpu.facts(), Tuning.NONE.with(Tuning.Product.of(new WeightShape(64, 64, 128, DataType.FP16, false), 1),
+                new Tuning.Winner(PlanOptions.DEFAULT.withTile(new TileShape(8, 64)), 1e-6)));
         StandIn.set("fast", 1);         // kernels do not run, the output stays as it was
         try {
             Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x64", "--m", "1", "--store-emulated");

@@ -263,6 +263,7 @@ class TuningTest {
         "{}                   | {\"L3_BYTES\":1}           | rate L3_BYTES: must be one of [CLOCK_HZ,",
         "{}                   | {\"CLOCK_HZ\":-1}          | rate CLOCK_HZ of -1.0: must be a positive, finite number",
         "{}                   | {\"CLOCK_HZ\":\"fast\"}    | CLOCK_HZ fast: must be a number",
+        "{}                   | {\"CLOCK_HZ\":\"-\"}       | CLOCK_HZ -: must be a number",
         "{}                   | []                         | rates: START_OBJECT expected, found START_ARRAY",
         "\"batchTile\":8      | \"batchTile\":7            | batch tile 7",
         "\"stages\":3         | \"stages\":9               | stages 9: must be in 2..8",
