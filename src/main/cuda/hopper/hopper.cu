@@ -2,6 +2,7 @@
 // types, whether the weights have zero points, the group size (g64: a multiple of 64, or per column; g32: 32), the rows and columns of a
 // block, the blocks that share activations, the blocks that share a tile along k (1: the striped schedule).
 // targets: sm_90a
+// registers: 168
 #include "hopper.cuh"
 #include "tiles.cuh"
 

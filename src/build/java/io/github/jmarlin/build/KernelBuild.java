@@ -37,7 +37,8 @@ import java.util.stream.Stream;
  * <p>A family is a folder {@code <family>} with its entry points in {@code <family>/<family>.cu}; a comment line
  * {@code // targets: sm_90a} in that file narrows the targets. An image is compiled again when its key changes: the hash
  * of the file, every file it includes, the flags and the nvcc version. The register, stack and spill figures of
- * {@code ptxas -v} go to {@code kernel-report.txt}; a spill or a stack frame fails the build.
+ * {@code ptxas -v} go to {@code kernel-report.txt}; a spill or a stack frame fails the build, and so does a kernel with another number of
+ * registers than a line {@code // registers: 168} says: kernels that hand registers on between their warps count on it.
  *
  * <p>Arguments: mode ({@code auto}, {@code required}, {@code skip}), source folder, build folder, images folder. The images
  * folder afterwards holds exactly the current images and {@code images.properties}, or does not exist.
@@ -46,6 +47,7 @@ public final class KernelBuild {
     static final List<String> FLAGS = List.of("-std=c++17", "-O3", "-I.", "--Werror=all-warnings", "-Xptxas=-v");
     static final List<String> DEFAULT_TARGETS = List.of("sm_80", "sm_90a", "compute_80");
     private static final Pattern TARGETS = Pattern.compile("(?m)^// targets: (.+)$");
+    private static final Pattern REGISTERS = Pattern.compile("(?m)^// registers: (\\d+)$");
     private static final Pattern INCLUDE = Pattern.compile("(?m)^\\s*#\\s*include\\s*\"([^\"]+)\"");
 
     private final String mode;
@@ -321,6 +323,8 @@ public final class KernelBuild {
             if (functions.stream().noneMatch(Resources::entry)) {
                 faults.add(image.fileName() + " has no entry point in the output of ptxas -v");
             }
+            Matcher registers = REGISTERS.matcher(Files.readString(sources.resolve(image.family()).resolve(image.family() + ".cu")));
+            int wanted = registers.find() ? number(registers, 1) : -1;
             log.lines().filter(line -> line.contains("Potential Performance Loss")).forEach(faults::add);
             for (Resources r : functions) {
                 text.append(String.format(Locale.ROOT, "%-44s %-8s %9s %6s %5d %12d %11d%n", r.function(), r.target(),
@@ -329,6 +333,9 @@ public final class KernelBuild {
                 if (!r.fits()) {
                     faults.add(r.function() + " for " + r.target() + ": " + r.stackBytes() + " bytes stack, " + r.spillStoreBytes()
                             + " bytes spill stores, " + r.spillLoadBytes() + " bytes spill loads; all must be 0");
+                }
+                if (wanted >= 0 && r.entry() && r.registers() != wanted) {
+                    faults.add(r.function() + " for " + r.target() + ": " + r.registers() + " registers, its source counts on " + wanted);
                 }
             }
         }

@@ -104,6 +104,19 @@ class KernelBuildTest {
         }
     }
 
+    /** setmaxnreg hands registers on from as many as the kernel starts with; with fewer its warps would wait for ever. */
+    @Test
+    void anotherNumberOfRegistersThanTheSourceCountsOnFails() throws Exception {
+        Path hopper = sources.resolve("hopper/hopper.cu");
+        String source = Files.readString(hopper);
+        build("auto");
+        Files.writeString(hopper, source + "// registers: 40\n");     // what the stand-in for nvcc says
+        build("auto");
+        Files.writeString(hopper, source + "// registers: 168\n");
+        String message = assertThrows(KernelBuildException.class, () -> build("auto")).getMessage();
+        assertTrue(message.contains(" for sm_90a: 40 registers, its source counts on 168"), message);
+    }
+
     @Test
     void serializedTensorCoreInstructionsFail() throws Exception {
         String warning = "ptxas info    : (C7510) Potential Performance Loss: wgmma.mma_async instructions are serialized";
