@@ -45,14 +45,8 @@ JMARLIN_DEVICE void block_sync() { __syncthreads(); }
 // bar.warp.sync: the same for the 32 lanes of a warp.
 JMARLIN_DEVICE void warp_sync() { __syncwarp(); }
 
-// atom.acq_rel.gpu.add: publishes what happened before it and sees what earlier arrivals published. Returns the old value.
-JMARLIN_DEVICE u32 atomic_add_acq_rel(u64 address, u32 value) {
-    u32 old;
-    asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], %2;" : "=r"(old) : "l"(address), "r"(value) : "memory");
-    return old;
-}
-
-// atom.acq_rel.gpu.inc: the same for counting arrivals 0 .. last; the last one returns the counter to 0.
+// atom.acq_rel.gpu.inc: publishes what happened before it and sees what earlier arrivals published. Counts arrivals 0 .. last;
+// the last one returns the counter to 0. Returns the old value.
 JMARLIN_DEVICE u32 atomic_inc_acq_rel(u64 address, u32 last) {
     u32 old;
     asm volatile("atom.acq_rel.gpu.global.inc.u32 %0, [%1], %2;" : "=r"(old) : "l"(address), "r"(last) : "memory");
@@ -92,11 +86,6 @@ JMARLIN_DEVICE F32x4 ld_shared_f32x4(u32 address) {
 
 JMARLIN_DEVICE void st_shared_4(u32 address, u32 v) {
     asm volatile("st.shared.u32 [%0], %1;" :: "r"(address), "r"(v) : "memory");
-}
-
-JMARLIN_DEVICE void st_shared_16(u32 address, const Vec16& v) {
-    asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};"
-                 :: "r"(address), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
 }
 
 JMARLIN_DEVICE void st_shared_f32x4(u32 address, const F32x4& v) {
@@ -143,10 +132,6 @@ JMARLIN_DEVICE F32x4 ld_global_cg_f32x4(u64 address) {
 
 JMARLIN_DEVICE void st_global_2(u64 address, u32 low_16_bits) {
     asm volatile("st.global.u16 [%0], %1;" :: "l"(address), "h"(static_cast<unsigned short>(low_16_bits)) : "memory");
-}
-
-JMARLIN_DEVICE void st_global_4(u64 address, u32 v) {
-    asm volatile("st.global.u32 [%0], %1;" :: "l"(address), "r"(v) : "memory");
 }
 
 JMARLIN_DEVICE void st_global_16(u64 address, const Vec16& v) {

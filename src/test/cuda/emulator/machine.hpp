@@ -32,7 +32,7 @@ struct Post {
     void* result;
     const void* a;
     u32 value;   // shuffle: the value; mma: b0; ldmatrix: the row's address
-    u32 other;   // shuffle: the source lane; mma: b1; ldmatrix: the number of matrices
+    u32 other;   // shuffle: the source lane; mma: b1
 };
 
 /** A cp.async whose bytes have not arrived. */

@@ -181,31 +181,18 @@ u8* global_read_only_access(u64 address, const Access& access) {
     return reinterpret_cast<u8*>(address);
 }
 
-namespace {
-
-template <class Next>
-u32 atomic_update(u64 address, const char* operation, Site site, Next next) {
+u32 atomic_inc(u64 address, u32 last, Site site) {
     poll(site);
-    Allocation& allocation = checked(address, {operation, 4, true, site});
+    Allocation& allocation = checked(address, {"atomic_inc_acq_rel", 4, true, site});
     if (machine.options.races && allocation.words) {
         race_global_write(allocation, address, 4, site, true);
         synchronise_atomic(address);
     }
     u32 old;
     std::memcpy(&old, reinterpret_cast<void*>(address), 4);
-    u32 updated = next(old);
+    u32 updated = old >= last ? 0 : old + 1;
     std::memcpy(reinterpret_cast<void*>(address), &updated, 4);
     return old;
-}
-
-}  // namespace
-
-u32 atomic_add(u64 address, u32 value, Site site) {
-    return atomic_update(address, "atomic_add_acq_rel", site, [=](u32 old) { return old + value; });
-}
-
-u32 atomic_inc(u64 address, u32 last, Site site) {
-    return atomic_update(address, "atomic_inc_acq_rel", site, [=](u32 old) { return old >= last ? 0 : old + 1; });
 }
 
 void prefetch_line(u64 address, Site site) {

@@ -62,7 +62,6 @@ u8* global_access(u64 address, const Access& access);
 u8* global_read_only_access(u64 address, const Access& access);
 
 /** atom.acq_rel.gpu.add.u32: returns the old value. */
-u32 atomic_add(u64 address, u32 value, Site site);
 u32 atomic_inc(u64 address, u32 last, Site site);
 
 /** prefetch.global.L2: the line of 128 bytes that holds the address. */

@@ -81,7 +81,6 @@ JMARLIN_DEVICE u32 grid_size() { return emulator::machine.grid; }
 JMARLIN_DEVICE void block_sync(JMARLIN_SITE) { emulator::collective_block_sync(site); }
 JMARLIN_DEVICE void warp_sync(JMARLIN_SITE) { emulator::collective_warp_sync(site); }
 
-JMARLIN_DEVICE u32 atomic_add_acq_rel(u64 address, u32 value, JMARLIN_SITE) { return emulator::atomic_add(address, value, site); }
 JMARLIN_DEVICE u32 atomic_inc_acq_rel(u64 address, u32 last, JMARLIN_SITE) { return emulator::atomic_inc(address, last, site); }
 JMARLIN_DEVICE u32 shuffle(u32 value, u32 source_lane, JMARLIN_SITE) {
     return emulator::collective_shuffle(value, source_lane, site);
@@ -98,9 +97,6 @@ JMARLIN_DEVICE F32x4 ld_shared_f32x4(u32 address, JMARLIN_SITE) {
     return emulator::load_shared<F32x4>(address, "ld_shared_f32x4", site);
 }
 JMARLIN_DEVICE void st_shared_4(u32 address, u32 v, JMARLIN_SITE) { emulator::store_shared(address, v, "st_shared_4", site); }
-JMARLIN_DEVICE void st_shared_16(u32 address, const Vec16& v, JMARLIN_SITE) {
-    emulator::store_shared(address, v, "st_shared_16", site);
-}
 JMARLIN_DEVICE void st_shared_f32x4(u32 address, const F32x4& v, JMARLIN_SITE) {
     emulator::store_shared(address, v, "st_shared_f32x4", site);
 }
@@ -121,7 +117,6 @@ JMARLIN_DEVICE F32x4 ld_global_cg_f32x4(u64 address, JMARLIN_SITE) {
 JMARLIN_DEVICE void st_global_2(u64 address, u32 low_16_bits, JMARLIN_SITE) {
     emulator::store_global(address, static_cast<u16>(low_16_bits), "st_global_2", site);
 }
-JMARLIN_DEVICE void st_global_4(u64 address, u32 v, JMARLIN_SITE) { emulator::store_global(address, v, "st_global_4", site); }
 JMARLIN_DEVICE void st_global_16(u64 address, const Vec16& v, JMARLIN_SITE) {
     emulator::store_global(address, v, "st_global_16", site);
 }

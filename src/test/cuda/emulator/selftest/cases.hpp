@@ -15,6 +15,18 @@ struct Args {
 
 using Kernel = void (*)(Args);
 
+/** Stores a word of a result as kernels store theirs: by halves. */
+inline void put(u64 address, u32 v, JMARLIN_SITE) {
+    jmarlin::st_global_2(address, v, site);
+    jmarlin::st_global_2(address + 2, v >> 16, site);
+}
+
+/** Publishes what happened before, to one who waits for that. */
+inline void tell(u64 flag, JMARLIN_SITE) { jmarlin::atomic_inc_acq_rel(flag, 1, site); }
+
+/** Looks, and takes back what was told. */
+inline bool told(u64 flag, JMARLIN_SITE) { return jmarlin::atomic_inc_acq_rel(flag, 0, site) != 0; }
+
 struct Setup {
     Buffer in{8192, Role::kInput}, out{4096, Role::kOutput}, counters{256, Role::kInOut}, other{16384, Role::kOutput};
 

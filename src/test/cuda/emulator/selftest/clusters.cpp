@@ -7,6 +7,9 @@ namespace cluster_kernels {
 
 using namespace jmarlin;
 using selftest::Args;
+using selftest::put;
+using selftest::tell;
+using selftest::told;
 
 enum Defect {
     kNone,
@@ -92,7 +95,7 @@ void halves(Args args) {
             }
         }
     }
-    if (warp_index() == 1) st_global_4(args.out + 4 * (32 * block_index() + t), sum);
+    if (warp_index() == 1) put(args.out + 4 * (32 * block_index() + t), sum);
     if (defect != kNoLastSync) cluster_sync();
 }
 
@@ -119,7 +122,7 @@ void early(Args args) {
         fetch(place, args.in, 512, 0);
         bulk_copy_to_cluster(cluster_address(place, 1), place, 512, cluster_address(full, 1));
         mbarrier_arrive_cluster(cluster_address(sent, 1));
-        while (atomic_add_acq_rel(args.counters, 0) == 0) {}
+        while (!told(args.counters)) {}
         st_shared_4(place, 1);
     }
     if (rank == 1) {
@@ -132,8 +135,8 @@ void early(Args args) {
             mbarrier_arrive_expect_tx(full, 512);
         }
         mbarrier_wait(full, 0);
-        st_global_4(args.out + 4 * t, ld_shared_4(place + 4 * t) + ld_shared_4(place + 512 + 4 * t));
-        if (t == 0) atomic_add_acq_rel(args.counters, 1);
+        put(args.out + 4 * t, ld_shared_4(place + 4 * t) + ld_shared_4(place + 512 + 4 * t));
+        if (t == 0) tell(args.counters);
     }
     cluster_sync();
 }
@@ -142,7 +145,7 @@ void early(Args args) {
 void leave(Args args) {
     u32 t = thread_index(), rank = cluster_rank(), base = dynamic_shared(), place = base + 1024;
     auto give_way = [&](u64 counter) {
-        for (u32 i = 0; i < 10000; ++i) atomic_add_acq_rel(counter, 0);
+        for (u32 i = 0; i < 10000; ++i) told(counter);
     };
     bool lucky = args.defect == kArrivesByLuck || args.defect == kDestinationLeaves || args.defect == kSourceLeaves;
     bool late = args.defect == kArrivesLate || args.defect == kCopiesLate;
@@ -150,12 +153,12 @@ void leave(Args args) {
         mbarrier_init(base, 1);
         fence_mbarrier_init();
     }
-    st_shared_16(place + 16 * t, Vec16{});
+    st_shared_f32x4(place + 16 * t, F32x4{});
     fence_proxy_async();
     cluster_sync();
     if (t == 0 && rank == 0) {
         if (late) {
-            while (atomic_add_acq_rel(args.counters, 0) == 0) {}
+            while (!told(args.counters)) {}
             give_way(args.counters);
         }
         if (args.defect == kArrivesLate || args.defect == kArrivesByLuck) mbarrier_arrive_cluster(cluster_address(base, 1));
@@ -164,9 +167,9 @@ void leave(Args args) {
         if (args.defect == kDestinationGone) mbarrier_wait(base, 0);   // nobody arrives: the copy lands now
     }
     if (t == 0 && rank == 1) {
-        if (late) atomic_add_acq_rel(args.counters, 1);
+        if (late) tell(args.counters);
         if (lucky) give_way(args.counters + 128);
-        if (args.defect == kLooksTooEarly) st_global_4(args.out, ld_shared_4(place));
+        if (args.defect == kLooksTooEarly) put(args.out, ld_shared_4(place));
         if (args.defect == kNone || args.defect == kSourceLeaves || args.defect == kSourceGone) {
             mbarrier_arrive_expect_tx(base, 1024);
             mbarrier_wait(base, 0);

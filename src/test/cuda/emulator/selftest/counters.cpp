@@ -20,9 +20,9 @@ void patterns(Args args) {
         case 0: st_shared_4(base + 4 * lane, lane); break;                              // a row of words
         case 1: st_shared_4(base + 128 * lane, lane); break;                            // a column: one bank
         case 2: st_shared_4(base + 8 * lane, lane); break;                              // every other bank, twice
-        case 3: st_shared_16(base + 16 * lane, Vec16{}); break;                         // 8 lanes fill the banks
-        case 4: st_shared_16(base + 128 * lane, Vec16{}); break;                        // 8 lanes in 4 banks
-        case 5: st_shared_16(base + 128 * lane + 16 * (lane % 8), Vec16{}); break;      // the same, staggered
+        case 3: st_shared_f32x4(base + 16 * lane, F32x4{}); break;                         // 8 lanes fill the banks
+        case 4: st_shared_f32x4(base + 128 * lane, F32x4{}); break;                        // 8 lanes in 4 banks
+        case 5: st_shared_f32x4(base + 128 * lane + 16 * (lane % 8), F32x4{}); break;      // the same, staggered
         case 6: ld_shared_4(base); break;                                               // a broadcast
         case 7: ldmatrix_x4(d, base + 128 * lane); break;                               // rows of 128 bytes
         case 8: ldmatrix_x4(d, base + 128 * lane + 16 * (lane % 8)); break;             // the same, swizzled
@@ -52,9 +52,9 @@ constexpr Expected kExpected[] = {
     {"a row of words", 0, "st_shared_4", 1, 1, 0, 0},
     {"a column of words", 1, "st_shared_4", 1, 32, 31, 0},
     {"every other word", 2, "st_shared_4", 1, 2, 1, 0},
-    {"16 bytes a lane in a row", 3, "st_shared_16", 1, 4, 0, 0},
-    {"16 bytes a lane in a column", 4, "st_shared_16", 1, 32, 28, 0},
-    {"16 bytes a lane in a staggered column", 5, "st_shared_16", 1, 4, 0, 0},
+    {"16 bytes a lane in a row", 3, "st_shared_f32x4", 1, 4, 0, 0},
+    {"16 bytes a lane in a column", 4, "st_shared_f32x4", 1, 32, 28, 0},
+    {"16 bytes a lane in a staggered column", 5, "st_shared_f32x4", 1, 4, 0, 0},
     {"a broadcast", 6, "ld_shared_4", 1, 1, 0, 0},
     {"ldmatrix of plain rows", 7, "ldmatrix", 1, 32, 28, 0},
     {"ldmatrix of swizzled rows", 8, "ldmatrix", 1, 4, 0, 0},

@@ -22,7 +22,7 @@ void exchange(Args args) {
         v = ld_shared_4(base + 4 * (63 - t));
         if (args.defect != 2) block_sync();
     }
-    st_global_4(args.out + 4 * t, v);
+    put(args.out + 4 * t, v);
 }
 
 /** The same inside a warp. */
@@ -33,7 +33,7 @@ void exchange_in_warp(Args args) {
     if (args.defect == 0) warp_sync();
     if (args.defect == 1) v += 0 * shuffle(v, 0);   // lanes meet, but memory is not ordered
     v = ld_shared_4(base + 4 * (t ^ 31));
-    st_global_4(args.out + 4 * t, v);
+    put(args.out + 4 * t, v);
 }
 
 /** A ring of three 1 KB stages, each read by the other warp. */
@@ -58,7 +58,7 @@ void pipeline(Args args) {
     if (args.defect == 5) cp_async_16(base + (kTurns - 1) % kStages * kStage + 16 * t, args.in, policy_evict_normal());
     cp_async_commit();
     cp_async_wait<0>();
-    st_global_4(args.out + 4 * t, sum);
+    put(args.out + 4 * t, sum);
     if (args.defect == 6) cp_async_16(base + 16 * t, args.in, policy_evict_normal());
 }
 
@@ -68,7 +68,7 @@ void look_too_early(Args args) {
     for (int round = 0; round < 2; ++round) {
         cp_async_16(mine, args.in, policy_evict_first());
         cp_async_commit();
-        if (round == 1) st_global_4(args.out + 4 * thread_index(), ld_shared_4(mine));
+        if (round == 1) put(args.out + 4 * thread_index(), ld_shared_4(mine));
         cp_async_wait<0>();
     }
 }
@@ -82,7 +82,7 @@ void last_arriver(Args args) {
     if (t == 0) {
         u32 arrived;
         if (args.defect == 2) arrived = block_index();   // no atomic: whoever is numbered last believes that he is
-        else arrived = atomic_add_acq_rel(args.counters, 1);
+        else arrived = atomic_inc_acq_rel(args.counters, grid_size() - 1);
         st_shared_4(base, arrived == grid_size() - 1);
     }
     block_sync();
@@ -94,8 +94,7 @@ void last_arriver(Args args) {
     }
     u32 bits;
     std::memcpy(&bits, &sum, 4);
-    st_global_4(args.out + 4 * t, bits);
-    if (t == 0 && args.defect != 4) st_global_4(args.counters, 0);
+    put(args.out + 4 * t, bits);
 }
 
 /** Block 0 tells block 1, which tells block 2: what the first wrote, the last may read. */
@@ -103,9 +102,9 @@ void chain(Args args) {
     u32 me = block_index();
     if (thread_index() != 0) return;
     if (me == 0) st_global_16(args.other, Vec16{7, 8, 9, 10});
-    if (me > 0) while (atomic_add_acq_rel(args.counters + 4 * (me - 1), 0) == 0) {}
-    if (me < 2) atomic_add_acq_rel(args.counters + (args.defect == 1 && me == 1 ? 64 : 4 * me), 1);
-    if (me == 2) st_global_4(args.out, static_cast<u32>(ld_global_cg_f32x4(args.other).x != 0));
+    if (me > 0) while (!told(args.counters + 4 * (me - 1))) {}
+    if (me < 2) tell(args.counters + (args.defect == 1 && me == 1 ? 64 : 4 * me));
+    if (me == 2) put(args.out, static_cast<u32>(ld_global_cg_f32x4(args.other).x != 0));
 }
 
 /** Accesses that are wrong by themselves. */
@@ -118,10 +117,10 @@ void access(Args args) {
         case 2: v = ld_global_16(args.in - 16); break;
         case 3: v = ld_global_16(args.other); break;                                   // freed
         case 4: v = ld_global_16(args.in + 8); break;
-        case 5: st_global_4(args.in, 1); break;
-        case 6: st_shared_16(base + 4096, v); break;                                   // 4096 bytes of shared memory
-        case 7: st_shared_16(base - 16, v); break;
-        case 8: st_shared_16(base + 8, v); break;
+        case 5: st_global_2(args.in, 1); break;
+        case 6: st_shared_f32x4(base + 4096, F32x4{}); break;                          // 4096 bytes of shared memory
+        case 7: st_shared_f32x4(base - 16, F32x4{}); break;
+        case 8: st_shared_f32x4(base + 8, F32x4{}); break;
         case 9: cp_async_16(base + 16 * t, args.in + 8192, policy_evict_first()); break;
         case 10: cp_async_16(base + 16 * t, args.in + 4, policy_evict_first()); break;
         case 11: cp_async_16(base + 8, args.in, policy_evict_first()); break;
@@ -140,7 +139,7 @@ void access(Args args) {
             v = ld_shared_16(base + 1024 + 16 * t);
             prefetch_l2(args.in + 8191);
     }
-    st_global_4(args.out + 4 * t, v.x + v.y + v.z + v.w);
+    put(args.out + 4 * t, v.x + v.y + v.z + v.w);
 }
 
 /** Lanes of a warp that part ways. */
@@ -148,7 +147,7 @@ void diverge(Args args) {
     u32 t = lane_index(), base = dynamic_shared();
     float d[4] = {};
     u32 a[4] = {}, b[4] = {};
-    st_shared_16(base + 16 * thread_index(), Vec16{});
+    st_shared_f32x4(base + 16 * thread_index(), F32x4{});
     block_sync();
     if (args.defect == 1 && t == 5) return;
     if (args.defect == 2 && t < 16) warp_sync();
@@ -157,13 +156,13 @@ void diverge(Args args) {
     ldmatrix_x4(b, base + 16 * t);
     if (t < 16) warp_sync(); else warp_sync();   // two places, one barrier: allowed
     if (args.defect != 5 || t != 3) mma_m16n8k16<Half>(d, a, b[0], b[1]);
-    st_global_4(args.out + 4 * thread_index(), static_cast<u32>(d[0]));
+    put(args.out + 4 * thread_index(), static_cast<u32>(d[0]));
 }
 
 /** Threads that wait for something that nobody does. */
 void spin(Args args) {
     if (thread_index() == 0)
-        while (atomic_add_acq_rel(args.counters, args.defect ? 0 : 1) < grid_size() + 5) {}
+        while (atomic_inc_acq_rel(args.counters, args.defect ? 0 : ~0u) < grid_size() + 5) {}
     block_sync();
 }
 
@@ -171,7 +170,7 @@ void spin(Args args) {
 void deep(Args args) {
     volatile char waste[FiberStacks::kBytes + 512];
     for (std::size_t i = 0; i < sizeof waste; i += 64) waste[i] = 1;
-    if (args.defect == 99) st_global_4(args.out, static_cast<u32>(waste[5]));
+    if (args.defect == 99) put(args.out, static_cast<u32>(waste[5]));
 }
 
 }  // namespace

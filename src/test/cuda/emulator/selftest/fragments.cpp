@@ -29,7 +29,7 @@ void multiply(Args args) {
 // Lane l names row l of 32.
 void load_matrices(Args args) {
     u32 base = dynamic_shared(), lane = lane_index();
-    st_shared_16(base + 16 * lane, ld_global_16(args.in + 16 * lane));
+    st_shared_f32x4(base + 16 * lane, ld_global_f32x4(args.in + 16 * lane));
     warp_sync();
     u32 d[4];
     ldmatrix_x4(d, base + 16 * lane);

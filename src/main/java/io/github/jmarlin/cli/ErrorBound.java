@@ -2,7 +2,10 @@ package io.github.jmarlin.cli;
 
 import io.github.jmarlin.DataType;
 
-/** What a product may differ from fp64: relative Frobenius error, Gaussian data, k up to 28672. The README states the same figures. */
+/**
+ * What a product is promised to differ from fp64 at most: relative Frobenius error, Gaussian data, k up to 28672. The README states the
+ * same figures. Measured was less in fp16 with zero points, see docs/kernels-striped.md.
+ */
 final class ErrorBound {
     private ErrorBound() {
     }

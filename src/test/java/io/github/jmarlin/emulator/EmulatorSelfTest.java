@@ -27,6 +27,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 class EmulatorSelfTest {
     private static final Path MAIN = Path.of("src/main/cuda");
     private static final Path EMULATOR = Path.of("src/test/cuda/emulator");
+    private static final Path PROBE = Path.of("src/bench/cuda");
+    /** Between registers and CUDA's own types: only the real header has them, and only for itself. */
+    private static final Set<String> CONVERSIONS = Set.of("as_half2", "as_bfloat2", "bits_of");
     private static final Pattern FUNCTION = Pattern.compile("(?m)^JMARLIN_DEVICE [^;{(=]*?\\b(\\w+)\\(");
 
     private static final Pattern INTERNAL =
@@ -65,11 +68,28 @@ class EmulatorSelfTest {
     @ValueSource(strings = {"ptx.cuh", "ptx_sm90.cuh"})
     void headersDeclareTheSameFunctions(String header) throws IOException {
         Set<String> real = functions(Files.readString(MAIN.resolve(header)));
-        // Conversions between registers and CUDA's own types, which only the real header has.
-        real.removeAll(List.of("as_half2", "as_bfloat2", "bits_of"));
+        real.removeAll(CONVERSIONS);
         Set<String> emulated = functions(Files.readString(EMULATOR.resolve(header)));
         assertTrue(real.size() > 5, () -> "found only " + real);
         assertEquals(real, emulated);
+    }
+
+    /** What only these self tests call would be emulated for nothing. */
+    @ParameterizedTest
+    @ValueSource(strings = {"ptx.cuh", "ptx_sm90.cuh"})
+    void kernelsOrTheProbeUseEveryFunction(String header) throws IOException {
+        StringBuilder sources = new StringBuilder();
+        for (Path folder : List.of(MAIN, PROBE)) {
+            try (Stream<Path> files = Files.walk(folder)) {
+                for (Path file : files.filter(Files::isRegularFile).filter(file -> !file.getFileName().toString().startsWith("ptx")).toList()) {
+                    sources.append(Files.readString(file));
+                }
+            }
+        }
+        Set<String> unused = functions(Files.readString(MAIN.resolve(header)));
+        unused.removeAll(CONVERSIONS);
+        unused.removeIf(function -> Pattern.compile("\\b" + function + "\\b").matcher(sources).find());
+        assertEquals(Set.of(), unused);
     }
 
     private static Set<String> functions(String source) {
