@@ -23,7 +23,7 @@ final class CostModel {
     Prediction predict(int m, TileShape tile, Stripes stripes, int stages) {
         double units = stripes.totalUnits();
         // The busiest SM; with more blocks than SMs it runs several, one after the other.
-        int rounds = ceilDiv(stripes.grid(), device.multiprocessors());
+        int rounds = Ceil.div(stripes.grid(), device.multiprocessors());
         double busiestUnits = (double) stripes.unitsPerBlock() * rounds;
         double busiestStages = (double) stripes.mostStages(tile.kBlocksPerStage()) * rounds;
         double rowsOfTile = Math.min(m, tile.batchTile());
@@ -38,9 +38,5 @@ final class CostModel {
 
         double tail = rates.handover(stripes, rowsOfTile * tile.nTile() * Float.BYTES);
         return rates.prediction(rates.dram(weights, m), l2, tensor, issue, rates.latency(busiestStages, stages), tail);
-    }
-
-    private static int ceilDiv(int a, int b) {
-        return (a + b - 1) / b;
     }
 }

@@ -62,7 +62,7 @@ final class HopperModel {
 
     /** With more clusters than run at once, an SM works off several stripes. */
     private Busiest ofStripes(HopperTile tile, Stripes stripes, double tileBytes) {
-        int rounds = ceilDiv(stripes.grid(), clustersAtOnce(tile));
+        int rounds = Ceil.div(stripes.grid(), clustersAtOnce(tile));
         int finished = stripes.unitsPerBlock() / stripes.kBlocks() + stripes.mostPartialTiles();    // whole ones and partial ones
         double tail = finished * staging(tileBytes) + rates.handover(stripes, tileBytes);
         return new Busiest((double) rounds * stripes.unitsPerBlock(), (double) rounds * stripes.mostStages(tile.kBlocksPerStage()),
@@ -71,9 +71,9 @@ final class HopperModel {
 
     /** Tile after tile; the ring runs empty between two. */
     private Busiest ofSplit(HopperTile tile, WholeTiles schedule, double tileBytes) {
-        int rounds = ceilDiv(schedule.tiles(), Math.min(schedule.grid(), clustersAtOnce(tile)));
+        int rounds = Ceil.div(schedule.tiles(), Math.min(schedule.grid(), clustersAtOnce(tile)));
         int depth = tile.kBlocksPerStage();
-        int stages = ceilDiv(ceilDiv(schedule.kBlocks(), depth), tile.split());
+        int stages = Ceil.div(Ceil.div(schedule.kBlocks(), depth), tile.split());
         double remote = tileBytes * (tile.split() - 1) / tile.split();
         double tail = staging(tileBytes) + rates.of(Rate.CLUSTER_SYNC_SECONDS) + rates.bytes(remote, Rate.CLUSTER_BYTES_PER_CLOCK);
         double drained = (rounds - 1) * rates.of(Rate.LOADED_LATENCY_SECONDS);
@@ -84,9 +84,5 @@ final class HopperModel {
     /** Every tile goes through shared memory once and back, on its way to C or to its slot. */
     private double staging(double tileBytes) {
         return rates.bytes(2 * tileBytes, Rate.STAGING_BYTES_PER_CLOCK);
-    }
-
-    private static int ceilDiv(int a, int b) {
-        return (int) (((long) a + b - 1) / b);
     }
 }

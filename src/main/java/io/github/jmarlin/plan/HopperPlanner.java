@@ -57,8 +57,8 @@ final class HopperPlanner {
 
     /** How the clusters may share the work; nothing if the device cannot count it. */
     private Stream<Schedule> schedules(int rows, HopperTile tile) {
-        int mTiles = ceilDiv(rows, tile.batchTile());
-        int nTiles = ceilDiv(weights.n(), tile.clusterColumns());
+        int mTiles = Ceil.div(rows, tile.batchTile());
+        int nTiles = Ceil.div(weights.n(), tile.clusterColumns());
         int clusters = grid > 0 ? Math.max(1, grid / tile.cluster()) : model.clustersAtOnce(tile);
         if (tile.striped()) {
             return cuts.stream().flatMap(cut -> Stripes.cut(cut, mTiles, nTiles, weights.kBlocks(), clusters, tile.kBlocksPerStage())
@@ -78,9 +78,5 @@ final class HopperPlanner {
         }
         return Optional.of(new HopperPlan(tile.kernelName(weights), rows, weights, tile, schedule, ring, tile.sharedBytes(weights, ring),
                 model.predict(rows, tile, schedule, ring), ""));
-    }
-
-    private static int ceilDiv(int a, int b) {
-        return (int) (((long) a + b - 1) / b);
     }
 }

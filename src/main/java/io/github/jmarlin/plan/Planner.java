@@ -146,8 +146,8 @@ public final class Planner {
     }
 
     private Stream<Stripes> stripes(int rows, TileShape tile) {
-        int mTiles = ceilDiv(rows, tile.batchTile());
-        int nTiles = ceilDiv(weights.strips(), tile.warpsN());
+        int mTiles = Ceil.div(rows, tile.batchTile());
+        int nTiles = Ceil.div(weights.strips(), tile.warpsN());
         int grid = options.grid() > 0 ? options.grid() : device.multiprocessors();
         return options.cuts().stream().flatMap(cut -> Stripes.cut(cut, mTiles, nTiles, weights.kBlocks(), grid, tile.kBlocksPerStage())
                 .stream()).distinct();
@@ -220,9 +220,5 @@ public final class Planner {
                     + " units of 64 k; one row of tiles may have at most " + Integer.MAX_VALUE / 2);
         }
         return (int) rowTiles * batchTile;
-    }
-
-    private static int ceilDiv(int a, int b) {
-        return (int) (((long) a + b - 1) / b);
     }
 }

@@ -92,6 +92,15 @@ public enum Rate {
         }
     }
 
+    /** @throws IllegalArgumentException if this cannot be a measured value of that device: a cluster has an SM for each of its blocks */
+    void check(double value, DeviceFacts device) {
+        check(value);
+        if ((this == CLUSTERS_OF_2 || this == CLUSTERS_OF_4) && value > assumed(device)) {
+            throw new IllegalArgumentException("rate " + this + " of " + value + ": the " + device.multiprocessors() + " SMs of "
+                    + device.name() + " hold at most " + assumed(device));
+        }
+    }
+
     private static boolean isHopper(DeviceFacts device) {
         return device.computeCapability() == 90;
     }

@@ -82,10 +82,10 @@ public record Stripes(int mTiles, int nTiles, int kBlocks, int unitsPerBlock) im
         if (units > Integer.MAX_VALUE / 2) {
             return Optional.empty();
         }
-        int even = ceilDiv((int) units, workers);
+        int even = Ceil.div((int) units, workers);
         return Optional.of(new Stripes(mTiles, nTiles, kBlocks, switch (cut) {
             case EVEN -> even;
-            case WHOLE_STAGES -> ceilDiv(even, stageDepth) * stageDepth;
+            case WHOLE_STAGES -> Ceil.div(even, stageDepth) * stageDepth;
         }));
     }
 
@@ -160,7 +160,7 @@ public record Stripes(int mTiles, int nTiles, int kBlocks, int unitsPerBlock) im
     /** The most pipeline stages that a block walks through: a stripe that does not begin and end on whole stages takes one more. */
     int mostStages(int stageDepth) {
         boolean wholeStages = unitsPerBlock % stageDepth == 0 && kBlocks % stageDepth == 0;
-        return ceilDiv(unitsPerBlock, stageDepth) + (wholeStages ? 0 : 1);
+        return Ceil.div(unitsPerBlock, stageDepth) + (wholeStages ? 0 : 1);
     }
 
     /**
@@ -172,10 +172,6 @@ public record Stripes(int mTiles, int nTiles, int kBlocks, int unitsPerBlock) im
     WorkspaceSize workspace(long tileFloats, int tileCounters) {
         long partials = mostArrivals() == 1 ? 0 : 2L * grid() * tileFloats * Float.BYTES;
         return new WorkspaceSize(partials, (long) tiles() * tileCounters * Integer.BYTES);
-    }
-
-    private static int ceilDiv(int a, int b) {
-        return (int) (((long) a + b - 1) / b);
     }
 
     private static int gcd(int a, int b) {

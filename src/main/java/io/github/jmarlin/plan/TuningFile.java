@@ -135,6 +135,7 @@ public final class TuningFile {
                 device.name(), device.computeCapability(), device.multiprocessors());
         expect(parser, "rates", JsonToken.START_OBJECT);
         Tuning rates = rates(Fields.read(parser));
+        rates.rates().forEach((rate, value) -> rate.check(value, device));
         expect(parser, "winners", JsonToken.START_ARRAY);
         Map<Tuning.Product, Tuning.Winner> winners = new LinkedHashMap<>();
         while (parser.nextToken() == JsonToken.START_OBJECT) {
@@ -257,8 +258,10 @@ public final class TuningFile {
      * Replaces the file in one step: a reader sees the old or the new one, whole. Makes the folder.
      *
      * @throws IOException if it cannot be written; the old file is then as it was
+     * @throws IllegalArgumentException if a rate is no value of that device; the same
      */
     public static void write(Path file, DeviceFacts device, Tuning tuning) throws IOException {
+        tuning.rates().forEach((rate, value) -> rate.check(value, device));
         try {
             replace(file, device, tuning);
         } catch (IOException e) {

@@ -3,7 +3,11 @@ package io.github.jmarlin.cuda;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.jmarlin.ComputeDevice;
+import io.github.jmarlin.LinearLayer;
 import io.github.jmarlin.MultiplyContractTest;
+import io.github.jmarlin.PackedWeights;
+import io.github.jmarlin.plan.KernelFamily;
+import io.github.jmarlin.plan.PlanOptions;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
@@ -22,6 +26,27 @@ class CudaLinearTest extends MultiplyContractTest {
     @Override
     protected ComputeDevice device() {
         return CudaDriver.devices().get(0);
+    }
+
+    /** The same device, whose layers run by these kernels. */
+    static ComputeDevice asked(KernelFamily family) {
+        CudaDevice device = CudaDriver.devices().get(0);
+        return new ComputeDevice() {
+            @Override
+            public String name() {
+                return device.name();
+            }
+
+            @Override
+            public String kind() {
+                return device.kind();
+            }
+
+            @Override
+            public LinearLayer place(PackedWeights weights) {
+                return device.place(weights, PlanOptions.DEFAULT.withFamily(family));
+            }
+        };
     }
 
     @Override

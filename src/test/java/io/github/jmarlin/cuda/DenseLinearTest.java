@@ -3,10 +3,7 @@ package io.github.jmarlin.cuda;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.jmarlin.ComputeDevice;
-import io.github.jmarlin.LinearLayer;
-import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.plan.KernelFamily;
-import io.github.jmarlin.plan.PlanOptions;
 import org.junit.jupiter.api.BeforeAll;
 
 /** The contract of every device, by way of dense weights and cuBLAS. */
@@ -21,22 +18,6 @@ class DenseLinearTest extends CudaLinearTest {
 
     @Override
     protected ComputeDevice device() {
-        CudaDevice device = CudaDriver.devices().get(0);
-        return new ComputeDevice() {
-            @Override
-            public String name() {
-                return device.name();
-            }
-
-            @Override
-            public String kind() {
-                return device.kind();
-            }
-
-            @Override
-            public LinearLayer place(PackedWeights weights) {
-                return device.place(weights, PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE));
-            }
-        };
+        return asked(KernelFamily.DENSE);
     }
 }

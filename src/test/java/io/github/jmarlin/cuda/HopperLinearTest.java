@@ -3,10 +3,7 @@ package io.github.jmarlin.cuda;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.jmarlin.ComputeDevice;
-import io.github.jmarlin.LinearLayer;
-import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.plan.KernelFamily;
-import io.github.jmarlin.plan.PlanOptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 
@@ -23,22 +20,6 @@ class HopperLinearTest extends CudaLinearTest {
 
     @Override
     protected ComputeDevice device() {
-        CudaDevice device = CudaDriver.devices().get(0);
-        return new ComputeDevice() {
-            @Override
-            public String name() {
-                return device.name();
-            }
-
-            @Override
-            public String kind() {
-                return device.kind();
-            }
-
-            @Override
-            public LinearLayer place(PackedWeights weights) {
-                return device.place(weights, PlanOptions.DEFAULT.withFamily(KernelFamily.HOPPER));
-            }
-        };
+        return asked(KernelFamily.HOPPER);
     }
 }

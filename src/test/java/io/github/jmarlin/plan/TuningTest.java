@@ -316,6 +316,21 @@ class TuningTest {
         }
     }
 
+    /** 132 SMs hold 66 clusters of two blocks that fill an SM each. */
+    @Test
+    void moreClustersThanTheDeviceHoldsAreNeitherWrittenNorRead() throws IOException {
+        Path file = folder.resolve("clusters.json");
+        TuningFile.write(file, H200, Tuning.NONE.with(Rate.CLUSTERS_OF_2, 66));
+        String good = Files.readString(file);
+        String message = assertThrows(IllegalArgumentException.class,
+                () -> TuningFile.write(file, H200, Tuning.NONE.with(Rate.CLUSTERS_OF_2, 67))).getMessage();
+        assertTrue(message.contains("CLUSTERS_OF_2 of 67.0: the 132 SMs of " + H200.name() + " hold at most 66"), message);
+        assertEquals(good, Files.readString(file));
+        Files.writeString(file, good.replace("66", "67"));
+        message = assertThrows(TuningFileException.class, () -> TuningFile.read(file, H200)).getMessage();
+        assertTrue(message.contains("CLUSTERS_OF_2 of 67.0"), message);
+    }
+
     /** Every striped tile is cut both ways, where that makes a difference; every tile that splits k is there once. */
     @Test
     void candidatesCoverTilesAndCuts() {
