@@ -18,6 +18,9 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
@@ -72,9 +75,9 @@ class HopperEmulatorTest {
         for (Mutation mutation : mutations) {
             programs.put("hopper_mutant_" + programs.size(), sources(mutation, programs.size()));
         }
-        List<Path> built = BUILD.programs(programs);
+        List<Future<Outcome>> outcomes = outcomes(BUILD.programs(programs));
         return Stream.iterate(0, i -> i + 1).limit(mutations.size()).map(i -> dynamicTest(mutations.get(i).name(), () -> {
-            Outcome outcome = run(built.get(i), "exact", "banks");
+            Outcome outcome = outcomes.get(i).get();
             if (i == 0) {
                 assertEquals(0, outcome.exit(), outcome.output());
             } else {
@@ -82,6 +85,15 @@ class HopperEmulatorTest {
                 assertTrue(outcome.output().contains(mutations.get(i).evidence()), "caught as something else:\n" + outcome.output());
             }
         }));
+    }
+
+    /** Runs the programs, on all cores. */
+    private static List<Future<Outcome>> outcomes(List<Path> programs) {
+        ExecutorService cores = Executors.newFixedThreadPool(Runtime.getRuntime().availableProcessors());
+        List<Future<Outcome>> outcomes = new ArrayList<>();
+        programs.forEach(program -> outcomes.add(cores.submit(() -> run(program, "exact", "banks"))));
+        cores.shutdown();       // of new work
+        return outcomes;
     }
 
     /**
