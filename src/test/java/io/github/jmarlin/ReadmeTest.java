@@ -16,10 +16,12 @@ import javax.tools.JavaCompiler;
 import javax.tools.JavaFileObject;
 import javax.tools.SimpleJavaFileObject;
 import javax.tools.ToolProvider;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** What the README shows works: its commands are two lines of Maven, its Java compiles against this version. */
+@Tag("source-tree")
 class ReadmeTest {
     private static final Pattern BLOCK = Pattern.compile("(?ms)^```(\\w*)\\n(.*?)^```$");
     private static final List<String> IMPORTS = List.of("io.github.jmarlin.*", "io.github.jmarlin.quantize.*", "io.github.jmarlin.cuda.*",

@@ -10,12 +10,14 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 class ErrorBoundTest {
     private static final Pattern ROW = Pattern.compile("(?m)^\\| (fp16|bf16|fp32)\\b[^|]*\\| (\\S+e-\\d) \\| (\\S+e-\\d) \\|$");
 
     @Test
+    @Tag("source-tree")
     void theReadmePromisesTheSame() throws IOException {
         Map<String, String> promised = new TreeMap<>();
         for (MatchResult row : ROW.matcher(Files.readString(Path.of("README.md"))).results().toList()) {

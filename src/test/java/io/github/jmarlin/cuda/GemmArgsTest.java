@@ -16,9 +16,11 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** The Java half of the argument struct against the CUDA half, read from the source. */
+@Tag("source-tree")
 class GemmArgsTest {
     private static final Path CUDA = Path.of("src", "main", "cuda");
     private static final Map<String, Integer> BYTES = Map.of("u64", 8, "s64", 8, "s32", 4, "u32", 4);

@@ -14,12 +14,14 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 class ImageFamilyTest {
 
     /** Whatever publishes an argument's layout in the sources is checked when it is loaded. */
     @Test
+    @Tag("source-tree")
     void everyFolderThatPublishesALayoutIsAFamily() throws IOException {
         TreeSet<String> published = new TreeSet<>();
         try (Stream<Path> folders = Files.list(Path.of("src", "main", "cuda"))) {
