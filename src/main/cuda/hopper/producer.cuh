@@ -58,8 +58,8 @@ struct BulkCopies {
 };
 
 // The 128 threads copy 16-byte chunks of the rows of A into the swizzled tile, and hand every stage over when its copies have
-// landed, Shape::kActivationLag stages later. A warp copies kWarpRows rows that lie side by side. Two neighbours in n need the same rows: each
-// reads half of them from L2 and sends it to the other, shared memory to shared memory.
+// landed, Shape::kActivationLag stages later. A warp copies kWarpRows rows that lie side by side. Two neighbours in n need the
+// same rows: each reads half of them from L2 and sends it to the other, shared memory to shared memory.
 //
 //   block 0   | rows of block 0 |    <---- sent ----    |                 |
 //   block 1   |                 |    ---- sent ---->    | rows of block 1 |

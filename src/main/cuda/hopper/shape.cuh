@@ -12,7 +12,7 @@ constexpr int kThreads = kConsumerThreads + kProducerThreads;
 constexpr int kConsumerRegisters = 216;                   // together the 384 * 168 that the kernel starts with
 constexpr int kProducerRegisters = 72;
 constexpr int kSharedLimit = 227 * 1024;                  // per block on sm_90
-constexpr int kLeastStages = 5;
+constexpr int kLeastStages = 5;                           // two that a consumer holds and the longest activation lag
 constexpr int kStagesAhead = 2;                           // requested by the thread that makes the mbarriers
 constexpr int kMostStages = 12;
 
