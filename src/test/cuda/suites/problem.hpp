@@ -1,42 +1,15 @@
-// A product C = A * W + bias for the tests of the striped kernel: its data, the packed weights by a second, slow
-// implementation of the layout, and what must come out.
+// A product C = A * W + bias: its data, the packed weights by a second, slow implementation of the layout, and what must come out.
 #pragma once
 
-#include <cmath>
-#include <cstdint>
+#include <algorithm>
 #include <random>
-#include <string>
 #include <vector>
 
-#include "half.hpp"
+#include "format.hpp"
 
-namespace striped_test {
-
-using jmarlin::s32;
-using jmarlin::s64;
-using jmarlin::u16;
-using jmarlin::u32;
-using jmarlin::u64;
-using jmarlin::u8;
+namespace suites {
 
 inline int ceil_div(int x, int y) { return (x + y - 1) / y; }
-
-/** fp16 or bf16, as bits. */
-struct Format {
-    bool bf16;
-
-    u32 round(double v) const {
-        const float f = static_cast<float>(v);
-        return bf16 ? jmarlin::emulator::float_to_bfloat16(f) : jmarlin::emulator::float_to_half(f);
-    }
-    double value(u32 bits) const {
-        return bf16 ? jmarlin::emulator::bfloat16_to_float(bits) : jmarlin::emulator::half_to_float(bits);
-    }
-    /** The largest packed scale of a column lies in [2^(e - 1), 2^e). */
-    int scale_exponent() const { return bf16 ? 127 : 16; }
-    /** A code in the lowest bits counts in units of 2^-unit_exponent. */
-    int unit_exponent() const { return bf16 ? 133 : 24; }
-};
 
 struct Size {
     int m, n, k;
@@ -102,16 +75,21 @@ struct Problem {
     /** [m][n] in double. */
     std::vector<double> expected() const {
         std::vector<double> c(static_cast<std::size_t>(size.m) * size.n);
-        std::vector<double> column(size.k);
-        std::vector<double> a(activations.size());
-        for (std::size_t i = 0; i < a.size(); ++i) a[i] = format.value(activations[i]);
-        for (int n = 0; n < size.n; ++n) {
-            for (int k = 0; k < size.k; ++k) column[k] = weight(k, n);
-            for (int m = 0; m < size.m; ++m) {
-                double sum = 0;
-                for (int k = 0; k < size.k; ++k) sum += a[static_cast<std::size_t>(m) * size.k + k] * column[k];
-                c[static_cast<std::size_t>(m) * size.n + n] = sum + bias[n];
+        std::vector<double> a(activations.size());   // [k][m]: the sums of a column side by side
+        for (int m = 0; m < size.m; ++m) {
+            for (int k = 0; k < size.k; ++k) {
+                a[static_cast<std::size_t>(k) * size.m + m] = format.value(activations[static_cast<std::size_t>(m) * size.k + k]);
             }
+        }
+        std::vector<double> sums(size.m);
+        for (int n = 0; n < size.n; ++n) {
+            std::fill(sums.begin(), sums.end(), 0.0);
+            for (int k = 0; k < size.k; ++k) {
+                const double w = weight(k, n);
+                const double* row = &a[static_cast<std::size_t>(k) * size.m];
+                for (int m = 0; m < size.m; ++m) sums[m] += row[m] * w;
+            }
+            for (int m = 0; m < size.m; ++m) c[static_cast<std::size_t>(m) * size.n + n] = sums[m] + bias[n];
         }
         return c;
     }
@@ -179,4 +157,4 @@ private:
     }
 };
 
-}  // namespace striped_test
+}  // namespace suites
