@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "driver.hpp"
 
@@ -48,11 +49,10 @@ bool runs_here(const std::string& target) {
 }
 
 /** Decoded once: most tests load the same few texts of megabytes. By their contents, so that a test may change some. */
-std::shared_ptr<const Program> parse(const char* text) {
+std::shared_ptr<const Program> parse(std::string_view text) {
     static std::map<std::pair<std::size_t, std::size_t>, std::shared_ptr<const Program>> known;
-    std::string copy = text;
-    auto& program = known[{copy.size(), std::hash<std::string>()(copy)}];
-    if (!program) program = Program::parse(std::move(copy), "ptx");
+    auto& program = known[{text.size(), std::hash<std::string_view>()(text)}];
+    if (!program) program = Program::parse(std::string(text), "ptx");
     return program;
 }
 
