@@ -1,9 +1,8 @@
 // Every machine operation the kernels use, one function per instruction. Nothing else in src/main/cuda touches
-// memory, threads or tensor cores, so a twin of this header (src/test/cuda/emulator/ptx.cuh) can run the same
-// kernels on a CPU. Whoever adds a function here adds it there; a test compares the names.
+// memory, threads or tensor cores. The tests execute the PTX that becomes of it (src/test/cuda/machine).
 //
 // Section numbers of the comments are those of "Parallel Thread Execution ISA", version 9.0.
-// A guard by name, not #pragma once: the twin takes this header's place by being included first and defining it.
+// A guard by name, not #pragma once: a program of the host that wants only shapes and arguments defines it and goes without.
 #ifndef JMARLIN_PTX_CUH
 #define JMARLIN_PTX_CUH
 

@@ -1,5 +1,5 @@
 // The machine operations of sm_90a only, one function per instruction: mbarriers, bulk copies, warpgroup matrix
-// products, clusters. Its twin for the CPU is src/test/cuda/emulator/ptx_sm90.cuh; a test compares the names.
+// products, clusters.
 //
 // Section numbers of the comments are those of "Parallel Thread Execution ISA", version 9.0.
 // A guard by name for the same reason as in ptx.cuh.

@@ -13,7 +13,7 @@ import io.github.jmarlin.JMarlinException;
 import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
-import io.github.jmarlin.emulator.StandIn;
+import io.github.jmarlin.machine.StandIn;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.StripedPlan;
 import java.lang.management.ManagementFactory;
@@ -53,7 +53,7 @@ class CudaStandInTest extends GpuTest {
 
     @BeforeEach
     void needsTheStandIn() {
-        assumeTrue(StandIn.isLoaded(), "the driver is not the stand-in");
+        StandIn.assumeLoaded();
         StandIn.reset();
     }
 

@@ -4,7 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.github.jmarlin.cuda.CudaDriver;
+import io.github.jmarlin.machine.StandIn;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -33,7 +33,7 @@ class SanitizeProgramTest {
     }
 
     private Path program(String... flags) throws Exception {
-        assumeTrue(CudaDriver.isAvailable(), CudaDriver.unavailableReason());
+        StandIn.assumeLoaded();
         Path program = folder.resolve("sanitize");
         List<String> command = new ArrayList<>(List.of("g++", "-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror"));
         command.addAll(List.of(flags));
@@ -50,7 +50,7 @@ class SanitizeProgramTest {
     }
 
     private String run(Path program) throws Exception {
-        Process process = new ProcessBuilder(program.toString(), System.getProperty("jmarlin.images"), "m8_n64")
+        Process process = new ProcessBuilder(program.toString(), StandIn.images().toString(), "m8_n64")
                 .redirectErrorStream(true).start();
         String output = new String(process.getInputStream().readAllBytes());
         assertEquals(output.endsWith(" 0 wrong\n") ? 0 : 1, process.waitFor(), output);

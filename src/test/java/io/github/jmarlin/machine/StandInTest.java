@@ -1,9 +1,10 @@
-package io.github.jmarlin.emulator;
+package io.github.jmarlin.machine;
 
 import static jcuda.driver.CUresult.CUDA_ERROR_ILLEGAL_ADDRESS;
 import static jcuda.driver.CUresult.CUDA_ERROR_INVALID_CONTEXT;
 import static jcuda.driver.CUresult.CUDA_ERROR_INVALID_HANDLE;
 import static jcuda.driver.CUresult.CUDA_ERROR_INVALID_IMAGE;
+import static jcuda.driver.CUresult.CUDA_ERROR_INVALID_PTX;
 import static jcuda.driver.CUresult.CUDA_ERROR_INVALID_VALUE;
 import static jcuda.driver.CUresult.CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
 import static jcuda.driver.CUresult.CUDA_ERROR_NOT_FOUND;
@@ -14,14 +15,21 @@ import static jcuda.driver.CUresult.CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
 import static jcuda.driver.CUresult.CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
 import static jcuda.driver.CUresult.CUDA_ERROR_STREAM_CAPTURE_UNJOINED;
 import static jcuda.driver.CUresult.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+import static jcuda.driver.CUresult.CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
 import static jcuda.driver.CUresult.CUDA_SUCCESS;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.github.jmarlin.cuda.KernelImages;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import jcuda.Pointer;
 import jcuda.Sizeof;
 import jcuda.driver.CUcontext;
@@ -36,6 +44,7 @@ import jcuda.driver.CUgraphExec;
 import jcuda.driver.CUmemAllocationProp;
 import jcuda.driver.CUmemGenericAllocationHandle;
 import jcuda.driver.CUmodule;
+import jcuda.driver.CUpointer_attribute;
 import jcuda.driver.CUstream;
 import jcuda.driver.JCudaDriver;
 import org.junit.jupiter.api.AfterEach;
@@ -51,7 +60,7 @@ class StandInTest {
 
     @BeforeEach
     void context() {
-        assumeTrue(StandIn.isLoaded(), "the driver is not the stand-in");
+        StandIn.assumeLoaded();
         JCudaDriver.setExceptionsEnabled(false);
         StandIn.reset();
         ok(JCudaDriver.cuInit(0));
@@ -81,7 +90,7 @@ class StandInTest {
         assertEquals(227 * 1024, attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN));
         byte[] name = new byte[64];
         ok(JCudaDriver.cuDeviceGetName(name, name.length, device(2)));
-        assertTrue(new String(name, StandardCharsets.UTF_8).startsWith("Emulated "));
+        assertTrue(new String(name, StandardCharsets.UTF_8).startsWith("Stand-in "));
     }
 
     @Test
@@ -147,27 +156,78 @@ class StandInTest {
         assertEquals(CUDA_ERROR_INVALID_VALUE, JCudaDriver.cuMemFree(memory), "memory of a destroyed context");
     }
 
+    /** As on a device of another architecture: the machine executes PTX alone. */
     @Test
-    void onlyEmulatedImagesOfThisDeviceLoad() {
-        assertEquals(CUDA_ERROR_INVALID_IMAGE, JCudaDriver.cuModuleLoadData(new CUmodule(), text("something else\n")));
-        assertEquals(CUDA_ERROR_NO_BINARY_FOR_GPU, JCudaDriver.cuModuleLoadData(new CUmodule(), text("\177ELF and so on\n")));
-        assertEquals(CUDA_ERROR_NO_BINARY_FOR_GPU, JCudaDriver.cuModuleLoadData(new CUmodule(), image("sm_90a")));
-        StandIn.set("capability", 90);
-        assertEquals(CUDA_ERROR_NO_BINARY_FOR_GPU, JCudaDriver.cuModuleLoadData(new CUmodule(), image("sm_80")));
-        ok(JCudaDriver.cuModuleLoadData(new CUmodule(), image("sm_90a")));
-        ok(JCudaDriver.cuModuleLoadData(new CUmodule(), image("compute_80")));
-        CUmodule module = module();
-        assertEquals(CUDA_ERROR_NOT_FOUND, JCudaDriver.cuModuleGetFunction(new CUfunction(), module, "striped_nothing"));
-        assertEquals(CUDA_ERROR_NOT_FOUND, JCudaDriver.cuModuleGetFunction(new CUfunction(), module, "cuInit"));
+    void machineCodeIsRefusedAndPtxHasATarget() {
+        assertEquals(CUDA_ERROR_INVALID_IMAGE, load(text("something else\n")));
+        assertEquals(CUDA_ERROR_NO_BINARY_FOR_GPU, load(image("gather.sm_80.cubin")));
+        assertEquals(CUDA_ERROR_NO_BINARY_FOR_GPU, load(text("\u0050\u00ed\u0055\u00ba a fat binary")));
+        int[] capabilities = {75, 80, 86, 90, 100, 120};
+        for (int capability : capabilities) {
+            StandIn.set("capability", capability);
+            assertEquals(capability < 80 ? CUDA_ERROR_INVALID_PTX : CUDA_SUCCESS, load(image("gather.compute_80.ptx")), "on " + capability);
+            assertEquals(capability == 90 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_PTX, load(image("gather.compute_90a.ptx")), "on " + capability);
+        }
+    }
+
+    /** A driver reads the PTX of its own CUDA version and older. */
+    @Test
+    void driversReadTheirVersionOfPtx() {
+        String ptx = new String(image("gather.compute_80.ptx"), StandardCharsets.ISO_8859_1);
+        int[][] newest = {{11080, 78}, {12000, 80}, {12020, 82}, {12050, 85}, {12060, 85}, {12070, 86}, {12080, 87}, {13000, 90}, {13010, 91}};
+        for (int[] driver : newest) {
+            StandIn.set("driver", driver[0]);
+            for (int above = 0; above < 2; above++) {
+                int version = driver[1] + above;
+                byte[] image = text(ptx.replaceFirst("\\.version \\d+\\.\\d+", ".version " + version / 10 + "." + version % 10));
+                assertEquals(above == 0 ? CUDA_SUCCESS : CUDA_ERROR_UNSUPPORTED_PTX_VERSION, load(image), driver[0] + " and PTX " + version);
+            }
+        }
+    }
+
+    @Test
+    void unknownInstructionsAreNoPtx() {
+        String ptx = new String(image("gather.compute_80.ptx"), StandardCharsets.ISO_8859_1);
+        assertEquals(CUDA_ERROR_INVALID_PTX, load(text(ptx.replace(".address_size 64", ".address_bits 64"))));
+        CUmodule module = new CUmodule();
+        ok(JCudaDriver.cuModuleLoadData(module, text(ptx.replaceFirst("\\bmov\\.b64\\b", "move.b64"))));
+        assertEquals(CUDA_ERROR_INVALID_PTX, JCudaDriver.cuModuleGetFunction(new CUfunction(), module, "gather_16bit"));
+    }
+
+    @Test
+    void modulesHaveTheNamesOfTheirText() {
+        CUmodule module = module("gather.compute_80.ptx");
+        assertEquals(CUDA_ERROR_NOT_FOUND, JCudaDriver.cuModuleGetFunction(new CUfunction(), module, "gather_nothing"));
+        assertEquals(CUDA_ERROR_NOT_FOUND, JCudaDriver.cuModuleGetFunction(new CUfunction(), module, "jmarlin_gather_abi"));
         CUdeviceptr abi = new CUdeviceptr();
         long[] size = new long[1];
-        ok(JCudaDriver.cuModuleGetGlobal(abi, size, module, "jmarlin_striped_abi"));
+        assertEquals(CUDA_ERROR_NOT_FOUND, JCudaDriver.cuModuleGetGlobal(abi, size, module, "gather_16bit"));
+        ok(JCudaDriver.cuModuleGetGlobal(abi, size, module, "jmarlin_gather_abi"));
         int[] words = new int[(int) size[0] / 4];
         ok(JCudaDriver.cuMemcpyDtoH(Pointer.to(words), abi, size[0]));
-        assertEquals(0, words[2], "offset of the first argument");
+        assertArrayEquals(new int[] {1, 48, 0, 8, 16, 24, 32, 40, 44}, words, "GatherArgs");
+        CUdeviceptr again = new CUdeviceptr();
+        ok(JCudaDriver.cuModuleGetGlobal(again, size, module, "jmarlin_gather_abi"));
+        assertEquals(abi, again);
         ok(JCudaDriver.cuModuleUnload(module));
-        assertEquals(CUDA_ERROR_INVALID_HANDLE,
-                JCudaDriver.cuModuleGetFunction(new CUfunction(), module, "striped_f16_sym_g64_m8_n64"));
+        assertEquals(CUDA_ERROR_INVALID_HANDLE, JCudaDriver.cuModuleGetFunction(new CUfunction(), module, "gather_16bit"));
+        assertEquals(CUDA_ERROR_INVALID_VALUE, JCudaDriver.cuMemcpyDtoH(Pointer.to(words), abi, 4), "unloaded with its module");
+    }
+
+    /** Threads, clusters and registers are what the text asks for. */
+    @Test
+    void functionsAreWhatTheirTextSays() {
+        StandIn.set("capability", 90);
+        StandIn.set("shared", 227 * 1024);
+        CUfunction striped = function("striped.compute_90a.ptx", "striped_f16_sym_g64_m8_n64");
+        assertEquals(256, attribute(striped, CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK));
+        assertEquals(255, attribute(striped, CUfunction_attribute.CU_FUNC_ATTRIBUTE_NUM_REGS));
+        CUfunction pairs = function("hopper.compute_90a.ptx", "hopper_f16_sym_g64_m64_n128_p2_s2");
+        assertEquals(384, attribute(pairs, CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK));
+        assertEquals(168, attribute(pairs, CUfunction_attribute.CU_FUNC_ATTRIBUTE_NUM_REGS));
+        assertEquals(CUDA_ERROR_INVALID_VALUE, launch(pairs, 6, 384, 0, null), "half a cluster");
+        StandIn.set("registers", 40);
+        assertEquals(40, attribute(pairs, CUfunction_attribute.CU_FUNC_ATTRIBUTE_NUM_REGS));
     }
 
     @Test
@@ -188,21 +248,22 @@ class StandInTest {
     }
 
     @Test
+    void kernelsRun() {
+        CUdeviceptr memory = allocate(64);
+        byte[] columns = {1, 0, 2, 0, 3, 0, 4, 0};
+        ok(JCudaDriver.cuMemcpyHtoD(memory, Pointer.to(columns), 8));
+        ok(JCudaDriver.cuMemcpyHtoD(memory.withByteOffset(16), Pointer.to(new int[] {2, 0, 3, 1}), 16));
+        ok(launch(function(), 1, 256, gather(address(memory), address(memory) + 16, address(memory) + 32)));
+        byte[] gathered = new byte[8];
+        ok(JCudaDriver.cuMemcpyDtoH(Pointer.to(gathered), memory.withByteOffset(32), 8));
+        assertArrayEquals(new byte[] {3, 0, 1, 0, 4, 0, 2, 0}, gathered);
+        assertEquals(1, StandIn.count("kernels"));
+        assertEquals("", StandIn.errors());
+    }
+
+    @Test
     void kernelErrorsComeBackFromTheNextCall() {
-        CUfunction function = function();
-        ok(JCudaDriver.cuFuncSetAttribute(function, CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                163 * 1024));
-        byte[] arguments = new byte[512];   // operands at address 0x10
-        java.nio.ByteBuffer buffer = java.nio.ByteBuffer.wrap(arguments).order(java.nio.ByteOrder.LITTLE_ENDIAN);
-        for (int at = 0; at < 72; at += 8) {
-            buffer.putLong(at, 16);
-        }
-        buffer.putLong(112, 64).putLong(120, 64);
-        int[] sizes = {1, 64, 64, 1, 1, 0, 1, 1, 1, 2};
-        for (int i = 0; i < sizes.length; i++) {
-            buffer.putInt(128 + 4 * i, sizes[i]);
-        }
-        ok(JCudaDriver.cuLaunchKernel(function, 1, 1, 1, 256, 1, 1, 163 * 1024, null, Pointer.to(Pointer.to(arguments)), null));
+        ok(launch(function(), 1, 256, gather(16, 16, 16)));
         assertEquals(CUDA_ERROR_ILLEGAL_ADDRESS, JCudaDriver.cuCtxSynchronize());
         assertEquals(CUDA_ERROR_ILLEGAL_ADDRESS, JCudaDriver.cuMemAlloc(new CUdeviceptr(), 64), "the context is spoilt");
         assertEquals(1, StandIn.count("kernels"));
@@ -312,7 +373,7 @@ class StandInTest {
     }
 
     @Test
-    void whatIsNotEmulatedSaysSo() {
+    void whatItDoesNotKnowSaysSo() {
         assertEquals(CUDA_ERROR_NOT_SUPPORTED,
                 JCudaDriver.cuMemCreate(new CUmemGenericAllocationHandle(), 4096, new CUmemAllocationProp(), 0));
     }
@@ -341,6 +402,12 @@ class StandInTest {
         return memory;
     }
 
+    private static long address(CUdeviceptr memory) {
+        long[] address = new long[1];
+        ok(JCudaDriver.cuPointerGetAttribute(Pointer.to(address), CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_POINTER, memory));
+        return address[0];
+    }
+
     private static CUstream stream() {
         CUstream stream = new CUstream();
         ok(JCudaDriver.cuStreamCreate(stream, 0));
@@ -351,25 +418,55 @@ class StandInTest {
         return text.getBytes(StandardCharsets.ISO_8859_1);
     }
 
-    private static byte[] image(String target) {
-        return text("JMARLIN-EMULATED striped " + target + "\n");
+    /** An image of the jar, as a driver takes it. */
+    private static byte[] image(String name) {
+        try (InputStream in = KernelImages.class.getResourceAsStream("images/" + name)) {
+            byte[] bytes = in.readAllBytes();
+            return Arrays.copyOf(bytes, bytes.length + 1);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
-    private static CUmodule module() {
+    private static int load(byte[] image) {
+        return JCudaDriver.cuModuleLoadData(new CUmodule(), image);
+    }
+
+    private static CUmodule module(String image) {
         CUmodule module = new CUmodule();
-        ok(JCudaDriver.cuModuleLoadData(module, image("compute_80")));
+        ok(JCudaDriver.cuModuleLoadData(module, image(image)));
         return module;
     }
 
-    private static CUfunction function() {
+    private static CUfunction function(String image, String name) {
         CUfunction function = new CUfunction();
-        ok(JCudaDriver.cuModuleGetFunction(function, module(), "striped_f16_sym_g64_m8_n64"));
+        ok(JCudaDriver.cuModuleGetFunction(function, module(image), name));
         return function;
+    }
+
+    private static CUfunction function() {
+        return function("gather.compute_80.ptx", "gather_16bit");
+    }
+
+    private static int attribute(CUfunction function, int attribute) {
+        int[] value = new int[1];
+        ok(JCudaDriver.cuFuncGetAttribute(value, attribute, function));
+        return value[0];
     }
 
     private static int launch(CUfunction function, int grid, int threads, int shared, CUstream stream) {
         return JCudaDriver.cuLaunchKernel(function, grid, 1, 1, threads, 1, 1, shared, stream,
                 Pointer.to(Pointer.to(new byte[512])), null);
+    }
+
+    private static int launch(CUfunction function, int grid, int threads, byte[] arguments) {
+        return JCudaDriver.cuLaunchKernel(function, grid, 1, 1, threads, 1, 1, 0, null, Pointer.to(Pointer.to(arguments)), null);
+    }
+
+    /** GatherArgs of one row of four columns. */
+    private static byte[] gather(long a, long order, long gathered) {
+        return ByteBuffer.allocate(48).order(ByteOrder.LITTLE_ENDIAN).putLong(a).putLong(order).putLong(gathered).putLong(4).putLong(4)
+                .putInt(1).putInt(4).array();
     }
 
     private static int[] ints(CUdeviceptr memory) {

@@ -1,8 +1,13 @@
-package io.github.jmarlin.emulator;
+package io.github.jmarlin.machine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.github.jmarlin.cuda.ImageManifest;
+import io.github.jmarlin.cuda.KernelImages;
+import java.net.URISyntaxException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import jcuda.Pointer;
 import jcuda.driver.CUdeviceptr;
 import jcuda.driver.CUmodule;
@@ -22,6 +27,22 @@ public final class StandIn {
             return JCudaDriver.cuModuleGetGlobal(new CUdeviceptr(), new long[1], new CUmodule(), "standin.count cuInit") == 0;
         } catch (RuntimeException | LinkageError e) {
             return false;
+        }
+    }
+
+    /** Skips the test where the driver is not the stand-in, or there is nothing that it could execute. */
+    public static void assumeLoaded() {
+        assumeTrue(isLoaded(), () -> MachineBuild.ofProject().unavailable().orElse("the driver is not the stand-in"));
+        assumeTrue(ImageManifest.read().images().stream().anyMatch(name -> name.endsWith(".ptx")),
+                "the stand-in driver executes PTX, and there is none: the kernels were not compiled, which takes nvcc");
+    }
+
+    /** The folder of the images that ship, which the build wrote among the classes. */
+    public static Path images() {
+        try {
+            return Path.of(KernelImages.class.getResource("images/images.properties").toURI()).getParent();
+        } catch (URISyntaxException e) {
+            throw new IllegalStateException(e);
         }
     }
 
@@ -54,13 +75,14 @@ public final class StandIn {
      * Changes what the devices look like or how they behave.
      *
      * @param key devices, capability (80 for 8.0), multiprocessors, shared (bytes a block can opt in to), l2, memory (bytes),
-     *     driver (12060), fast (1: launches are checked and not run), races (1: kernels run under the race detector)
+     *     driver (13000, which reads the PTX of nvcc 13.0), registers (what functions say they use; 0: what their launch bounds
+     *     allow), fast (1: launches are checked and not run), races (1: kernels run under the race detector)
      */
     public static void set(String key, long value) {
         command("standin.set " + key + " " + value);
     }
 
-    /** What the emulator found in the last kernel that failed; empty if none did. Needs a current context. */
+    /** What the machine found in the last kernel that failed; empty if none did. Needs a current context. */
     public static String errors() {
         CUdeviceptr text = new CUdeviceptr();
         long[] size = new long[1];
