@@ -34,8 +34,10 @@ public:
     }
 
     void operator()(Parameters... arguments) const {
-        if (Result code = function_(arguments...)) fail(std::string(name_) + " failed with " + std::to_string(code));
+        if (Result code = attempt(arguments...)) fail(std::string(name_) + " failed with " + std::to_string(code));
     }
+
+    Result attempt(Parameters... arguments) const { return function_(arguments...); }
 
 private:
     const char* name_;
@@ -88,10 +90,10 @@ private:
     Address address_ = 0;
 };
 
-/** A file's bytes and a zero, which ends PTX. */
+/** A file's bytes and a zero, which ends PTX; nothing if there is no such file. */
 inline std::vector<char> image(const std::string& file) {
     std::ifstream in(file, std::ios::binary);
-    if (!in) fail("cannot read " + file);
+    if (!in) return {};
     std::vector<char> bytes{std::istreambuf_iterator<char>(in), {}};
     bytes.push_back(0);
     return bytes;

@@ -9,7 +9,7 @@
 #include <map>
 
 #include "driver.hpp"
-#include "problem.hpp"
+#include "suites/problem.hpp"
 
 namespace jmarlin {
 struct Half;
@@ -23,7 +23,7 @@ struct Bfloat16;
 #include "hopper/tiles.cuh"
 #include "striped/shape.cuh"
 
-using namespace striped_test;
+using namespace suites;
 
 namespace {
 
@@ -92,13 +92,23 @@ void add_forms(std::vector<Instance>& all, bool hopper_too) {
     add_hopper_tiles<T, true, true>(all);
 }
 
-/** As cuda.KernelImages chooses. */
-driver::Handle load(const std::string& folder, const std::string& family, int major, int minor) {
-    const char* target = major == 8 ? ".sm_80.cubin" : major == 9 && minor == 0 ? ".sm_90a.cubin" : ".compute_80.ptx";
-    driver::Handle module;
-    driver::module_load(&module, driver::image(folder + "/" + family + target).data());
-    return module;
+/** The first image that the driver takes, in the order of cuda.KernelImages: machine code, then PTX. */
+driver::Handle load(const std::string& folder, const std::string& name, int major, int minor) {
+    const int capability = 10 * major + minor;
+    std::vector<std::string> targets{"sm_" + std::to_string(capability) + "a.cubin"};
+    for (int older = capability; older >= 10 * major; --older) targets.push_back("sm_" + std::to_string(older) + ".cubin");
+    targets.push_back("compute_" + std::to_string(capability) + "a.ptx");
+    targets.push_back("compute_80.ptx");
+    for (const std::string& target : targets) {
+        const std::vector<char> image = driver::image(folder + "/" + name + "." + target);
+        driver::Handle module;
+        if (!image.empty() && driver::module_load.attempt(&module, image.data()) == 0) return module;
+    }
+    driver::fail("the driver takes no image of " + name + " in " + folder);
 }
+
+/** The image that holds an instance: its family and its tile. */
+std::string module_of(const Instance& instance) { return instance.family + instance.name.substr(instance.name.find("_m")); }
 
 /** One product by one instance. Returns what is wrong, or nothing. */
 std::string run(driver::Handle kernel, const Instance& instance, const Problem& problem, int grid, int stages) {
@@ -174,16 +184,16 @@ int main(int count, char** arguments) {
 
     const bool is_hopper = major == 9 && minor == 0;
     std::map<std::string, driver::Handle> modules;
-    modules["striped"] = load(arguments[1], "striped", major, minor);
-    if (is_hopper) modules["hopper"] = load(arguments[1], "hopper", major, minor);
     std::vector<Instance> instances;
     add_forms<jmarlin::Half>(instances, is_hopper);
     add_forms<jmarlin::Bfloat16>(instances, is_hopper);
     int products = 0, wrong = 0;
     for (const Instance& instance : instances) {
         if (instance.name.find(filter) == std::string::npos) continue;
+        driver::Handle& module = modules[module_of(instance)];
+        if (!module) module = load(arguments[1], module_of(instance), major, minor);
         driver::Handle kernel;
-        driver::module_function(&kernel, modules[instance.family], instance.name.c_str());
+        driver::module_function(&kernel, module, instance.name.c_str());
         driver::function_set(kernel, driver::kMaxDynamicShared, shared);
         // A whole tile and more rows than one; a k tail and odd columns; more blocks than tiles, and fewer.
         const Size sizes[] = {{instance.batch, instance.columns, 256, instance.group32 ? 32 : 64},
