@@ -76,7 +76,7 @@ public final class KernelImages {
      *
      * @throws KernelImageException if there is none
      */
-    static List<Image> all(String module, DeviceFacts device) {
+    public static List<Image> all(String module, DeviceFacts device) {
         List<String> there = fileNames(module, device).stream().filter(KernelImages::exists).toList();
         if (there.isEmpty()) {
             throw new KernelImageException("no kernel image for " + device + ": " + origin(fileName(module, device))

@@ -5,8 +5,11 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.jmarlin.cuda.ImageManifest;
 import io.github.jmarlin.cuda.KernelImages;
+import java.io.IOException;
 import java.net.URISyntaxException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import jcuda.Pointer;
 import jcuda.driver.CUdeviceptr;
@@ -44,6 +47,17 @@ public final class StandIn {
         } catch (URISyntaxException e) {
             throw new IllegalStateException(e);
         }
+    }
+
+    /** A folder with some of the images that ship: those whose names begin so, and what the build wrote about them. */
+    public static Path copyImages(Path folder, String prefix) throws IOException {
+        Files.copy(images().resolve("images.properties"), folder.resolve("images.properties"));
+        try (DirectoryStream<Path> some = Files.newDirectoryStream(images(), prefix + "*.ptx")) {
+            for (Path image : some) {
+                Files.copy(image, folder.resolve(image.getFileName()));
+            }
+        }
+        return folder;
     }
 
     /** No injections, all counts 0, settings as at the start, no context spoilt by a failed kernel. */
