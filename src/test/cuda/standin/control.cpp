@@ -3,7 +3,7 @@
 //   standin.inject FUNCTION CODE AFTER TIMES   calls of FUNCTION fail with CODE, after AFTER that succeed, TIMES times
 //   standin.reset                              no injections, counts 0, settings as at the start, no sticky errors
 //   standin.count FUNCTION                     size = how often FUNCTION was called ("kernels" = kernels that ran, "prefetched" = bytes the
-//                                                last one fetched into the L2 cache, "graphs" = those not destroyed)
+//                                                last one fetched into the L2 cache, "refused" = images, "graphs" = those not destroyed)
 //   standin.enter FUNCTION                     counts a call of another stand-in library, and fails with what is injected for it
 //   standin.set KEY VALUE                      devices, capability (80), multiprocessors, shared, l2, memory, driver, registers, fast, races
 //   standin.errors                             address, size = text of what the machine found last
@@ -77,6 +77,7 @@ void reset() {
     settings.races = fresh.races;
     settings.kernels_run = 0;
     settings.prefetched = 0;
+    settings.refused = 0;
     settings.last_errors.clear();
     read_environment();
     for (Context* context : contexts.all()) context->sticky = CUDA_SUCCESS;
@@ -148,6 +149,7 @@ CUresult run_command(const char* command, CUdeviceptr* address, std::size_t* siz
     if (verb == "standin.count" && words >> name) {
         unsigned long long count = name == "kernels" ? settings.kernels_run.load()
                                  : name == "prefetched" ? settings.prefetched.load()
+                                 : name == "refused" ? settings.refused
                                  : name == "graphs" ? graphs.all().size() + graph_execs.all().size()
                                  : call_named(name).count.load();
         if (size) *size = count;

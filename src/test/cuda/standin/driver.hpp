@@ -133,6 +133,7 @@ struct Settings {
     bool races = false;               // kernels run under the race detector
     std::atomic<unsigned long long> kernels_run{0};
     std::atomic<unsigned long long> prefetched{0};   // bytes, by the last kernel
+    unsigned long long refused = 0;   // images
     std::string last_errors;          // what the machine found in the last kernel that failed
 };
 extern Settings settings;

@@ -79,7 +79,7 @@ public final class StandIn {
 
     /**
      * How often a driver function was called since the last reset; {@code kernels}: how many kernels ran, {@code prefetched}: bytes
-     * that the last one fetched ahead, {@code graphs}: graphs and executable graphs that are not destroyed.
+     * that the last one fetched ahead, {@code refused}: images that no device takes, {@code graphs}: graphs and executable graphs that are not destroyed.
      */
     public static long count(String function) {
         return command("standin.count " + function);
