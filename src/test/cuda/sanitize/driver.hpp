@@ -33,11 +33,11 @@ public:
         if (!function_) fail(std::string("the CUDA driver has no ") + name);
     }
 
-    void operator()(Parameters... arguments) const {
-        if (Result code = attempt(arguments...)) fail(std::string(name_) + " failed with " + std::to_string(code));
-    }
+    Result status(Parameters... arguments) const { return function_(arguments...); }
 
-    Result attempt(Parameters... arguments) const { return function_(arguments...); }
+    void operator()(Parameters... arguments) const {
+        if (Result code = function_(arguments...)) fail(std::string(name_) + " failed with " + std::to_string(code));
+    }
 
 private:
     const char* name_;
@@ -90,10 +90,10 @@ private:
     Address address_ = 0;
 };
 
-/** A file's bytes and a zero, which ends PTX; nothing if there is no such file. */
+/** A file's bytes and a zero, which ends PTX. */
 inline std::vector<char> image(const std::string& file) {
     std::ifstream in(file, std::ios::binary);
-    if (!in) return {};
+    if (!in) fail("cannot read " + file);
     std::vector<char> bytes{std::istreambuf_iterator<char>(in), {}};
     bytes.push_back(0);
     return bytes;

@@ -21,13 +21,14 @@ struct Kernel {
     bool hopper, bf16, zeros, group32;
     int rows = 0, columns = 0, neighbours = 1, split = 1;
 
-    Kernel(const Program& of, const std::string& entry) : program(&of), name(entry) {
+    explicit Kernel(const std::string& entry, const Program* of = nullptr) : program(of), name(entry) {
         auto has = [&](const char* word) { return name.find(word) != std::string::npos; };
         hopper = has("hopper_");
         bf16 = has("_bf16_");
         zeros = has("_zp_");
         group32 = has("_g32_");
-        std::sscanf(name.c_str() + name.find("_m"), "_m%d_n%d_p%d_s%d", &rows, &columns, &neighbours, &split);
+        const char* tile = std::strstr(name.c_str(), "_m");   // other kernels have no rows
+        if (tile) std::sscanf(tile, "_m%d_n%d_p%d_s%d", &rows, &columns, &neighbours, &split);
     }
 
     bool stripes() const { return split == 1; }   // the striped schedule

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "machine/code.hpp"
 #include "runner.hpp"
 
 using namespace suites;
@@ -29,6 +30,26 @@ std::string read(const std::string& file) {
     std::ifstream in(file, std::ios::binary);
     if (!in) throw std::runtime_error("cannot read " + file);
     return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/** "ran ENTRY INSTRUCTIONS", then "never ENTRY NUMBER SITE TEXT" of each that did not, with tabs between. */
+void write_coverage(const Runner& runner, const std::string& file) {
+    std::ofstream out(file);
+    for (const auto& program : runner.programs) {
+        for (const Entry& entry : program->entries()) {
+            const std::vector<bool>& executed = runner.coverage.of(entry.name);
+            if (executed.empty()) continue;
+            out << "ran\t" << entry.name << '\t' << executed.size() << '\n';
+            const Code& code = program->code(entry);
+            for (std::size_t i = 0; i < executed.size(); ++i) {
+                const Instruction& instruction = code.instructions[i];
+                if (!executed[i]) {
+                    out << "never\t" << entry.name << '\t' << i << '\t' << code.site(instruction) << '\t' << code.describe(instruction) << '\n';
+                }
+            }
+        }
+    }
+    if (!out) throw std::runtime_error("cannot write " + file);
 }
 
 }  // namespace
@@ -60,6 +81,7 @@ int main(int count, char** words) try {
     if (runner.programs.empty()) return usage("no PTX");
     for (auto suite : suites) suite(runner);
     if (runner.cases == 0) return usage("no case");
+    if (!coverage.empty()) write_coverage(runner, coverage);
     return runner.failures != 0;
 } catch (const std::exception& e) {
     std::printf("FAIL %s\n", e.what());

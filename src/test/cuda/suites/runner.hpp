@@ -46,7 +46,7 @@ public:
         std::vector<Kernel> found;
         for (const auto& program : programs) {
             for (const Entry& entry : program->entries()) {
-                if (entry.name.rfind(family, 0) == 0 && entry.name.rfind(prefix, 0) == 0) found.emplace_back(*program, entry.name);
+                if (entry.name.rfind(family, 0) == 0 && entry.name.rfind(prefix, 0) == 0) found.emplace_back(entry.name, program.get());
             }
         }
         return found;

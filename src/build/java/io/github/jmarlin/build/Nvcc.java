@@ -17,14 +17,14 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /** An nvcc that answered; {@code version} as in 13.0.88. */
-record Nvcc(Path path, String version) {
+public record Nvcc(Path path, String version) {
     /** The first release that knows sm_90a and C++17. */
     static final int OLDEST_MAJOR = 12;
     static final List<String> FLAGS = List.of("-std=c++17", "-O3", "-I.", "--Werror=all-warnings", "-lineinfo", "-ptx");
     private static final Pattern VERSION = Pattern.compile("\\bV(\\d+)(\\.\\d+)+");
 
     /** Where toolkits are when no variable says so, the newest first. */
-    static List<Path> usualPlaces() {
+    public static List<Path> usualPlaces() {
         List<Path> places = new ArrayList<>();
         for (String parent : List.of("/usr/local", "/opt", "/opt/nvidia", "/usr/lib",
                 "C:\\Program Files\\NVIDIA GPU Computing Toolkit\\CUDA")) {
@@ -42,7 +42,7 @@ record Nvcc(Path path, String version) {
         return numbers.length == 0 ? new int[] {Integer.MAX_VALUE} : numbers;
     }
 
-    static Nvcc find(Map<String, String> environment, List<Path> usualPlaces) throws InterruptedException {
+    public static Nvcc find(Map<String, String> environment, List<Path> usualPlaces) throws InterruptedException {
         Set<Path> candidates = new LinkedHashSet<>();
         for (String variable : List.of("CUDA_HOME", "CUDA_PATH")) {
             String home = environment.getOrDefault(variable, "");
