@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "machine.hpp"
+#include "machine/machine.hpp"
 
 namespace jmarlin::selftest {
 

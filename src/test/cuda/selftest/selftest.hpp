@@ -3,7 +3,7 @@
 #include <functional>
 #include <string>
 
-#include "machine.hpp"
+#include "machine/machine.hpp"
 
 namespace jmarlin::selftest {
 
