@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.github.jmarlin.build.KernelBuildException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -49,12 +48,8 @@ class MachineSelfTest {
     @Test
     void ptxasTakesEverySnippet() throws IOException {
         List<String> command = command(MachineBuild.ofProject());
-        Path ptxas = null;
-        try {
-            ptxas = Mutant.nvcc().path().resolveSibling("ptxas");
-        } catch (KernelBuildException e) {
-            assumeTrue(false, e.getMessage());
-        }
+        assumeTrue(Files.isDirectory(PtxSuite.TEXTS), "this build has no nvcc");
+        Path ptxas = Mutant.nvcc().path().resolveSibling("ptxas");
         command.addAll(1, List.of("--ptx", folder.toString()));
         assertEquals("", MachineBuild.run(command));
         for (String target : List.of("sm_80", "sm_90a")) {
