@@ -36,7 +36,7 @@ struct Arguments {
 
 /** Everything that a body may touch. */
 struct Setup {
-    Buffer in{8192, Role::kInput}, out{4096, Role::kOutput}, counts{256, Role::kInOut}, part{16384, Role::kOutput};
+    Buffer in{8192, Role::kInput}, out{4096, Role::kOutput}, counts{256, Role::kInOut}, part{16384, Role::kWorkspace};
     Arguments arguments{};
 
     explicit Setup(const Case& c) {
