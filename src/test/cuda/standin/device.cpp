@@ -34,7 +34,7 @@ int attribute_value(int attribute) {
         case 8: return static_cast<int>(kSharedDefault);                           // MAX_SHARED_MEMORY_PER_BLOCK
         case 9: return 64 * 1024;                                                  // TOTAL_CONSTANT_MEMORY
         case 10: return 32;                                                        // WARP_SIZE
-        case 12: case 82: return 65536;                                            // REGISTERS_PER_BLOCK, _PER_MULTIPROCESSOR
+        case 12: case 82: return kRegisters;                                          // REGISTERS_PER_BLOCK, _PER_MULTIPROCESSOR
         case 13: return 1410000;                                                   // CLOCK_RATE in kHz
         case 15: return 1;                                                         // GPU_OVERLAP
         case 16: return settings.multiprocessors;                                  // MULTIPROCESSOR_COUNT
@@ -183,7 +183,7 @@ JMARLIN_EXPORT CUresult cuDeviceGetName(char* name, int length, CUdevice device)
     DRIVER_CALL(false);
     DRIVER_REQUIRE(name && length > 0, CUDA_ERROR_INVALID_VALUE);
     DRIVER_REQUIRE(valid_device(device), CUDA_ERROR_INVALID_DEVICE);
-    std::snprintf(name, static_cast<std::size_t>(length), "Emulated sm_%d%d device", settings.major, settings.minor);
+    std::snprintf(name, static_cast<std::size_t>(length), "Stand-in sm_%d%d device", settings.major, settings.minor);
     return CUDA_SUCCESS;
 }
 

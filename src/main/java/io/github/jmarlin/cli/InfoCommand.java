@@ -18,7 +18,7 @@ import picocli.CommandLine.Spec;
 @Command(name = "info", mixinStandardHelpOptions = true,
         description = "List the devices, the kernel images and what can run where.")
 final class InfoCommand implements Callable<Integer> {
-    private static final String KERNEL_FAMILY = "striped";
+    private static final String KERNEL_FAMILY = "striped_m8_n64";
 
     @Spec
     private CommandSpec spec;

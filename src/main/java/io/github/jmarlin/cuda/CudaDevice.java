@@ -7,7 +7,6 @@ import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.plan.DeviceFacts;
 import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.PlanOptions;
-import java.util.Locale;
 import java.util.Optional;
 
 /**
@@ -38,7 +37,7 @@ public final class CudaDevice implements ComputeDevice {
     /** Why this copy of the library has no kernels for the device; empty if it has. */
     public Optional<String> missingKernels() {
         try {
-            KernelImages.load(ImageFamily.STRIPED.folder(), facts);
+            KernelImages.load(ImageFamily.STRIPED.firstModule(), facts);
             return Optional.empty();
         } catch (KernelImageException e) {
             return Optional.of(e.getMessage());
@@ -53,8 +52,9 @@ public final class CudaDevice implements ComputeDevice {
         if (family == KernelFamily.DENSE) {
             return Optional.of(DenseProduct.missing(facts)).filter(why -> !why.isEmpty());
         }
-        String image = family.name().toLowerCase(Locale.ROOT);
-        return KernelImages.exists(image, facts) ? Optional.empty() : Optional.of("no image of " + image + " kernels for " + facts);
+        ImageFamily images = ImageFamily.valueOf(family.name());
+        return KernelImages.exists(images.firstModule(), facts) ? Optional.empty()
+                : Optional.of("no image of " + images.folder() + " kernels for " + facts);
     }
 
     @Override

@@ -36,7 +36,7 @@ public final class CudaEngine implements AutoCloseable {
     private final CudaDevice device;
     private final CUcontext context;
     private final CUdevice retained;
-    private final Map<ImageFamily, KernelModule> kernels = new ConcurrentHashMap<>();
+    private final Map<String, KernelModule> kernels = new ConcurrentHashMap<>();
     private final Holders holders;
     private final Tuning tuning;
 
@@ -47,7 +47,8 @@ public final class CudaEngine implements AutoCloseable {
         this.retained = retained;
         holders = new Holders("engine on " + device.name());
         tuning = TuningFile.load(device.facts());
-        kernels.put(ImageFamily.STRIPED, inContext(() -> KernelModule.load(ImageFamily.STRIPED, device.facts())));
+        // What cannot load the first module of the kernels that run everywhere can load none: better now than at the first product.
+        inContext(() -> loaded(ImageFamily.STRIPED, ImageFamily.STRIPED.firstModule()));
     }
 
     /**
@@ -199,15 +200,16 @@ public final class CudaEngine implements AutoCloseable {
     CUfunction kernel(String name) {
         holders.acquire();
         try {
-            return inContext(() -> loaded(ImageFamily.of(name)).function(name));
+            ImageFamily family = ImageFamily.of(name);
+            return inContext(() -> loaded(family, family.module(name)).function(name));
         } finally {
             holders.release();
         }
     }
 
-    /** The kernels of a family, loaded when one is first used. */
-    private KernelModule loaded(ImageFamily family) {
-        return kernels.computeIfAbsent(family, first -> KernelModule.load(first, device.facts()));
+    /** The kernels of a module, loaded when one is first used. */
+    private KernelModule loaded(ImageFamily family, String module) {
+        return kernels.computeIfAbsent(module, first -> KernelModule.load(family, first, device.facts()));
     }
 
     private void unload() {

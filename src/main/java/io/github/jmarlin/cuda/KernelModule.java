@@ -7,12 +7,17 @@ import static jcuda.driver.JCudaDriver.cuModuleGetGlobal;
 import static jcuda.driver.JCudaDriver.cuModuleLoadDataEx;
 import static jcuda.driver.JCudaDriver.cuModuleUnload;
 
+import io.github.jmarlin.CudaCallException;
 import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.plan.DeviceFacts;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.stream.Collectors;
 import jcuda.Pointer;
 import jcuda.driver.CUdeviceptr;
 import jcuda.driver.CUfunction;
@@ -24,6 +29,11 @@ import jcuda.driver.CUresult;
  * A kernel image loaded into a context, checked to be of this version of the library. The context must be current in every call.
  */
 final class KernelModule implements AutoCloseable {
+    /** What a driver says of an image that it cannot use, where another may do. A context that a kernel has spoilt says otherwise. */
+    private static final Set<Integer> REFUSALS = Set.of(CUresult.CUDA_ERROR_INVALID_IMAGE, CUresult.CUDA_ERROR_NO_BINARY_FOR_GPU,
+            CUresult.CUDA_ERROR_INVALID_PTX, CUresult.CUDA_ERROR_JIT_COMPILER_NOT_FOUND, CUresult.CUDA_ERROR_UNSUPPORTED_PTX_VERSION,
+            CUresult.CUDA_ERROR_JIT_COMPILATION_DISABLED, CUresult.CUDA_ERROR_INVALID_SOURCE, CUresult.CUDA_ERROR_NOT_SUPPORTED);
+
     private final ImageFamily family;
     private final CUmodule module;
     private final KernelImages.Image image;
@@ -37,19 +47,41 @@ final class KernelModule implements AutoCloseable {
         this.device = device;
     }
 
-    /** @throws KernelImageException if there is no image for the device, the driver refuses it, or it is not of this library */
-    static KernelModule load(ImageFamily family, DeviceFacts device) {
-        KernelImages.Image image = KernelImages.load(family.folder(), device);
+    /**
+     * Loads the first image of a module that the driver takes; one that it cannot use leaves the turn to the next.
+     *
+     * @param name as {@link ImageFamily#module}
+     * @throws KernelImageException if there is no image for the device, the driver refuses them all, or one is not of this library
+     * @throws CudaCallException if the driver fails for another reason
+     */
+    static KernelModule load(ImageFamily family, String name, DeviceFacts device) {
+        List<CudaCallException> refusals = new ArrayList<>();
+        for (KernelImages.Image image : KernelImages.all(name, device)) {
+            CUmodule module = new CUmodule();
+            int code = open(module, image);
+            if (code == CUresult.CUDA_SUCCESS) {
+                return checked(new KernelModule(family, module, image, device));
+            }
+            CudaCallException failure = Cuda.failure("cuModuleLoadDataEx", code, "kernel image " + image.origin());
+            if (!REFUSALS.contains(code)) {
+                throw failure;
+            }
+            refusals.add(failure);
+        }
+        KernelImageException refused = new KernelImageException("the driver of CUDA " + CudaDriver.version() / 1000 + "."
+                + CudaDriver.version() % 1000 / 10 + " refuses every kernel image (compiled by nvcc " + KernelImages.compiler() + ") for "
+                + device + ": " + refusals.stream().map(CudaCallException::getMessage).collect(Collectors.joining("; ")), refusals.get(0));
+        refusals.stream().skip(1).forEach(refused::addSuppressed);
+        throw refused;
+    }
+
+    private static int open(CUmodule module, KernelImages.Image image) {
         // Off-heap, so that the garbage collector is not held up while the driver compiles PTX.
         ByteBuffer bytes = ByteBuffer.allocateDirect(image.bytes().length).put(image.bytes()).flip();
-        CUmodule module = new CUmodule();
-        int code = Cuda.code(() -> cuModuleLoadDataEx(module, Pointer.to(bytes), 0, new int[0], Pointer.to(new int[0])));
-        if (code != CUresult.CUDA_SUCCESS) {
-            throw new KernelImageException("kernel image " + image.origin() + " (compiled by nvcc " + KernelImages.compiler()
-                    + ") is refused by the driver of CUDA " + CudaDriver.version() / 1000 + "." + CudaDriver.version() % 1000 / 10
-                    + " for " + device, Cuda.failure("cuModuleLoadDataEx", code, ""));
-        }
-        KernelModule loaded = new KernelModule(family, module, image, device);
+        return Cuda.code(() -> cuModuleLoadDataEx(module, Pointer.to(bytes), 0, new int[0], Pointer.to(new int[0])));
+    }
+
+    private static KernelModule checked(KernelModule loaded) {
         try {
             loaded.checkAbi();
             return loaded;

@@ -17,6 +17,7 @@ import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.stream.IntStream;
 import jcuda.driver.CUdeviceptr;
 import org.junit.jupiter.api.BeforeEach;
@@ -213,19 +214,33 @@ class CudaBadInputTest extends GpuTest {
 
     @Test
     void foreignImages() throws IOException {
-        String file = KernelImages.fileName(ImageFamily.STRIPED.folder(), engine.facts());
+        String file = ImageFamily.STRIPED.firstModule() + ".compute_80.ptx";
         Files.writeString(folder.resolve(file), "not an image");
         String path = folder.resolve(file).toString();
         assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder,
-                CudaEngine::ofCurrentContext)), path, "refused by the driver");
+                CudaEngine::ofCurrentContext)), path, "refuses every kernel image");
         // An image of this build, but of another family of kernels.
-        KernelImages.Image other = KernelImages.load("empty", engine.facts());
-        Files.write(folder.resolve(file), other.bytes());
+        Files.write(folder.resolve(file), ptx("empty").bytes());
         assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder,
                 CudaEngine::ofCurrentContext)), path, "not of this library");
         Files.delete(folder.resolve(file));
         assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder,
                 CudaEngine::ofCurrentContext)), path, "does not exist");
+    }
+
+    /** Machine code of another device, or PTX that the driver is too old for: the next image has its turn. */
+    @Test
+    void aRefusedImageLeavesItsTurnToPtx() throws IOException {
+        String module = ImageFamily.STRIPED.firstModule();
+        Files.writeString(folder.resolve(module + ".sm_" + engine.facts().computeCapability() + ".cubin"), "\177ELF of something else");
+        Files.write(folder.resolve(module + ".compute_80.ptx"), ptx(module).bytes());
+        KernelImagesTest.withFolder(folder, CudaEngine::ofCurrentContext).close();
+    }
+
+    /** The last resort of a device. */
+    private KernelImages.Image ptx(String module) {
+        List<KernelImages.Image> images = KernelImages.all(module, engine.facts());
+        return images.get(images.size() - 1);
     }
 
     private static void illegal(Executable call, String... parts) {

@@ -8,8 +8,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.plan.DeviceFacts;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -21,15 +24,22 @@ class KernelImagesTest {
     private Path folder;
 
     @ParameterizedTest
-    @CsvSource({"8, 0, striped.sm_80.cubin", "8, 6, striped.sm_80.cubin", "8, 9, striped.sm_80.cubin",
-            "9, 0, striped.sm_90a.cubin",
-        "10, 0, striped.compute_80.ptx", "12, 0, striped.compute_80.ptx"})
-    void eachArchitectureHasItsImage(int major, int minor, String file) {
-        assertEquals(file, KernelImages.fileName("striped", device(major, minor)));
+    @CsvSource({"8, 0, sm_80.cubin", "8, 6, sm_86.cubin sm_80.cubin", "8, 7, sm_86.cubin sm_80.cubin",
+            "8, 9, sm_89.cubin sm_86.cubin sm_80.cubin", "9, 0, sm_90a.cubin compute_90a.ptx", "10, 0, sm_100.cubin", "10, 3, sm_100.cubin",
+            "11, 0, ''", "12, 0, sm_120.cubin", "12, 1, sm_120.cubin"})
+    void machineCodeOfTheSameMajorVersionThenPtx(int major, int minor, String targets) throws IOException {
+        for (String target : new String[] {"sm_80.cubin", "sm_86.cubin", "sm_89.cubin", "sm_90a.cubin", "sm_100.cubin", "sm_120.cubin",
+                "compute_90a.ptx", "compute_80.ptx"}) {
+            Files.writeString(folder.resolve("striped." + target), target);
+        }
+        List<String> expected = Stream.of((targets + " compute_80.ptx").trim().split(" ")).toList();
+        List<KernelImages.Image> images = withFolder(folder, () -> KernelImages.all("striped", device(major, minor)));
+        assertEquals(expected, images.stream().map(image -> new String(image.bytes(), StandardCharsets.UTF_8).replace("\0", "")).toList());
+        assertEquals("striped." + expected.get(0), withFolder(folder, () -> KernelImages.fileName("striped", device(major, minor))));
     }
 
     @Test
-    void readsFromTheFolderAndEndsPtxWithAZero() throws IOException {
+    void ptxEndsWithAZero() throws IOException {
         Files.write(folder.resolve("striped.sm_80.cubin"), new byte[] {1, 2});
         Files.write(folder.resolve("striped.compute_80.ptx"), new byte[] {3, 4});
         assertArrayEquals(new byte[] {1, 2}, withFolder(folder, () -> KernelImages.load("striped", device(8, 6))).bytes());
@@ -37,10 +47,10 @@ class KernelImagesTest {
     }
 
     @Test
-    void aMissingImageIsNamed() {
+    void withoutAnyTheOneThatWouldServeAllIsNamed() {
         String message = assertThrows(KernelImageException.class,
                 () -> withFolder(folder, () -> KernelImages.load("striped", device(9, 0)))).getMessage();
-        assertTrue(message.contains(folder.resolve("striped.sm_90a.cubin").toString()) && message.contains("9.0"), message);
+        assertTrue(message.contains(folder.resolve("striped.compute_80.ptx").toString()) && message.contains("9.0"), message);
     }
 
     static <T> T withFolder(Path path, java.util.function.Supplier<T> action) {

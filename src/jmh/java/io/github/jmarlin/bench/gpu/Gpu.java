@@ -90,13 +90,19 @@ final class Gpu implements AutoCloseable {
         return modules.computeIfAbsent(family, this::load);
     }
 
+    /** The first image that the driver takes. */
     private CUmodule load(String family) {
-        byte[] image = KernelImages.load(family, device.facts()).bytes();
-        ByteBuffer bytes = ByteBuffer.allocateDirect(image.length).put(image).flip();
         CUmodule module = new CUmodule();
-        check("cuModuleLoadDataEx of family " + family,
-                cuModuleLoadDataEx(module, Pointer.to(bytes), 0, new int[0], Pointer.to(new int[0])));
-        return module;
+        int code = CUresult.CUDA_ERROR_NO_BINARY_FOR_GPU;
+        for (KernelImages.Image image : KernelImages.all(family, device.facts())) {
+            ByteBuffer bytes = ByteBuffer.allocateDirect(image.bytes().length).put(image.bytes()).flip();
+            code = cuModuleLoadDataEx(module, Pointer.to(bytes), 0, new int[0], Pointer.to(new int[0]));
+            if (code == CUresult.CUDA_SUCCESS) {
+                return module;
+            }
+        }
+        check("cuModuleLoadDataEx of family " + family, code);
+        throw new IllegalStateException("no image of " + family);
     }
 
     @Override
