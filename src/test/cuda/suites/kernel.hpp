@@ -95,18 +95,4 @@ struct GatherArgs {
     s32 m, k;
 };
 
-/** A table of an image's jmarlin_<family>_abi: its words in 32 bits. Empty if they are these, else what differs. */
-template <std::size_t kCount>
-std::string compare_abi(const Program& program, const std::string& family, const std::size_t (&expected)[kCount]) {
-    const Global* table = program.find_global("jmarlin_" + family + "_abi");
-    if (table == nullptr) return "there is no jmarlin_" + family + "_abi";
-    if (table->bytes.size() != 4 * kCount) return "has " + std::to_string(table->bytes.size()) + " bytes";
-    for (std::size_t i = 0; i < kCount; ++i) {
-        u32 word;
-        std::memcpy(&word, &table->bytes[4 * i], 4);
-        if (word != expected[i]) return "word " + std::to_string(i) + " is " + std::to_string(word) + ", expected " + std::to_string(expected[i]);
-    }
-    return "";
-}
-
 }  // namespace suites
