@@ -24,9 +24,9 @@ struct Kernel {
     explicit Kernel(const std::string& entry, const Program* of = nullptr) : program(of), name(entry) {
         auto has = [&](const char* word) { return name.find(word) != std::string::npos; };
         hopper = has("hopper_");
-        bf16 = has("_bf16_");
+        bf16 = has("_bf16");
         zeros = has("_zp_");
-        group32 = has("_g32_");
+        group32 = has("_g32");
         const char* tile = std::strstr(name.c_str(), "_m");   // other kernels have no rows
         if (tile) std::sscanf(tile, "_m%d_n%d_p%d_s%d", &rows, &columns, &neighbours, &split);
     }

@@ -247,7 +247,7 @@ void once(Runner& runner) {
         const int padding[] = {0, 5};
         runner.product(kernel, {{pick(rows, i / 2), pick(kColumns, i), i % 2 ? 520 : 384, group}, {2 + i % 2, kernel.least_stages(), 8, pick(padding, i)},
                                 pick(kSchedules, i), static_cast<u64>(i), Values::kExact, i % 2 == 0});
-        runner.product(kernel, {{pick(rows, i), 136, 456, group}, {2, 0}, pick(kSchedules, i + 2), static_cast<u64>(i), Values::kReal});
+        runner.product(kernel, {{pick(rows, i), 192, 712, group}, {2, 0}, pick(kSchedules, i + 2), static_cast<u64>(i), Values::kReal});
         ++i;
     }
 }
