@@ -23,7 +23,8 @@ void exact_striped(Runner& runner) {
             const Size size{m, pick(kColumns, i), pick(kDepths, i), kernel.group32 ? 32 : pick(kGroups, i + i / 44)};
             const int padding[] = {0, 8 + (8 - size.n % 8) % 8, 3};  // rows of C: as they come, aligned, unaligned
             const Launch launch{pick(kGrids, i), pick(kStages, i / 3), 8, pick(padding, i), i % 4 == 3};
-            runner.product(kernel, {size, launch, pick(kSchedules, i / 2), static_cast<u64>(i), Values::kExact, i % 3 == 0});
+            runner.product(kernel, {size, launch, pick(kSchedules, i / 2), static_cast<u64>(i), Values::kExact, i % 3 == 0,
+                                    1000 + static_cast<u32>(i)});
             ++i;
         }
     }
@@ -129,9 +130,10 @@ void real(Runner& runner) {
     int i = 0;
     for (const Kernel& kernel : runner.kernels("striped_")) {
         const bool deep = kernel.rows == 8 && kernel.columns == 64;  // the deepest layer of a 70B model
-        const int group = kernel.group32 ? 32 : pick(kGroups, i++);
+        const int group = kernel.group32 ? 32 : pick(kGroups, i);
         runner.product(kernel, {deep ? Size{8, 64, 28672, group} : Size{kernel.rows + 1, 192, 1000, group}, {5, 4},
-                                Schedule::kGreedy, 1, Values::kReal});
+                                Schedule::kGreedy, 1, Values::kReal, true, 2000 + static_cast<u32>(i)});
+        ++i;
     }
     static const Row kRows[] = {
         {"f16_sym_g64_m8_n128_p1_s1", {1, 256, 4096, -1}, {5, 0}},
