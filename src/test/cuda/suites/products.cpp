@@ -257,6 +257,14 @@ void once(Runner& runner) {
 // ---- every: whatever instructions an entry has ----
 
 void every(Runner& runner) {
+    for (const Kernel& kernel : runner.kernels("striped_")) {
+        const int group = kernel.group32 ? 32 : 64, strips = kernel.columns / 64;
+        for (int stages = 2; stages <= 8; ++stages) {   // all rows of a tile; every tail of columns; portions shorter than the ring, and longer
+            const Size size{kernel.rows, 64 * (strips + stages) + stages - 1, stages % 2 ? 64 : 70 + 128 * kernel.depth(), group};
+            const Launch launch{stages % 3 == 0 ? 1 : 2 * stages - 1, stages, 8, stages % 2 * 8, stages == 4};
+            runner.product(kernel, {size, launch, pick(kSchedules, stages), static_cast<u64>(stages)});
+        }
+    }
     constexpr int kColumns[] = {100, 64, 520, 72, 300}, kDepths[] = {520, 1096, 64, 200, 1544, 384, 712};
     constexpr int kGroups[] = {128, -1, 64, 256}, kClusters[] = {0, 1, 2, 3, 5};
     int i = 0;
