@@ -259,10 +259,14 @@ void once(Runner& runner) {
 void every(Runner& runner) {
     for (const Kernel& kernel : runner.kernels("striped_")) {
         const int group = kernel.group32 ? 32 : 64, strips = kernel.columns / 64;
-        for (int stages = 2; stages <= 8; ++stages) {   // all rows of a tile; every tail of columns; portions shorter than the ring, and longer
-            const Size size{kernel.rows, 64 * (strips + stages) + stages - 1, stages % 2 ? 64 : 70 + 128 * kernel.depth(), group};
+        for (int stages = 2; stages <= 8; ++stages) {   // all rows of a tile, and some; every tail of columns; portions shorter than the ring, and longer
+            const int rows = stages == 6 ? (kernel.rows + 2) / 3 : stages == 8 ? (2 * kernel.rows + 2) / 3 : kernel.rows;
+            const Size size{rows, 64 * (strips + stages) + stages - 1, stages % 2 ? 64 : 70 + 128 * kernel.depth(), group};
             const Launch launch{stages % 3 == 0 ? 1 : 2 * stages - 1, stages, 8, stages % 2 * 8, stages == 4};
             runner.product(kernel, {size, launch, pick(kSchedules, stages), static_cast<u64>(stages)});
+            Launch shared{stages, 2};   // one tile, that so many blocks add up; and next to nothing to fetch
+            shared.next = {0, 1, 0, 1, 1, 1, 1, 0};
+            runner.product(kernel, {{kernel.rows, 64, 64 * stages, group}, shared, pick(kSchedules, stages), static_cast<u64>(stages)});
         }
     }
     constexpr int kColumns[] = {100, 64, 520, 72, 300}, kDepths[] = {520, 1096, 64, 200, 1544, 384, 712};
