@@ -186,7 +186,9 @@ JMARLIN_DEVICE void produce(const GemmArgs& args, const Ring<Shape>& ring) {
 #pragma unroll 1
             for (s32 first = work.begin; first < work.end; first += Shape::kDepth) {
                 s32 blocks = smaller(work.end - first, Shape::kDepth);
-                mbarrier_wait(ring.empty(fill.slot), fill.parity ^ 1);
+                // NOTES: not for what was requested ahead. Spread rows need nobody else, so that slot may have been released already, and
+                // the phase that this would wait for be one that never ends.
+                if (stage >= requested) mbarrier_wait(ring.empty(fill.slot), fill.parity ^ 1);
                 if (lane_index() == 0 && stage >= requested && stage % turns == turn) {
                     bulk.request(fill.slot, place, first, blocks, spread_tokens);
                 }
