@@ -56,6 +56,9 @@ void exact_hopper(Runner& runner) {
                     runner.product(kernel, {sized.size, sized.launch, kSchedules[i], i, Values::kExact, odd(sized.size)});
                 }
             }
+            // Short, in many orders: consumers that are ahead of producers, and behind.
+            const Size size{kernel.rows / 8, 128, 512, kernel.group32 ? 32 : 128};
+            for (u64 seed = 1; seed <= 40; ++seed) runner.product(kernel, {size, {1, 5}, Schedule::kRandom, seed});
         }
     }
 }
