@@ -2,6 +2,7 @@ package io.github.jmarlin.checkpoint;
 
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.layout.WeightForm;
 import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
 import java.util.ArrayList;
@@ -72,9 +73,14 @@ public abstract class LayerSource {
         return GroupSizes.forFile(facts.fileGroupSize, facts.k);
     }
 
+    /** What a weight is, in the groups of the matrix. */
+    public WeightForm form() {
+        return WeightForm.int4(groupSize(), facts.zeroPoints);
+    }
+
     /** Whether there are zero points; otherwise all are 8. */
     public boolean hasZeroPoints() {
-        return facts.zeroPoints;
+        return form().hasZeroPoints();
     }
 
     /** Whether there is a bias. */

@@ -25,8 +25,8 @@ public final class PackedComparison {
         if (!Objects.equals(expected.inputOrder(), packed.inputOrder())) {
             return Optional.of("input order differs");
         }
-        if (expected.hasZeroPoints() != packed.hasZeroPoints()) {
-            return Optional.of("zero points: source " + expected.hasZeroPoints() + ", packed " + packed.hasZeroPoints());
+        if (!expected.form().equals(packed.form())) {
+            return Optional.of("kind of weight: source " + expected.form() + ", packed " + packed.form());
         }
         try (QuantizedMatrix found = packed.unpack()) {
             return firstDifference(expected, found);

@@ -3,12 +3,16 @@ package io.github.jmarlin.checkpoint;
 import com.fasterxml.jackson.core.JsonGenerator;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.layout.StripedLayout;
+import io.github.jmarlin.layout.WeightForm;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
+import java.util.stream.Collectors;
 
 /**
  * What a packed model says about one layer besides its bytes; kept as JSON in the metadata of the file that holds them.
@@ -16,14 +20,14 @@ import java.util.List;
  * @param name the layer's name in the source
  * @param layout shape and group size
  * @param computeType what it was packed for
- * @param zeroPoints whether there are zero codes
+ * @param form what a weight is
  * @param bias whether there is a bias
  * @param actOrder whether there is an input order
  * @param scheme how the source stored it
  * @param sourceTensors the source's tensors that became this layer
  * @param sourceHash SHA-256 of those tensors' bytes, one behind the other
  */
-public record PackedLayer(String name, StripedLayout layout, DataType computeType, boolean zeroPoints, boolean bias,
+public record PackedLayer(String name, StripedLayout layout, DataType computeType, WeightForm form, boolean bias,
         boolean actOrder, String scheme, List<String> sourceTensors, String sourceHash) {
     /** Stands for a hash that is not known yet; as long as one. */
     static final String NO_HASH = "0".repeat(64);
@@ -35,12 +39,12 @@ public record PackedLayer(String name, StripedLayout layout, DataType computeTyp
 
     static PackedLayer of(LayerSource source, DataType computeType) {
         return new PackedLayer(source.name(), new StripedLayout(source.k(), source.n(), source.groupSize()), computeType,
-                source.hasZeroPoints(), source.hasBias(), source.isActOrdered(), source.scheme(),
+                source.form(), source.hasBias(), source.isActOrdered(), source.scheme(),
                 source.tensors().stream().map(Tensor::name).toList(), NO_HASH);
     }
 
     PackedLayer withSourceHash(String hash) {
-        return new PackedLayer(name, layout, computeType, zeroPoints, bias, actOrder, scheme, sourceTensors, hash);
+        return new PackedLayer(name, layout, computeType, form, bias, actOrder, scheme, sourceTensors, hash);
     }
 
     /** The parts of a layer, as tensors {@code <layer>.striped.<part>}. */
@@ -48,13 +52,13 @@ public record PackedLayer(String name, StripedLayout layout, DataType computeTyp
         CODES, SCALES, ZEROS, FACTORS, BIAS, INPUT_ORDER;
 
         String tensor(String layer) {
-            return layer + ".striped." + name().toLowerCase(java.util.Locale.ROOT);
+            return layer + ".striped." + PackedLayer.name(this);
         }
     }
 
     boolean has(Part part) {
         return switch (part) {
-            case ZEROS -> zeroPoints;
+            case ZEROS -> form.hasZeroPoints();
             case BIAS -> bias;
             case INPUT_ORDER -> actOrder;
             default -> true;
@@ -92,7 +96,11 @@ public record PackedLayer(String name, StripedLayout layout, DataType computeTyp
             json.writeNumberField("n", layout.n());
             json.writeNumberField("group_size", layout.groupSize());
             json.writeStringField("compute_type", computeType.name());
-            json.writeBooleanField("zero_points", zeroPoints);
+            json.writeStringField("code", name(form.code()));
+            json.writeStringField("offset", name(form.offset()));
+            json.writeStringField("scale_source", name(form.scaleSource()));
+            json.writeStringField("sparsity", name(form.sparsity()));
+            json.writeStringField("columns", name(form.columns()));
             json.writeBooleanField("bias", bias);
             json.writeBooleanField("act_order", actOrder);
             json.writeStringField("scheme", scheme);
@@ -109,7 +117,8 @@ public record PackedLayer(String name, StripedLayout layout, DataType computeTyp
         return out.toString(StandardCharsets.UTF_8);
     }
 
-    static PackedLayer fromJson(Path file, String name, String text) {
+    /** @param version the layout version of the file */
+    static PackedLayer fromJson(Path file, int version, String name, String text) {
         ConfigNode json = Json.parse(file, "metadata of layer " + name, text.getBytes(StandardCharsets.UTF_8));
         StripedLayout layout;
         try {
@@ -118,12 +127,33 @@ public record PackedLayer(String name, StripedLayout layout, DataType computeTyp
         } catch (IllegalArgumentException | ArithmeticException e) {
             throw new MalformedCheckpointException(file, "metadata of layer " + name, text, e.getMessage(), e);
         }
+        WeightForm form = version == 1 ? WeightForm.int4(layout.groupSize(), json.get("zero_points").bool(false))
+                : form(json, layout.groupSize());
         String type = json.get("compute_type").string();
         if (!type.equals(DataType.FP16.name()) && !type.equals(DataType.BF16.name())) {
             throw json.get("compute_type").unsupported("FP16 or BF16");
         }
-        return new PackedLayer(name, layout, DataType.valueOf(type), json.get("zero_points").bool(false),
+        return new PackedLayer(name, layout, DataType.valueOf(type), form,
                 json.get("bias").bool(false), json.get("act_order").bool(false), json.get("scheme").string("unknown"),
                 json.get("source_tensors").strings(), json.get("source_sha256").string(NO_HASH));
+    }
+
+    private static WeightForm form(ConfigNode json, int groupSize) {
+        return new WeightForm(constant(json.get("code"), WeightForm.Code.values()),
+                constant(json.get("offset"), WeightForm.Offset.values()),
+                constant(json.get("scale_source"), WeightForm.ScaleSource.values()), groupSize,
+                constant(json.get("sparsity"), WeightForm.Sparsity.values()),
+                constant(json.get("columns"), WeightForm.Columns.values()));
+    }
+
+    /** A later version may write names that this one does not know: it must not take such weights for others. */
+    private static <E extends Enum<E>> E constant(ConfigNode node, E[] known) {
+        String text = node.string();
+        return Arrays.stream(known).filter(value -> name(value).equals(text)).findFirst().orElseThrow(() -> node.unsupported(
+                Arrays.stream(known).map(PackedLayer::name).collect(Collectors.joining(" or ")) + " in this release"));
+    }
+
+    private static String name(Enum<?> value) {
+        return value.name().toLowerCase(Locale.ROOT);
     }
 }

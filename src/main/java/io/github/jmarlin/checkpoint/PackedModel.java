@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 
@@ -21,8 +22,8 @@ import java.util.TreeMap;
  * truncated meanwhile.
  */
 public final class PackedModel {
-    /** The version of the layout that is written, and the only one that is read. */
-    public static final int LAYOUT_VERSION = 1;
+    /** The version of the layout that is written. Version 1, which knows 4-bit integers only, is read too. */
+    public static final int LAYOUT_VERSION = 2;
 
     static final String VERSION_KEY = "jmarlin.layout_version";
     static final String FINGERPRINT_KEY = "jmarlin.source_fingerprint";
@@ -32,6 +33,7 @@ public final class PackedModel {
 
     private final TensorStore store;
     private final Path source;
+    private final int version;
     private final Map<String, PackedLayer> layers = new TreeMap<>(PackPlan.NATURAL);
     private final Map<String, PackedWeights> weights = new HashMap<>();
 
@@ -39,17 +41,20 @@ public final class PackedModel {
         this.store = store;
         String from = store.metadata(SOURCE_KEY);
         this.source = from == null ? null : Path.of(from);
+        int newest = 1;
         for (SafetensorsFile file : store.files()) {
-            checkVersion(file);
+            int layoutVersion = version(file);
+            newest = Math.max(newest, layoutVersion);
             for (Map.Entry<String, String> entry : file.metadata().entrySet()) {
                 if (entry.getKey().startsWith(LAYER_KEY)) {
                     String name = entry.getKey().substring(LAYER_KEY.length());
-                    PackedLayer layer = PackedLayer.fromJson(file.path(), name, entry.getValue());
+                    PackedLayer layer = PackedLayer.fromJson(file.path(), layoutVersion, name, entry.getValue());
                     layers.put(name, layer);
                     weights.put(name, weights(layer));
                 }
             }
         }
+        this.version = newest;
     }
 
     /** Whether a folder looks like a packed model, of whatever version. */
@@ -77,14 +82,15 @@ public final class PackedModel {
         return new PackedModel(TensorStore.open(folder));
     }
 
-    private static void checkVersion(SafetensorsFile file) {
+    private static int version(SafetensorsFile file) {
         String version = file.metadata().get(VERSION_KEY);
-        if (!Integer.toString(LAYOUT_VERSION).equals(version)) {
+        if (!List.of("1", "2").contains(version == null ? "" : version)) {
             throw new UnsupportedCheckpointException(file.path(), "metadata " + VERSION_KEY,
                     version == null ? "nothing" : version,
-                    "version " + LAYOUT_VERSION + ", as written by `jmarlin pack` of this release"
+                    "version 1 or 2, as written by `jmarlin pack` of this release"
                             + (version == null ? " (this model is not packed)" : ": pack the source model again"));
         }
+        return Integer.parseInt(version);
     }
 
     private PackedWeights weights(PackedLayer layer) throws IOException {
@@ -121,6 +127,11 @@ public final class PackedModel {
     /** Where it lies. */
     public Path folder() {
         return store.folder();
+    }
+
+    /** The layout version it was written in. */
+    public int version() {
+        return version;
     }
 
     /** Where the source lay when it was packed; null if unknown. It may be gone since. */

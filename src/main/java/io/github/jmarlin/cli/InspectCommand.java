@@ -89,9 +89,9 @@ final class InspectCommand implements Callable<Integer> {
             table.row(layer.name(), layer.scheme(), layer.layout().k() + " x " + layer.layout().n(),
                     layer.layout().isOneGroup() ? "per column" : Integer.toString(layer.layout().groupSize()),
                     yes(layer.actOrder()),
-                    yes(layer.zeroPoints()), layer.computeType().name(), Figures.bytes(size));
+                    yes(layer.form().hasZeroPoints()), layer.computeType().name(), Figures.bytes(size));
         }
-        return table.fact("model", model.folder() + ", packed, layout version " + PackedModel.LAYOUT_VERSION)
+        return table.fact("model", model.folder() + ", packed, layout version " + model.version())
                 .fact("packed from", model.source() == null ? "unknown" : model.source().toString())
                 .fact("layers", model.layers().size() + ", " + Figures.bytes(bytes));
     }

@@ -137,7 +137,7 @@ final class VerifyCommand implements Callable<Integer> {
             }
         }
         try (LinearLayer linear = computing.place(weights)) {
-            double bound = ErrorBound.of(linear.supports(DataType.FP32) ? DataType.FP32 : type, weights.hasZeroPoints());
+            double bound = ErrorBound.of(linear.supports(DataType.FP32) ? DataType.FP32 : type, weights.form());
             return new Finding(Optional.empty(), relativeError(expected, linear.multiply(a, 1)), bound);
         }
     }

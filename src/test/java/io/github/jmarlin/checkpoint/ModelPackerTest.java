@@ -193,7 +193,7 @@ final class ModelPackerTest {
         pack();
         Path file = target().resolve("model-00001-of-00004.safetensors");
         String bytes = Files.readString(file, java.nio.charset.StandardCharsets.ISO_8859_1);
-        Files.writeString(file, bytes.replace("layout_version\":\"1\"", "layout_version\":\"7\""),
+        Files.writeString(file, bytes.replace("layout_version\":\"2\"", "layout_version\":\"7\""),
                 java.nio.charset.StandardCharsets.ISO_8859_1);
         UnsupportedCheckpointException e = assertThrows(UnsupportedCheckpointException.class, () -> PackedModel.open(target()));
         assertTrue(e.getMessage().contains("found 7; accepted: version 1"), e.getMessage());

@@ -9,6 +9,6 @@ import org.junit.jupiter.api.Tag;
 final class PackedLayerFuzzTest {
     @FuzzTest(maxDuration = Fuzzing.TIME)
     void packedLayer(byte[] json) {
-        Fuzzing.documented(() -> PackedLayer.fromJson(Fuzzing.FILE, "layer", new String(json, StandardCharsets.UTF_8)));
+        Fuzzing.documented(() -> PackedLayer.fromJson(Fuzzing.FILE, 2, "layer", new String(json, StandardCharsets.UTF_8)));
     }
 }
