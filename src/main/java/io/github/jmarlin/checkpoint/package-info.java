@@ -1,13 +1,26 @@
 /**
- * Checkpoints as people have them, and packed models.
+ * Checkpoints as people have them, and packed models. What one layer passes through:
  *
  * <pre>
- *   Checkpoint.open(folder)         TensorStore (SafetensorsFile, MappedFile) and ModelConfig; picks the WeightFormat
- *     .layer(name)                  a LayerSource: every tensor's shape and type checked
- *       .read(from, to)             a QuantizedMatrix of some columns, whatever the format
- *   ModelPacker.run()               PackPlan (which layer into which file), ShardPacker (slabs of columns on all processors)
- *   PackedModel.open(folder)        PackedWeights that are regions of the mapped files
+ *   a folder              container/             format/                           packed/
+ *   +--------------+      +---------------+      +--------------------------+      +------------------------+
+ *   | *.safetensors|----->| TensorStore   |----->| a WeightFormat           |      | PackPlan               |
+ *   |              | map  |  named Tensors|      |  AwqFormat, GptqFormat,  |      |  which layer into which|
+ *   | *.index.json |      +---------------+      |  CompressedTensorsFormat,|      |  file                  |
+ *   |              |                             |  MarlinFormat,DenseFormat|      |         |              |
+ *   | config.json, |      +---------------+      |            |             |      |         v              |
+ *   | quantize_... |----->| ConfigNode    |----->| ModelConfig: finds and   | read | ModelPacker            |
+ *   +--------------+ Json |  value + place|      |  reconciles, picks one   |----->|  slabs of columns on   |
+ *                         +---------------+      |            v             |      |  all processors        |
+ *                                                | LayerSource: shapes and  |      |         |              |
+ *                                                |  types checked           |      |         v              |
+ *                                                +--------------------------+      | PackedModel            |
+ *                                                                                  |  PackedWeights in the  |
+ *                          QuantizedMatrix of some columns, whatever the format    |  map of its files      |
+ *                                                                                  +------------------------+
  * </pre>
+ * {@link io.github.jmarlin.checkpoint.Checkpoint} is the first three columns as one object. Nothing looks to its right:
+ * {@code container} knows no format, {@code format} no packed file.
  *
  * <h2>A packed model, layout version 2</h2>
  * Ordinary safetensors files with an index, {@code model.safetensors.index.json}, which is written last: a folder without it
@@ -30,9 +43,9 @@
  * with the meaning that {@link io.github.jmarlin.PackedWeights} gives them. All other tensors and files are the source's own.
  *
  * <h2>Errors</h2>
- * {@link io.github.jmarlin.checkpoint.MalformedCheckpointException} for what breaks a rule,
- * {@link io.github.jmarlin.checkpoint.UnsupportedCheckpointException} for what is whole but cannot run, {@code IOException}
- * for what cannot be read or written. The files may come from strangers: nothing they say is used to size memory before it was
- * checked against the size of the file.
+ * {@link io.github.jmarlin.checkpoint.container.MalformedCheckpointException} for what breaks a rule,
+ * {@link io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException} for what is whole but cannot run,
+ * {@code IOException} for what cannot be read or written. The files may come from strangers: nothing they say is used to size
+ * memory before it was checked against the size of the file.
  */
 package io.github.jmarlin.checkpoint;

@@ -2,10 +2,10 @@ package io.github.jmarlin.cli;
 
 import io.github.jmarlin.JMarlinException;
 import io.github.jmarlin.checkpoint.Checkpoint;
-import io.github.jmarlin.checkpoint.LayerSource;
-import io.github.jmarlin.checkpoint.PackedLayer;
-import io.github.jmarlin.checkpoint.PackedModel;
-import io.github.jmarlin.checkpoint.Tensor;
+import io.github.jmarlin.checkpoint.container.Tensor;
+import io.github.jmarlin.checkpoint.format.LayerSource;
+import io.github.jmarlin.checkpoint.packed.PackedLayer;
+import io.github.jmarlin.checkpoint.packed.PackedModel;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
