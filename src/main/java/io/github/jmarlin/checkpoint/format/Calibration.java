@@ -1,6 +1,5 @@
 package io.github.jmarlin.checkpoint.format;
 
-import io.github.jmarlin.checkpoint.Checkpoint;
 import io.github.jmarlin.checkpoint.container.Floats;
 import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
 import io.github.jmarlin.checkpoint.container.SafetensorsFile;
@@ -27,7 +26,7 @@ public final class Calibration {
         this.store = store;
     }
 
-    /** Opens the files of a folder, as {@link Checkpoint} would. */
+    /** Opens the files of a folder, found as those of a model are. */
     public static Calibration open(Path folder) throws IOException {
         return new Calibration(TensorStore.open(folder));
     }
