@@ -55,6 +55,9 @@ JMARLIN_DEVICE F32x2 ld_cluster_f32x2(u32 mapped_address, JMARLIN_SITE) {
     std::memcpy(&v, emulator::cluster_read(mapped_address, sizeof v, "ld_cluster_f32x2", site), sizeof v);
     return v;
 }
+// NOTES: all meet at the wait, so that an arrival orders more here than on the hardware.
+JMARLIN_DEVICE void cluster_arrive() {}
+JMARLIN_DEVICE void cluster_wait(JMARLIN_SITE) { emulator::collective_cluster_sync(site); }
 JMARLIN_DEVICE void cluster_sync(JMARLIN_SITE) { emulator::collective_cluster_sync(site); }
 JMARLIN_DEVICE void cluster_sync_mbarriers(JMARLIN_SITE) { emulator::collective_cluster_sync(site); }
 
