@@ -9,6 +9,8 @@ import io.github.jmarlin.DataType;
 import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.cuda.image.KernelImages;
+import io.github.jmarlin.cuda.image.KernelImagesTest;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.TileShape;
 import io.github.jmarlin.plan.WorkspaceSize;
@@ -213,19 +215,18 @@ class CudaBadInputTest extends GpuTest {
 
     @Test
     void foreignImages() throws IOException {
-        String file = KernelImages.fileName(ImageFamily.STRIPED.folder(), engine.facts());
-        Files.writeString(folder.resolve(file), "not an image");
-        String path = folder.resolve(file).toString();
+        String module = ImageFamily.STRIPED.firstModule();
+        Path file = folder.resolve(module + ".compute_80.ptx");
+        Files.writeString(file, "not an image");
         assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder,
-                CudaEngine::ofCurrentContext)), path, "refused by the driver");
+                CudaEngine::ofCurrentContext)), file.toString(), "takes no kernel image of " + module, "CUDA_ERROR_INVALID_");
         // An image of this build, but of another family of kernels.
-        KernelImages.Image other = KernelImages.load("empty", engine.facts());
-        Files.write(folder.resolve(file), other.bytes());
+        Files.write(file, KernelImages.read("empty.compute_80.ptx").bytes());
         assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder,
-                CudaEngine::ofCurrentContext)), path, "not of this library");
-        Files.delete(folder.resolve(file));
+                CudaEngine::ofCurrentContext)), file.toString(), "not of this library");
+        Files.delete(file);
         assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder,
-                CudaEngine::ofCurrentContext)), path, "does not exist");
+                CudaEngine::ofCurrentContext)), folder.toString(), "no kernel image of " + module);
     }
 
     private static void illegal(Executable call, String... parts) {

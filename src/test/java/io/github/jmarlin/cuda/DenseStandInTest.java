@@ -11,6 +11,7 @@ import io.github.jmarlin.CudaCallException;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.cuda.image.KernelImages;
 import io.github.jmarlin.machine.StandIn;
 import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.PlanOptions;
@@ -165,16 +166,16 @@ class DenseStandInTest extends GpuTest {
     /** A library that came without the kernel says which image it lacks. */
     @Test
     void withoutTheKernelTheReasonNamesItsImage() throws Exception {
-        for (String image : List.of("striped.compute_80.ptx", "striped.compute_90a.ptx", "images.properties")) {
+        for (String image : List.of("striped_m8_n64.compute_80.ptx", "images.properties")) {
             Files.copy(StandIn.images().resolve(image), folder.resolve(image));
         }
         QuantizedMatrix matrix = matrix(64, 64, 64, DataType.FP16, false);
         DeviceWeights weights = upload(matrix, DataType.FP16);
         System.setProperty("jmarlin.images", folder.toString());
         try {
-            String image = KernelImages.fileName("dequantize", engine.facts());
-            assertMentions(assertThrows(IllegalArgumentException.class, () -> weights.gemm(DENSE)), "no kernel image " + image);
-            assertEquals("this library has no kernel image " + image, engine.device().missing(KernelFamily.DENSE).orElseThrow());
+            String missing = KernelImages.missing("dequantize", engine.facts());
+            assertMentions(assertThrows(IllegalArgumentException.class, () -> weights.gemm(DENSE)), missing);
+            assertEquals(missing, engine.device().missing(KernelFamily.DENSE).orElseThrow());
         } finally {
             System.clearProperty("jmarlin.images");
         }
