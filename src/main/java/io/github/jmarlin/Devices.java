@@ -35,15 +35,23 @@ public final class Devices {
         return List.copyOf(reasons);
     }
 
-    /** The GPU with the fastest memory, or the processor if no GPU can be used; and why. */
+    /**
+     * The GPU with the fastest memory among those whose driver takes the kernels, or the processor if no GPU can be used; and why,
+     * with what is wrong with GPUs that would have come first.
+     */
     public static DeviceChoice best() {
-        List<CudaDevice> gpus = usableGpus();
-        Optional<CudaDevice> fastest = gpus.stream().max(Comparator
-                .comparingLong((CudaDevice gpu) -> gpu.facts().memoryBytesPerSecond())
-                .thenComparing(Comparator.comparingInt(CudaDevice::ordinal).reversed()));
-        if (fastest.isPresent()) {
-            return new DeviceChoice(fastest.get(), gpus.size() == 1 ? "the only usable GPU"
-                    : "the fastest memory of " + gpus.size() + " usable GPUs");
+        List<CudaDevice> gpus = CudaDriver.devices().stream().sorted(Comparator
+                .comparingLong((CudaDevice gpu) -> gpu.facts().memoryBytesPerSecond()).reversed()
+                .thenComparing(CudaDevice::ordinal)).toList();
+        List<String> unusable = new ArrayList<>();
+        for (CudaDevice gpu : gpus) {
+            Optional<String> missing = gpu.missingKernels();
+            if (missing.isEmpty()) {
+                return new DeviceChoice(gpu, (gpus.size() == 1 ? "the only usable GPU"
+                        : "the usable GPU with the fastest memory, of " + gpus.size())
+                        + unusable.stream().map(reason -> "; " + reason).reduce("", String::concat));
+            }
+            unusable.add(missing.get());
         }
         return new DeviceChoice(CPU, "no usable GPU: " + String.join("; ", unavailable()));
     }

@@ -1,5 +1,8 @@
 package io.github.jmarlin.cuda;
 
+import io.github.jmarlin.plan.KernelFamily;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -19,6 +22,9 @@ enum ImageFamily {
     /** What a kernel's name says of its tile: the last words, from the rows on. */
     private static final Pattern TILE = Pattern.compile("_m\\d+_n\\d+\\w*$");
 
+    /** What setmaxnreg divides between the warps of a Hopper kernel; hopper.cu says the same to the build. */
+    static final int HOPPER_REGISTERS = 168;
+
     private final String firstTile;
     private final int[] abi;
 
@@ -26,6 +32,11 @@ enum ImageFamily {
     ImageFamily(String firstTile, int[] abi) {
         this.firstTile = firstTile;
         this.abi = abi;
+    }
+
+    /** The kernels that a product of a family needs; of {@link KernelFamily#DENSE} those that expand the weights. */
+    static ImageFamily of(KernelFamily family) {
+        return family == KernelFamily.DENSE ? DEQUANTIZE : valueOf(family.name());
     }
 
     /** The family of a kernel. */
@@ -47,6 +58,19 @@ enum ImageFamily {
     /** The module to ask about the whole family: where this one loads, all do. */
     String firstModule() {
         return folder() + firstTile;
+    }
+
+    /** The kernels of a module that must have {@link #HOPPER_REGISTERS} registers. */
+    List<String> kernelsWithFixedRegisters(String module) {
+        List<String> kernels = new ArrayList<>();
+        if (this == HOPPER) {
+            for (String type : List.of("f16", "bf16")) {
+                for (String form : List.of("sym_g64", "sym_g32", "zp_g64", "zp_g32")) {
+                    kernels.add(folder() + "_" + type + "_" + form + module.substring(folder().length()));
+                }
+            }
+        }
+        return kernels;
     }
 
     String folder() {

@@ -1,4 +1,4 @@
-package io.github.jmarlin.cuda;
+package io.github.jmarlin.cuda.image;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.plan.DeviceFacts;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -18,7 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-class KernelImagesTest {
+public class KernelImagesTest {
 
     @TempDir
     private Path folder;
@@ -33,27 +32,28 @@ class KernelImagesTest {
             Files.writeString(folder.resolve("striped." + target), target);
         }
         List<String> expected = Stream.of((targets + " compute_80.ptx").trim().split(" ")).toList();
-        List<KernelImages.Image> images = withFolder(folder, () -> KernelImages.all("striped", device(major, minor)));
-        assertEquals(expected, images.stream().map(image -> new String(image.bytes(), StandardCharsets.UTF_8).replace("\0", "")).toList());
-        assertEquals("striped." + expected.get(0), withFolder(folder, () -> KernelImages.fileName("striped", device(major, minor))));
+        assertEquals(expected.stream().map(target -> "striped." + target).toList(),
+                withFolder(folder, () -> KernelImages.candidates("striped", device(major, minor))));
     }
 
     @Test
     void ptxEndsWithAZero() throws IOException {
         Files.write(folder.resolve("striped.sm_80.cubin"), new byte[] {1, 2});
         Files.write(folder.resolve("striped.compute_80.ptx"), new byte[] {3, 4});
-        assertArrayEquals(new byte[] {1, 2}, withFolder(folder, () -> KernelImages.load("striped", device(8, 6))).bytes());
-        assertArrayEquals(new byte[] {3, 4, 0}, withFolder(folder, () -> KernelImages.load("striped", device(12, 0))).bytes());
+        assertArrayEquals(new byte[] {1, 2}, withFolder(folder, () -> KernelImages.read("striped.sm_80.cubin")).bytes());
+        assertArrayEquals(new byte[] {3, 4, 0}, withFolder(folder, () -> KernelImages.read("striped.compute_80.ptx")).bytes());
     }
 
     @Test
-    void withoutAnyTheOneThatWouldServeAllIsNamed() {
-        String message = assertThrows(KernelImageException.class,
-                () -> withFolder(folder, () -> KernelImages.load("striped", device(9, 0)))).getMessage();
-        assertTrue(message.contains(folder.resolve("striped.compute_80.ptx").toString()) && message.contains("9.0"), message);
+    void whatIsMissingIsNamedWithItsPlace() {
+        assertEquals(List.of(), withFolder(folder, () -> KernelImages.candidates("striped", device(9, 0))));
+        String message = withFolder(folder, () -> KernelImages.missing("striped", device(9, 0)));
+        assertTrue(message.contains(folder.toString()) && message.contains("striped.compute_80.ptx") && message.contains("9.0"), message);
+        assertTrue(assertThrows(KernelImageException.class, () -> withFolder(folder, () -> KernelImages.read("striped.sm_80.cubin")))
+                .getMessage().contains(folder.resolve("striped.sm_80.cubin").toString()));
     }
 
-    static <T> T withFolder(Path path, java.util.function.Supplier<T> action) {
+    public static <T> T withFolder(Path path, java.util.function.Supplier<T> action) {
         String before = System.setProperty(KernelImages.FOLDER_PROPERTY, path.toString());
         try {
             return action.get();

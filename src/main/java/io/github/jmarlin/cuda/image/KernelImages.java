@@ -1,8 +1,7 @@
-package io.github.jmarlin.cuda;
+package io.github.jmarlin.cuda.image;
 
 import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.plan.DeviceFacts;
-import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -11,7 +10,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Properties;
 
 /**
  * The compiled kernels: in the jar, or in the folder that {@code -Djmarlin.images} names.
@@ -26,8 +24,8 @@ import java.util.Properties;
  * </pre>
  */
 public final class KernelImages {
-    /** Names a folder to take the images from instead of the jar. */
-    static final String FOLDER_PROPERTY = "jmarlin.images";
+    /** The property that names a folder to take the images from instead of the jar. */
+    public static final String FOLDER_PROPERTY = "jmarlin.images";
 
     private static final String RESOURCES = "/io/github/jmarlin/cuda/images/";
 
@@ -37,13 +35,14 @@ public final class KernelImages {
     /**
      * An image and where it is from.
      *
+     * @param file its name
      * @param origin a path or resource name
      * @param bytes as the driver takes them: PTX ends with a zero byte
      */
-    public record Image(String origin, byte[] bytes) {}
+    public record Image(String file, String origin, byte[] bytes) {}
 
     /** The files that could hold a module's kernels for a device, best first, whether or not they are there. */
-    static List<String> fileNames(String module, DeviceFacts device) {
+    private static List<String> fileNames(String module, DeviceFacts device) {
         int capability = device.computeCapability();
         List<String> names = new ArrayList<>();
         names.add(module + ".sm_" + capability + "a.cubin");
@@ -55,15 +54,17 @@ public final class KernelImages {
         return names;
     }
 
-    /** The best file that is there for a module and a device; the one that any device could use if there is none. */
-    static String fileName(String module, DeviceFacts device) {
-        List<String> names = fileNames(module, device);
-        return names.stream().filter(KernelImages::exists).findFirst().orElse(names.get(names.size() - 1));
+    /** The files that are there and could hold a module's kernels for a device, best first; empty if none is. */
+    public static List<String> candidates(String module, DeviceFacts device) {
+        return fileNames(module, device).stream().filter(KernelImages::exists).toList();
     }
 
-    /** Whether there are kernels of a module for a device. */
-    static boolean exists(String module, DeviceFacts device) {
-        return fileNames(module, device).stream().anyMatch(KernelImages::exists);
+    /** What there ought to be where {@link #candidates} finds nothing, in one sentence. */
+    public static String missing(String module, DeviceFacts device) {
+        String folder = System.getProperty(FOLDER_PROPERTY);
+        return "no kernel image of " + module + " for " + device + " in " + (folder == null ? "this copy of the library" : folder)
+                + ": a build with nvcc adds " + module + ".compute_80.ptx (-Djmarlin.targets=all: every image), -D" + FOLDER_PROPERTY
+                + " names a folder with images";
     }
 
     private static boolean exists(String file) {
@@ -72,55 +73,23 @@ public final class KernelImages {
     }
 
     /**
-     * All images of a module that could serve a device, best first; at least one.
+     * An image.
      *
-     * @throws KernelImageException if there is none
+     * @param file one of {@link #candidates}
+     * @throws KernelImageException if it cannot be read
      */
-    public static List<Image> all(String module, DeviceFacts device) {
-        List<String> there = fileNames(module, device).stream().filter(KernelImages::exists).toList();
-        if (there.isEmpty()) {
-            throw new KernelImageException("no kernel image for " + device + ": " + origin(fileName(module, device))
-                    + " does not exist; a build finds nvcc in CUDA_HOME or PATH and adds it, -D" + FOLDER_PROPERTY
-                    + " names a folder with images");
-        }
-        return there.stream().map(KernelImages::read).toList();
-    }
-
-    /**
-     * The best image of a module for a device.
-     *
-     * @throws KernelImageException if there is none
-     */
-    public static Image load(String module, DeviceFacts device) {
-        return all(module, device).get(0);
-    }
-
-    private static Image read(String file) {
+    public static Image read(String file) {
+        String folder = System.getProperty(FOLDER_PROPERTY);
+        String origin = folder == null ? "resource " + RESOURCES + file : Path.of(folder, file).toString();
         try {
             byte[] bytes = bytes(file);
-            return new Image(origin(file), file.endsWith(".ptx") ? Arrays.copyOf(bytes, bytes.length + 1) : bytes);
+            return new Image(file, origin, file.endsWith(".ptx") ? Arrays.copyOf(bytes, bytes.length + 1) : bytes);
         } catch (IOException e) {
-            throw new KernelImageException("kernel image " + origin(file) + " cannot be read: " + e, e);
+            throw new KernelImageException("kernel image " + origin + " cannot be read: " + e, e);
         }
     }
 
-    private static String origin(String file) {
-        String folder = System.getProperty(FOLDER_PROPERTY);
-        return folder == null ? "resource " + RESOURCES + file : Path.of(folder, file).toString();
-    }
-
-    /** What the build wrote about its compiler, for messages; empty if nothing. */
-    static String compiler() {
-        try {
-            Properties manifest = new Properties();
-            manifest.load(new ByteArrayInputStream(bytes("images.properties")));
-            return manifest.getProperty("nvcc", "");
-        } catch (IOException e) {
-            return "";
-        }
-    }
-
-    private static byte[] bytes(String file) throws IOException {
+    static byte[] bytes(String file) throws IOException {
         String folder = System.getProperty(FOLDER_PROPERTY);
         if (folder != null) {
             return Files.readAllBytes(Path.of(folder, file));
