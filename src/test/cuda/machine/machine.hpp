@@ -27,7 +27,7 @@ struct Entry {
     u32 parameter_bytes;   // of all parameters, as laid out one after the other
     u32 max_threads;       // .maxntid, 1024 if not given
     u32 cluster = 1;       // .reqnctapercluster: blocks, consecutive
-    u32 instructions;      // for coverage
+    u32 instructions;      // for coverage; 0 until Program::code or a launch decoded the body
 };
 
 /** A variable of the module, with its initial bytes. */
@@ -36,7 +36,7 @@ struct Global {
     std::vector<u8> bytes;
 };
 
-struct Code;   // decoded instructions; program.hpp
+struct Code;   // decoded instructions; code.hpp
 
 /** One PTX text, decoded. Immutable: may be shared by threads. */
 class Program {
@@ -57,8 +57,9 @@ public:
     /** The decoded instructions of an entry. Throws ParseError at the first that is in no table. */
     const Code& code(const Entry& entry) const;
 
+    struct Impl;   // program.hpp
+
 private:
-    struct Impl;
     explicit Program(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
 };

@@ -1,5 +1,6 @@
 #include "cases.hpp"
 
+#include <cctype>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -70,19 +71,17 @@ void read_launch(Case& c, const std::string& text) {
 }
 
 Expected read_expected(const std::string& text) {
-    std::vector<std::string> sides = split(text, ": ");
-    std::istringstream left(sides.at(0));
+    std::vector<std::string> sides = split(text, ": "), steps = split(sides.at(1), "step");
+    std::istringstream left(sides[0]);
     Expected e;
     left >> e.what >> e.key;
-    if (e.what == "out" || e.what == "counts" || e.what == "part") {
-        std::vector<std::string> range = split(e.key, "..");
-        e.first = e.last = static_cast<u32>(word(range[0]));
-        if (range.size() > 1) e.last = static_cast<u32>(word(range[1]));
-    }
-    std::vector<std::string> steps = split(sides.at(1), "step");
-    e.stepped = steps.size() > 1;
     e.words = words(steps[0]);
-    if (e.stepped) e.words.push_back(word(steps[1]));
+    if (!e.key.empty() && std::isdigit(e.key[0])) {
+        std::vector<std::string> range = split(e.key, "..");
+        e.first = static_cast<u32>(word(range[0]));
+        u64 step = steps.size() > 1 ? word(steps[1]) : 0;
+        for (u64 i = e.first; range.size() > 1 && i < word(range[1]); ++i) e.words.push_back(e.words.back() + step);
+    }
     return e;
 }
 

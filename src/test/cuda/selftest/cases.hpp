@@ -16,10 +16,11 @@
 // KIND is how a finding begins, PARSE (the text is refused) or WRONG (nothing is found, but the outcome differs).
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
-#include "machine.hpp"
+#include "machine/machine.hpp"
 
 namespace jmarlin::selftest {
 
@@ -35,13 +36,11 @@ struct Mutant {
     std::vector<Edit> edits;
 };
 
-/** What a launch must leave behind. */
+/** What a launch must leave behind: `what` of `key` from `first` on are the words. */
 struct Expected {
-    std::string what;                 // "out", "count", ...
-    std::string key;                  // an opcode
-    u32 first = 0, last = 0;
+    std::string what, key;
+    u32 first = 0;
     std::vector<u64> words;
-    bool stepped = false;             // words are a start and a step
 };
 
 struct Row {
@@ -69,6 +68,12 @@ struct Case {
     /** The body with a mutant's edits. Throws if a text to replace does not occur exactly once. */
     std::string edited(const Mutant& mutant) const;
 };
+
+/** Prints "ok NAME" or "FAIL NAME: WHY". What the check returns or throws is why; nothing is good. */
+void check(const std::string& name, const std::function<std::string()>& why);
+
+/** 16-bit arithmetic against exact sums; halves.cpp. */
+void check_halves();
 
 /** Reads a file. Throws std::runtime_error with the place of what it does not understand. */
 std::vector<Case> read_cases(const std::string& path);

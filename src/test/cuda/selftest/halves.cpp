@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "cases.hpp"
-#include "selftest.hpp"
 
 namespace jmarlin::selftest {
 

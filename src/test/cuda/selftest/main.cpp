@@ -9,7 +9,6 @@
 #include <set>
 
 #include "cases.hpp"
-#include "selftest.hpp"
 
 namespace jmarlin::selftest {
 
@@ -69,59 +68,42 @@ std::string differs(const std::string& what, u64 expected, u64 actual) {
     return expected == actual ? "" : what + text;
 }
 
-std::string words_differ(const Expected& e, const Buffer& buffer) {
-    u32 count = e.stepped ? e.last - e.first + 1 : static_cast<u32>(e.words.size());
-    for (u32 i = 0; i < count; ++i) {
-        u64 expected = e.stepped ? e.words[0] + i * e.words[1] : e.words[i];
-        std::string wrong = differs(e.what + " " + std::to_string(e.first + i), static_cast<u32>(expected), buffer.as<u32>()[e.first + i]);
-        if (!wrong.empty()) return wrong;
+/** What became of what a case expects something of. */
+std::vector<u64> actual(const Expected& e, const Setup& setup, const Result& result, const Coverage& coverage) {
+    std::vector<u64> words;
+    if (e.what == "count") {
+        u64 requests = 0, transactions = 0, excess = 0, sectors = 0;
+        for (const SiteCounters& site : result.counters) {
+            if (site.operation != e.key && site.operation + "@" + site.site != e.key) continue;
+            requests += site.requests, transactions += site.transactions, excess += site.excess, sectors += site.sectors;
+        }
+        return {requests, transactions, excess, sectors};
     }
-    return "";
-}
-
-std::string counters_differ(const Expected& e, const Result& result) {
-    SiteCounters sum;
-    for (const SiteCounters& site : result.counters) {
-        if (site.operation != e.key && site.operation + "@" + site.site != e.key) continue;
-        sum.requests += site.requests, sum.transactions += site.transactions, sum.excess += site.excess, sum.sectors += site.sectors;
+    if (e.what == "prefetches" || e.what == "reads") {
+        for (const Range& range : e.what == "reads" ? result.reads : result.prefetches)
+            words.insert(words.end(), {range.block, range.address - setup.in.address(), range.bytes});
+        return words;
     }
-    const u64 actual[] = {sum.requests, sum.transactions, sum.excess, sum.sectors};
-    const char* names[] = {" requests", " transactions", " excess", " sectors"};
-    for (u32 i = 0; i < 4; ++i) {
-        std::string wrong = differs(e.key + names[i], e.words.at(i), actual[i]);
-        if (!wrong.empty()) return wrong;
+    if (e.what == "never") {
+        u64 never = 0;
+        for (bool ran : coverage.of("test")) never += !ran;
+        return {never};
     }
-    return "";
-}
-
-std::string ranges_differ(const Expected& e, const std::vector<Range>& ranges, u64 start) {
-    std::vector<u64> actual;
-    for (const Range& range : ranges) actual.insert(actual.end(), {range.block, range.address - start, range.bytes});
-    if (actual.size() != e.words.size()) return differs(e.what + ": numbers", e.words.size(), actual.size());
-    for (u32 i = 0; i < actual.size(); ++i) {
-        std::string wrong = differs(e.what + ": number " + std::to_string(i), e.words[i], actual[i]);
-        if (!wrong.empty()) return wrong;
-    }
-    return "";
-}
-
-std::string never_ran(const Expected& e, const Coverage& coverage) {
-    u64 never = 0;
-    for (bool ran : coverage.of("test")) never += !ran;
-    return coverage.of("test").empty() ? "nothing ran" : differs("instructions that never ran", e.words.at(0), never);
+    const Buffer* buffer = e.what == "out" ? &setup.out : e.what == "counts" ? &setup.counts : e.what == "part" ? &setup.part : nullptr;
+    if (!buffer) throw std::runtime_error("nothing is called '" + e.what + "'");
+    return {buffer->as<u32>() + e.first, buffer->as<u32>() + e.first + e.words.size()};
 }
 
 std::string outcome_differs(const Case& c, const Setup& setup, const Result& result, const Coverage& coverage) {
     for (const Expected& e : c.expected) {
-        std::string wrong = e.what == "out"          ? words_differ(e, setup.out)
-                            : e.what == "counts"     ? words_differ(e, setup.counts)
-                            : e.what == "part"       ? words_differ(e, setup.part)
-                            : e.what == "count"      ? counters_differ(e, result)
-                            : e.what == "prefetches" ? ranges_differ(e, result.prefetches, setup.in.address())
-                            : e.what == "reads"      ? ranges_differ(e, result.reads, setup.in.address())
-                            : e.what == "never"      ? never_ran(e, coverage)
-                                                     : "nothing is called '" + e.what + "'";
-        if (!wrong.empty()) return wrong;
+        std::vector<u64> words = actual(e, setup, result, coverage);
+        std::string what = e.what + " " + e.key + " ";
+        if (words.size() != e.words.size()) return differs(what + "has words", e.words.size(), words.size());
+        bool narrow = !e.key.empty();   // words of memory have 32 bits, whatever was written in the file
+        for (u32 i = 0; i < words.size(); ++i) {
+            std::string wrong = differs(what + "word " + std::to_string(i), narrow ? static_cast<u32>(e.words[i]) : e.words[i], words[i]);
+            if (!wrong.empty()) return wrong;
+        }
     }
     return "";
 }

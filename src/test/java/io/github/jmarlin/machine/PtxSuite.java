@@ -21,7 +21,7 @@ final class PtxSuite {
     static final Path SOURCES = ROOT.resolve("src/test/cuda/suites");
     static final int PROCESSORS = Runtime.getRuntime().availableProcessors();
     /** As they ship, and with the source lines that a finding then names. */
-    private static final Path TEXTS = ROOT.resolve("target/kernels/lined");
+    static final Path TEXTS = ROOT.resolve("target/kernels/lined");
     private static final MachineBuild BUILD = MachineBuild.ofProject();
     private static Path program;
 
