@@ -1,10 +1,8 @@
 // The machine operations of sm_90a only, one function per instruction: mbarriers, bulk copies, warpgroup matrix
-// products, clusters. Its twin for the CPU is src/test/cuda/emulator/ptx_sm90.cuh; a test compares the names.
+// products, clusters.
 //
 // Section numbers of the comments are those of "Parallel Thread Execution ISA", version 9.0.
-// A guard by name for the same reason as in ptx.cuh.
-#ifndef JMARLIN_PTX_SM90_CUH
-#define JMARLIN_PTX_SM90_CUH
+#pragma once
 
 #include "ptx.cuh"
 
@@ -213,5 +211,3 @@ JMARLIN_WGMMA_BOTH(128, 64, "%64, %65, %66, %67", "%68")
 #undef JMARLIN_D4
 
 }  // namespace jmarlin
-
-#endif  // JMARLIN_PTX_SM90_CUH

@@ -82,8 +82,7 @@ public final class BundleBuild {
 
     private void buildSanitizer() throws IOException, InterruptedException {
         Files.createDirectories(bundle.resolve("sanitize"));
-        run(List.of("g++", "-std=c++17", "-O1", "-s", "-Isrc/test/cuda/sanitize", "-Isrc/test/cuda/striped",
-                "-Isrc/test/cuda/emulator",
+        run(List.of("g++", "-std=c++17", "-O1", "-s", "-Isrc/test/cuda",
                 "-Isrc/main/cuda", "-o", bundle.resolve("sanitize/sanitize").toString(), "src/test/cuda/sanitize/sanitize.cpp",
                 "-static-libstdc++", "-static-libgcc", "-ldl"));
     }

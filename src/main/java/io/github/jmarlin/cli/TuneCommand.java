@@ -81,8 +81,8 @@ final class TuneCommand implements Callable<Integer> {
                     + " LEAST_WGMMA_CLOCKS=21.5 (names: ${COMPLETION-CANDIDATES})")
     private Map<Rate, Double> rates = Map.of();
 
-    @Option(names = "--store-emulated", hidden = true, description = "store times that mean nothing: for this library's tests")
-    private boolean storeEmulated;
+    @Option(names = "--store-stand-in", hidden = true, description = "store times that mean nothing: for this library's tests")
+    private boolean storeStandIn;
 
     @Override
     public Integer call() throws IOException {
@@ -97,8 +97,8 @@ final class TuneCommand implements Callable<Integer> {
         }
         DeviceFacts facts = gpu.facts();
         Path file = TuningFile.location(facts).orElseThrow(() -> bad("-Djmarlin.tuning=none: there is no file for winners"));
-        if (!show && !dryRun && !storeEmulated && facts.name().startsWith("Emulated")) {
-            throw bad("device " + facts.name() + ": times of an emulated device mean nothing and are not stored;"
+        if (!show && !dryRun && !storeStandIn && facts.isStandIn()) {
+            throw bad("device " + facts.name() + ": times of a stand-in device mean nothing and are not stored;"
                     + " --dry-run prints them");
         }
         PrintWriter out = spec.commandLine().getOut();

@@ -2,12 +2,16 @@ package io.github.jmarlin.cuda;
 
 import io.github.jmarlin.ComputeDevice;
 import io.github.jmarlin.DeviceOutOfMemoryException;
+import io.github.jmarlin.JMarlinException;
 import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.PackedWeights;
+import io.github.jmarlin.cuda.image.ImageStatus;
+import io.github.jmarlin.cuda.image.KernelImages;
 import io.github.jmarlin.plan.DeviceFacts;
 import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.PlanOptions;
-import java.util.Locale;
+import java.util.EnumMap;
+import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -19,6 +23,7 @@ public final class CudaDevice implements ComputeDevice {
     private final DeviceFacts facts;
     private CudaEngine engine;
     private int layers;
+    private final Map<KernelFamily, ImageStatus> images = new EnumMap<>(KernelFamily.class);
 
     CudaDevice(int ordinal, DeviceFacts facts) {
         this.ordinal = ordinal;
@@ -35,14 +40,39 @@ public final class CudaDevice implements ComputeDevice {
         return facts;
     }
 
-    /** Why this copy of the library has no kernels for the device; empty if it has. */
-    public Optional<String> missingKernels() {
-        try {
-            KernelImages.load(ImageFamily.STRIPED.folder(), facts);
-            return Optional.empty();
-        } catch (KernelImageException e) {
-            return Optional.of(e.getMessage());
+    /**
+     * Which image of a family's kernels the driver takes; of {@link KernelFamily#DENSE} those that expand the weights. Asked once: the
+     * first call makes the device's primary context, unless layers hold it already, and has the driver load an image into it. Never
+     * throws.
+     */
+    public synchronized ImageStatus images(KernelFamily family) {
+        String module = ImageFamily.of(family).firstModule();
+        if (KernelImages.candidates(module, facts).isEmpty()) {
+            return ImageStatus.unusable(KernelImages.missing(module, facts));
         }
+        ImageStatus known = images.get(family);
+        if (known != null) {
+            return known;
+        }
+        try {
+            CudaEngine shared = enter();
+            try {
+                known = shared.images(family);
+            } finally {
+                leave();
+            }
+        } catch (KernelImageException e) {
+            known = ImageStatus.unusable(e.getMessage());
+        } catch (JMarlinException e) {
+            return ImageStatus.unusable(this + " does not answer: " + e.getMessage());      // it may, another time
+        }
+        images.put(family, known);
+        return known;
+    }
+
+    /** Why no kernels run on the device; empty if some do. */
+    public Optional<String> missingKernels() {
+        return missing(KernelFamily.STRIPED);
     }
 
     /**
@@ -50,11 +80,7 @@ public final class CudaDevice implements ComputeDevice {
      * loads cuBLAS.
      */
     public Optional<String> missing(KernelFamily family) {
-        if (family == KernelFamily.DENSE) {
-            return Optional.of(DenseProduct.missing(facts)).filter(why -> !why.isEmpty());
-        }
-        String image = family.name().toLowerCase(Locale.ROOT);
-        return KernelImages.exists(image, facts) ? Optional.empty() : Optional.of("no image of " + image + " kernels for " + facts);
+        return CudaEngine.missing(family, images(family));
     }
 
     @Override
@@ -71,6 +97,7 @@ public final class CudaDevice implements ComputeDevice {
      * Copies the weights to the device; they may be closed afterwards.
      *
      * @throws DeviceOutOfMemoryException if they do not fit
+     * @throws KernelImageException if no kernels run on the device, with everything that its driver refused
      */
     @Override
     public CudaLinear place(PackedWeights weights) {

@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.jmarlin.cuda.CudaDriver;
-import io.github.jmarlin.emulator.StandIn;
+import io.github.jmarlin.machine.StandIn;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -103,7 +103,7 @@ class DemoCommandTest {
     @Test
     @Tag("gpu-on-stand-in")
     void timesOfSingleLaunchesAreCalledSo() {
-        assumeTrue(StandIn.isLoaded(), "the driver is not the stand-in");
+        StandIn.assumeLoaded();
         String[] options = {"demo", "--device", "cuda", "--k", "192", "--n", "72", "--m", "1,9"};
         assertFalse(Cli.run(options).out().contains("one by one"));
         StandIn.inject("cuStreamBeginCapture", 900, 1, 1);

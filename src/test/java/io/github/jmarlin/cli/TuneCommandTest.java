@@ -12,7 +12,7 @@ import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.cuda.CudaDevice;
 import io.github.jmarlin.cuda.CudaDriver;
 import io.github.jmarlin.cuda.CudaLinear;
-import io.github.jmarlin.emulator.StandIn;
+import io.github.jmarlin.machine.StandIn;
 import io.github.jmarlin.plan.GemmPlan;
 import io.github.jmarlin.plan.HopperTile;
 import io.github.jmarlin.plan.KernelFamily;
@@ -73,11 +73,11 @@ class TuneCommandTest {
 
     @Test
     @Tag("gpu-on-stand-in")
-    void timesOfAnEmulatedDeviceAreNotStored() {
-        assertTrue(gpu().name().startsWith("Emulated"), gpu().name());
+    void timesOfAStandInDeviceAreNotStored() {
+        assertTrue(gpu().facts().isStandIn(), gpu().name());
         Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x64", "--m", "1");
         assertEquals(2, run.status(), run.out());
-        assertTrue(run.err().contains("times of an emulated device mean nothing and are not stored; --dry-run"), run.err());
+        assertTrue(run.err().contains("times of a stand-in device mean nothing and are not stored; --dry-run"), run.err());
         assertFalse(Files.exists(file));
     }
 
@@ -90,12 +90,12 @@ class TuneCommandTest {
         Tuning.Product other = Tuning.Product.of(new WeightShape(256, 64, 32, DataType.BF16, true), 8);
         Tuning.Winner old = new Tuning.Winner(PlanOptions.DEFAULT.withTile(new TileShape(8, 64)), 1e-6);
         TuningFile.write(file, gpu.facts(), Tuning.NONE.with(other, old));
-        Cli rate = Cli.run("tune", "--device", "cuda", "--rate", "L2_BYTES_PER_CLOCK=40,OVERLAP_LOSS=0.2", "--store-emulated");
+        Cli rate = Cli.run("tune", "--device", "cuda", "--rate", "L2_BYTES_PER_CLOCK=40,OVERLAP_LOSS=0.2", "--store-stand-in");
         assertEquals(0, rate.status(), rate.err());
         assertTrue(rate.out().contains("L2_BYTES_PER_CLOCK") && rate.out().contains("striped 8x64"), rate.out());
 
         // 1 and 3 rows share a winner.
-        Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x72", "--m", "1,3", "--group", "64", "--store-emulated");
+        Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x72", "--m", "1,3", "--group", "64", "--store-stand-in");
         assertEquals("", run.err());
         assertEquals(0, run.status(), run.out());
         assertTrue(run.out().matches("(?s).*\\| +64x72 +3 +(striped \\d+x|hopper \\d+x|dense ).* [1-9]\\d* +0 +\\|.*"), run.out());
@@ -129,7 +129,7 @@ class TuneCommandTest {
                 new Tuning.Winner(PlanOptions.DEFAULT.withTile(new TileShape(8, 64)), 1e-6)));
         StandIn.set("fast", 1);         // kernels do not run, the output stays as it was
         try {
-            Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x64", "--m", "1", "--store-emulated");
+            Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x64", "--m", "1", "--store-stand-in");
             assertEquals(1, run.status(), run.out());
             assertTrue(run.out().matches("(?s).*\\| +64x64 +1 +none +n/a +n/a +n/a +(\\d+) +\\1 +\\|.*WRONG: .*"), run.out());
             assertEquals(Map.of(), TuningFile.read(file, gpu.facts()).winners());
@@ -176,7 +176,7 @@ class TuneCommandTest {
         Files.writeString(folder.resolve("occupied"), "");
         System.setProperty(TuningFile.PROPERTY, folder.resolve("occupied/tuning.json").toString());
         StandIn.reset();
-        Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x64", "--m", "1", "--store-emulated");
+        Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x64", "--m", "1", "--store-stand-in");
         assertEquals(1, run.status(), run.out());
         Path asked = folder.resolve("occupied/tuning.json");
         assertTrue(run.err().startsWith("jmarlin tune: tuning file " + asked + " cannot be written: "), run.err());
@@ -189,7 +189,7 @@ class TuneCommandTest {
         gpu();
         for (String[] bad : new String[][] {{"L3=1", "expected one of"}, {"OVERLAP_LOSS=2", "--rate: rate OVERLAP_LOSS of 2.0: must be"},
                 {"OVERLAP_LOSS=x", "'x' is not a double"}}) {
-            Cli run = Cli.run("tune", "--device", "cuda", "--store-emulated", "--rate", bad[0]);
+            Cli run = Cli.run("tune", "--device", "cuda", "--store-stand-in", "--rate", bad[0]);
             assertEquals(2, run.status(), run.out());
             assertTrue(run.err().contains(bad[1]), run.err());
         }
@@ -221,19 +221,15 @@ class TuneCommandTest {
         assertEquals(0, with.status(), with.err() + with.out());
         assertTrue(with.out().matches("(?s).* " + (others + 1) + " +0 +\\|.*") && !with.out().contains("not measured"), with.out());
 
-        String images = System.getProperty("jmarlin.images");
-        for (String image : new String[] {"striped.sm_80.cubin", "images.properties"}) {
-            Files.copy(Path.of(images, image), folder.resolve(image));
-        }
-        System.setProperty("jmarlin.images", folder.toString());
+        System.setProperty("jmarlin.images", StandIn.copyImages(folder, "striped").toString());
         try {
             Cli without = Cli.run(options);
             assertEquals(0, without.status(), without.err() + without.out());
             assertTrue(without.out().matches("(?s).* " + others + " +0 +\\|.*"), without.out());
-            assertTrue(without.out().contains("DENSE: this library has no kernel image dequantize.sm_80.cubin"),
+            assertTrue(without.out().contains("DENSE: no kernel image of dequantize for "),
                     without.out());
         } finally {
-            System.setProperty("jmarlin.images", images);
+            System.clearProperty("jmarlin.images");
         }
     }
 

@@ -12,7 +12,7 @@ import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 
-/** The contract of every device, on the GPU (or the stand-in driver with emulated kernels). */
+/** The contract of every device, on the GPU, or the stand-in driver. */
 @Tag("gpu")
 class CudaLinearTest extends MultiplyContractTest {
 
