@@ -79,17 +79,19 @@ void open_cluster_if_complete(u32 number) {
     u32 live = 0;
     for (u32 b = 0; b < machine.cluster_size; ++b) live += machine.blocks[number * machine.cluster_size + b].live_warps;
     if (cluster.arrived.empty() || cluster.arrived.size() != live) return;
-    // A relaxed arrival publishes nothing but the mbarriers that fence.mbarrier_init made ready.
     if (machine.options.races) {
         if (cluster.relaxed) show_mbarriers_to_cluster(number);
-        else synchronise_cluster(number);
+        open_cluster(number);
     }
     cluster.arrived.clear();
     cluster.relaxed = false;
     ++cluster.phase;
     std::vector<Warp*> released;
     released.swap(cluster.waiting);
-    for (Warp* each : released) release(*each);
+    for (Warp* each : released) {
+        if (machine.options.races) learn_from_cluster(*each);
+        release(*each);
+    }
 }
 
 enum Arrival { kArrive, kArriveRelaxed };
@@ -101,7 +103,9 @@ Next cluster_arrive(Warp& w, const Instruction& i, u32) {
     cluster.arrived.push_back(&w);
     w.arrived_at_cluster = true;
     w.cluster_phase = cluster.phase;
+    // A relaxed arrival publishes nothing but the mbarriers that fence.mbarrier_init made ready.
     if (i.opcode->detail == kArriveRelaxed) cluster.relaxed = true;
+    else if (machine.options.races) arrive_at_cluster(w);
     open_cluster_if_complete(number);
     return Next::kGo;
 }
@@ -110,7 +114,10 @@ Next cluster_wait(Warp& w, const Instruction& i, u32) {
     Cluster& cluster = machine.clusters[w.block->index / machine.cluster_size];
     if (!w.arrived_at_cluster) fail(ErrorKind::kBadArgument, w, 0, i, "waits without having arrived");
     w.arrived_at_cluster = false;
-    if (w.cluster_phase != cluster.phase) return Next::kGo;   // all have arrived
+    if (w.cluster_phase != cluster.phase) {     // all have arrived
+        if (machine.options.races) learn_from_cluster(w);
+        return Next::kGo;
+    }
     w.blocked = true;
     cluster.waiting.push_back(&w);
     return Next::kBlock;
@@ -193,6 +200,7 @@ void warp_exits(Warp& w) {
     --block.live_warps;
     --machine.live_warps;
     w.blocked = true;
+    if (machine.options.races && machine.cluster_size > 1) arrive_at_cluster(w);     // what it did is ordered before what comes after the next barrier
     // Who has exited is no longer waited for.
     for (NamedBarrier& barrier : block.barriers) open_if_complete(block, barrier);
     open_cluster_if_complete(block.index / machine.cluster_size);

@@ -90,10 +90,36 @@ void check_proxy(const Block& block, u32 offset, u32 bytes, const Instruction& a
     }
 }
 
+namespace {
+
+/** The copy engine is about to overwrite a word: plain reads of it must have been fenced, or one that is still under way gets the new bytes. */
+void check_proxy_of_readers(const Block& block, u32 index, const Instruction& at) {
+    const SharedWord& word = block.words[index];
+    const SharedReaders* readers = block.readers + index * reader_entries();
+    u64 warps = (u64{1} << machine.warps_per_block) - 1;     // products read in the async proxy themselves
+    for (u64 entries = word.readers & warps; entries; entries &= entries - 1) {
+        u32 entry = static_cast<u32>(__builtin_ctzll(entries));
+        const Warp& reader = block.warps[entry];
+        if (readers[entry].clock <= first_clock) continue;
+        for (u32 lane : Lanes{readers[entry].lanes}) {
+            if (reader.proxy_fence[lane] >= readers[entry].clock) continue;
+            const Instruction& before = machine.instructions[word.read_pc];
+            report(ErrorKind::kProxy, at, &before, at_text(at) + " overwrites " + shared_place(index * 4) + ", read at " + at_text(before) + " (" +
+                   thread_text(reader, lane) + ") with no fence.proxy.async of that thread since");
+            return;
+        }
+    }
+}
+
+}  // namespace
+
 void issue_bulk_copy(const Warp& warp, u32 lane, Block& to, u32 offset, u32 bytes, const Instruction& at) {
     if (any_source_reads) check_source_reads(warp, lane, to, offset, bytes, at);
     Writer by = &to == warp.block ? Writer::kOwnCopy : Writer::kNeighboursCopy;
-    for (u32 i = offset / 4; i < (offset + bytes) / 4; ++i) write_word(warp, lane, to, i, 15, SharedWord::kInFlight, by, at);
+    for (u32 i = offset / 4; i < (offset + bytes) / 4; ++i) {
+        check_proxy_of_readers(to, i, at);
+        write_word(warp, lane, to, i, 15, SharedWord::kInFlight, by, at);
+    }
 }
 
 void land_bulk_copy(Block& to, u32 offset, u32 bytes, u32 number, u32 phases) {
