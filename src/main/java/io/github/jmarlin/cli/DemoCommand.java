@@ -58,6 +58,7 @@ final class DemoCommand implements Callable<Integer> {
     public Integer call() {
         checkOptions();
         DeviceChoice choice = deviceOption.choose(spec);
+        CheckCommand.once(choice.device(), spec.commandLine().getOut());
         Table table = Table.ofFigures();
         table.fact("device", choice.device().name()).fact("why", choice.reason());
         boolean accurate;
