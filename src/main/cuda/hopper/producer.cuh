@@ -184,9 +184,12 @@ JMARLIN_DEVICE void produce(const GemmArgs& args, const Ring<Shape>& ring) {
 #pragma unroll 1
         for (s32 first = work.begin; first < work.end; first += Shape::kDepth) {
             s32 blocks = smaller(work.end - first, Shape::kDepth);
-            bool own_turn = stage % kProducerWarps == turn;
-            if (own_turn || !spread) mbarrier_wait(ring.empty(fill.slot), fill.parity ^ 1);
-            if (own_turn && lane_index() == 0 && stage >= requested) bulk.request(fill.slot, place, first, blocks, spread_tokens);
+            // NOTES: what was requested ahead is not waited for. Spread rows need nobody else, so that slot may have been released already,
+            // and the phase that this would wait for be one that never ends. Any other is filled by the warp that waits for it.
+            bool ahead = stage < requested;
+            bool own_turn = !ahead && stage % kProducerWarps == turn;
+            if (own_turn || !(ahead || spread)) mbarrier_wait(ring.empty(fill.slot), fill.parity ^ 1);
+            if (own_turn && lane_index() == 0) bulk.request(fill.slot, place, first, blocks, spread_tokens);
             ++stage;
             if (!spread) activations.start(fill.slot, place, first, blocks);
             fill.advance(ring.slots);

@@ -19,15 +19,6 @@ std::vector<std::unique_ptr<View>> all_views;
 std::vector<View*> free_views;
 std::unordered_map<u64, Published> atomics;
 u32 last_clock = 0;   // of any warp so far
-
-/** What those knew who have arrived at a cluster's barrier, and what they knew who made it open last. */
-struct Meeting {
-    std::shared_ptr<Clocks> arriving;
-    std::vector<u32> phases;
-    std::shared_ptr<const Clocks> opened;
-    std::vector<u32> opened_phases;
-};
-std::unordered_map<u32, Meeting> meetings;   // by cluster
 std::unordered_map<u32, std::vector<u64>> relaxed;   // addresses of a thread's relaxed atomics since its last fence
 
 void join(std::vector<u32>& into, const std::vector<u32>& from) {
@@ -83,7 +74,6 @@ void begin_clocks() {
     for (auto& view : all_views) free_views.push_back(view.get());
     atomics.clear();
     relaxed.clear();
-    meetings.clear();
     last_clock = first_clock + 1;
 }
 
@@ -120,46 +110,27 @@ void synchronise(const std::vector<Party>& parties) {
     }
 }
 
-void synchronise_block(Block& block) {
-    // Threads that have exited take part: what they did before is ordered, and they do nothing more.
-    std::vector<Party> all;
-    for (Warp& warp : block.warps) all.push_back({&warp, kAllLanes});
-    synchronise(all);
-}
-
-void arrive_at_cluster(Warp& warp) {
-    Meeting& meeting = meetings[warp.block->index / machine.cluster_size];
-    if (!meeting.arriving) meeting.arriving = std::make_shared<Clocks>(machine.grid);
-    std::vector<u32>& own = (*meeting.arriving)[warp.block->index];
-    own.resize(entities(), 0);
+void publish_to_cluster(Knowledge& gathered, Warp& warp) {
+    auto clocks = gathered.foreign ? std::const_pointer_cast<Clocks>(gathered.foreign) : std::make_shared<Clocks>(machine.grid);
+    gathered.foreign = clocks;
+    std::vector<u32>& own = (*clocks)[warp.block->index];
     const View* last = nullptr;
-    for (const View* view : warp.view) {
+    for (u32 lane = 0; lane < kWarpSize; ++lane) {
+        const View* view = warp.view[lane];
         if (view == last) continue;
         last = view;
         join(own, view->own);
-        if (view->foreign) join(*meeting.arriving, *view->foreign);
-        join(meeting.phases, view->phases);
+        if (view->foreign) join(*clocks, *view->foreign);
+        join(gathered.phases, view->phases);
     }
     for (u32 lane = 0; lane < kWarpSize; ++lane) own[thread_of(warp, lane)] = warp.clock;
-    tick(warp);     // what it does between here and its wait it has not published
+    tick(warp);
 }
 
-void open_cluster(u32 cluster) {
-    Meeting& meeting = meetings[cluster];
-    meeting.opened = std::move(meeting.arriving);
-    meeting.opened_phases = std::move(meeting.phases);
-    meeting.arriving = nullptr;
-    meeting.phases.clear();
-}
-
-void learn_from_cluster(Warp& warp) {
-    const Meeting& meeting = meetings[warp.block->index / machine.cluster_size];
-    if (!meeting.opened) return;
-    Knowledge all;
-    all.own = (*meeting.opened)[warp.block->index];
-    all.foreign = meeting.opened;
-    all.phases = meeting.opened_phases;
-    learn(all, warp, kAllLanes);
+void learn_from_cluster(const Knowledge& passed, Warp& warp) {
+    Knowledge news = passed;
+    news.own = (*passed.foreign)[warp.block->index];
+    learn(news, warp, kAllLanes);
 }
 
 void publish_at(Warp& warp, u32 lane, u64 address) {

@@ -45,12 +45,10 @@ struct Party {
     u32 lanes;
 };
 void synchronise(const std::vector<Party>& parties);
-void synchronise_block(Block& block);
 
-/** barrier.cluster in two halves: what a warp did and knew when it arrived is known to all who have waited. */
-void arrive_at_cluster(Warp& warp);
-void open_cluster(u32 cluster);     // the last has arrived
-void learn_from_cluster(Warp& warp);
+/** barrier.cluster: what a warp did and knew when it arrives, and what all did when it has waited. */
+void publish_to_cluster(Knowledge& gathered, Warp& warp);
+void learn_from_cluster(const Knowledge& passed, Warp& warp);
 
 /** What an atomic or a strong access of a lane passes on through an address: release, acquire or both. */
 void publish_at(Warp& warp, u32 lane, u64 address);

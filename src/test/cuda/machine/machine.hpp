@@ -154,7 +154,7 @@ enum class ErrorKind {
     kDeadlock,          // with where every warp waits; also a launch that ran into its step limit
     kAsyncCopy,         // a copy in flight was overwritten, read or never waited for
     kMbarrier,          // too many arrivals, more bytes landed than announced, not initialised, not shown to who uses it
-    kProxy,             // a plain access that wgmma or the copy engine meets with no fence.proxy.async after it
+    kProxy,             // a plain write that wgmma or the copy engine meets with no fence.proxy.async after it
     kWgmma,             // registers of a wgmma in flight were touched, a wrong descriptor, or it lacks its fence or its wait
     kExited,            // an access, an arrival or a copy that meets a block which has exited
     kDoubleWrite,       // an element of an output written twice in a launch

@@ -85,41 +85,16 @@ void check_proxy(const Block& block, u32 offset, u32 bytes, const Instruction& a
         const Warp& writer = block.warps[word.writer / kWarpSize];
         if (writer.proxy_fence[word.writer % kWarpSize] >= word.write_clock) continue;
         const Instruction& before = machine.instructions[word.write_pc];
+        if (is_reported(ErrorKind::kProxy, at, &before)) continue;
         report(ErrorKind::kProxy, at, &before, at_text(at) + " meets " + shared_place(i * 4) + ", written at " + at_text(before) + " (" +
                thread_text(writer, word.writer % kWarpSize) + ") with no fence.proxy.async of that thread since");
     }
 }
 
-namespace {
-
-/** The copy engine is about to overwrite a word: plain reads of it must have been fenced, or one that is still under way gets the new bytes. */
-void check_proxy_of_readers(const Block& block, u32 index, const Instruction& at) {
-    const SharedWord& word = block.words[index];
-    const SharedReaders* readers = block.readers + index * reader_entries();
-    u64 warps = (u64{1} << machine.warps_per_block) - 1;     // products read in the async proxy themselves
-    for (u64 entries = word.readers & warps; entries; entries &= entries - 1) {
-        u32 entry = static_cast<u32>(__builtin_ctzll(entries));
-        const Warp& reader = block.warps[entry];
-        if (readers[entry].clock <= first_clock) continue;
-        for (u32 lane : Lanes{readers[entry].lanes}) {
-            if (reader.proxy_fence[lane] >= readers[entry].clock) continue;
-            const Instruction& before = machine.instructions[word.read_pc];
-            report(ErrorKind::kProxy, at, &before, at_text(at) + " overwrites " + shared_place(index * 4) + ", read at " + at_text(before) + " (" +
-                   thread_text(reader, lane) + ") with no fence.proxy.async of that thread since");
-            return;
-        }
-    }
-}
-
-}  // namespace
-
 void issue_bulk_copy(const Warp& warp, u32 lane, Block& to, u32 offset, u32 bytes, const Instruction& at) {
     if (any_source_reads) check_source_reads(warp, lane, to, offset, bytes, at);
     Writer by = &to == warp.block ? Writer::kOwnCopy : Writer::kNeighboursCopy;
-    for (u32 i = offset / 4; i < (offset + bytes) / 4; ++i) {
-        check_proxy_of_readers(to, i, at);
-        write_word(warp, lane, to, i, 15, SharedWord::kInFlight, by, at);
-    }
+    for (u32 i = offset / 4; i < (offset + bytes) / 4; ++i) write_word(warp, lane, to, i, 15, SharedWord::kInFlight, by, at);
 }
 
 void land_bulk_copy(Block& to, u32 offset, u32 bytes, u32 number, u32 phases) {
@@ -166,9 +141,14 @@ void check_source_reads(const Warp& warp, u32 lane, const Block& owner, u32 offs
     }
 }
 
-void check_remote_readers(const Warp& warp, u32 lane, const Block& owner, u32 word, const Instruction& at) {
+void check_remote_readers(const Warp& warp, u32 lane, const Block& owner, u32 word, const Instruction& at, Writer by) {
     auto found = remote_readers.find(remote_key(owner, word));
-    if (found != remote_readers.end() && !ordered(warp, lane, found->second.reader, found->second.clock))
+    if (found == remote_readers.end()) return;
+    u32 index = found->second.reader % machine.threads;
+    const Warp& reader = machine.blocks[found->second.reader / machine.threads].warps[index / kWarpSize];
+    if (by >= Writer::kOwnCopy && reader.proxy_fence[index % kWarpSize] < found->second.clock)
+        report_no_fence(at, reader, index % kWarpSize, word, found->second.pc);
+    if (!ordered(warp, lane, found->second.reader, found->second.clock))
         report_race(warp, lane, true, at, thread_text(found->second.reader), false, found->second.pc, shared_place(word * 4));
 }
 
