@@ -2,9 +2,7 @@
 // memory, threads or tensor cores. The tests execute the PTX that becomes of it (src/test/cuda/machine).
 //
 // Section numbers of the comments are those of "Parallel Thread Execution ISA", version 9.0.
-// A guard by name, not #pragma once: a program of the host that wants only shapes and arguments defines it and goes without.
-#ifndef JMARLIN_PTX_CUH
-#define JMARLIN_PTX_CUH
+#pragma once
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -279,5 +277,3 @@ template <>
 JMARLIN_DEVICE u32 pack2<Bfloat16>(float low, float high) { return bits_of(__floats2bfloat162_rn(low, high)); }
 
 }  // namespace jmarlin
-
-#endif  // JMARLIN_PTX_CUH

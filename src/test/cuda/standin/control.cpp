@@ -3,9 +3,10 @@
 //   standin.inject FUNCTION CODE AFTER TIMES   calls of FUNCTION fail with CODE, after AFTER that succeed, TIMES times
 //   standin.reset                              no injections, counts 0, settings as at the start, no sticky errors
 //   standin.count FUNCTION                     size = how often FUNCTION was called ("kernels" = kernels that ran, "prefetched" = bytes the
-//                                                last one fetched into the L2 cache, "graphs" = those not destroyed)
+//                                                last one fetched into the L2 cache, "refused" = images, "graphs" = those not destroyed)
 //   standin.enter FUNCTION                     counts a call of another stand-in library, and fails with what is injected for it
-//   standin.set KEY VALUE                      devices, capability (80), multiprocessors, shared, l2, memory, driver, registers, fast, races
+//   standin.set KEY VALUE                      devices, capability (80), multiprocessors, shared, l2, memory, driver, registers, fast, races,
+//                                                machine_code
 //   standin.errors                             address, size = text of what the machine found last
 #include "control.hpp"
 
@@ -45,13 +46,15 @@ bool set(const std::string& key, unsigned long long value) {
     else if (key == "registers") settings.registers = static_cast<int>(value);
     else if (key == "fast") settings.fast = value != 0;
     else if (key == "races") settings.races = value != 0;
+    else if (key == "machine_code") settings.machine_code = value != 0;
     else return false;
     return true;
 }
 
 /** JMARLIN_STANDIN_DEVICES=2 and so on, one variable per key. */
 void read_environment() {
-    for (const char* key : {"devices", "capability", "multiprocessors", "shared", "l2", "memory", "driver", "registers", "fast", "races"}) {
+    for (const char* key : {"devices", "capability", "multiprocessors", "shared", "l2", "memory", "driver", "registers", "fast", "races",
+                            "machine_code"}) {
         std::string variable = "JMARLIN_STANDIN_";
         for (const char* c = key; *c; ++c) variable += static_cast<char>(std::toupper(*c));
         if (const char* value = std::getenv(variable.c_str())) set(key, std::strtoull(value, nullptr, 10));
@@ -75,8 +78,10 @@ void reset() {
     settings.registers = fresh.registers;
     settings.fast = fresh.fast;
     settings.races = fresh.races;
+    settings.machine_code = fresh.machine_code;
     settings.kernels_run = 0;
     settings.prefetched = 0;
+    settings.refused = 0;
     settings.last_errors.clear();
     read_environment();
     for (Context* context : contexts.all()) context->sticky = CUDA_SUCCESS;
@@ -148,6 +153,7 @@ CUresult run_command(const char* command, CUdeviceptr* address, std::size_t* siz
     if (verb == "standin.count" && words >> name) {
         unsigned long long count = name == "kernels" ? settings.kernels_run.load()
                                  : name == "prefetched" ? settings.prefetched.load()
+                                 : name == "refused" ? settings.refused
                                  : name == "graphs" ? graphs.all().size() + graph_execs.all().size()
                                  : call_named(name).count.load();
         if (size) *size = count;

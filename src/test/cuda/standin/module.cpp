@@ -23,7 +23,10 @@ using Arguments = std::vector<unsigned char>;
 CUresult load(CUmodule* module, const void* image) {
     DRIVER_REQUIRE(module && image, CUDA_ERROR_INVALID_VALUE);
     auto fresh = std::make_unique<Module>();
-    if (CUresult refused = open_image(image, fresh->program)) return refused;
+    if (CUresult refused = open_image(image, fresh->program)) {
+        ++settings.refused;
+        return refused;
+    }
     fresh->context = current_context();
     *module = modules.add(std::move(fresh));
     return CUDA_SUCCESS;

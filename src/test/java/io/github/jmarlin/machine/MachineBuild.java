@@ -39,6 +39,7 @@ public final class MachineBuild {
 
     private final Path root;
     private final Path output;
+    private final List<String> moreFlags;
     private final String compiler;
     private final String version;
     private final String unavailable;
@@ -48,6 +49,11 @@ public final class MachineBuild {
      * @param output where everything goes that is built
      */
     public MachineBuild(Path root, Path output) {
+        this(root, output, List.of());
+    }
+
+    private MachineBuild(Path root, Path output, List<String> moreFlags) {
+        this.moreFlags = moreFlags;
         this.root = root.toAbsolutePath().normalize();
         this.output = output.toAbsolutePath().normalize();
         this.compiler = Optional.ofNullable(System.getenv("CXX")).filter(name -> !name.isBlank()).orElse("g++");
@@ -73,6 +79,13 @@ public final class MachineBuild {
     public static MachineBuild ofProject() {
         Path root = Path.of(System.getProperty("basedir", ""));
         return new MachineBuild(root, root.resolve("target/machine"));
+    }
+
+    /** The same, aside, with what makes a program exit when it touches memory that is not its own or leaves what C++ defines. */
+    public static MachineBuild withSanitizers() {
+        Path root = Path.of(System.getProperty("basedir", ""));
+        return new MachineBuild(root, root.resolve("target/machine/sanitized"),
+                List.of("-fsanitize=address,undefined", "-fno-sanitize-recover=all"));
     }
 
     /** Builds the stand-in driver. */
@@ -171,6 +184,7 @@ public final class MachineBuild {
 
     private Path link(Target target, List<Path> objects) throws IOException {
         List<String> command = new ArrayList<>(List.of(compiler, "-pthread"));
+        command.addAll(moreFlags);
         objects.forEach(object -> command.add(object.toString()));
         command.addAll(target.linkFlags());
         Path result = output.resolve(target.name());
@@ -188,6 +202,7 @@ public final class MachineBuild {
 
     private Compilation compilation(Path source) {
         List<String> flags = new ArrayList<>(FLAGS);
+        flags.addAll(moreFlags);
         flags.add("-I" + root.resolve("src/test/cuda"));
         String id = sha256((source + " " + flags).getBytes(StandardCharsets.UTF_8)).substring(0, 12);
         return new Compilation(source, flags, output.resolve("objects").resolve(source.getFileName() + "-" + id + ".o"));

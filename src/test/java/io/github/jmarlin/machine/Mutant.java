@@ -129,7 +129,7 @@ final class Mutant {
                 + ", " + name.group(8) + ">>(args);\n}\n";
     }
 
-    private static Nvcc nvcc() throws IOException {
+    static Nvcc nvcc() throws IOException {
         try {
             return Nvcc.find(System.getenv(), Nvcc.usualPlaces());
         } catch (InterruptedException e) {

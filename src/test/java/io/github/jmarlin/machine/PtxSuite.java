@@ -22,7 +22,7 @@ final class PtxSuite {
     static final Path RESOURCES = ROOT.resolve("src/test/resources/io/github/jmarlin/machine");
     static final int PROCESSORS = Runtime.getRuntime().availableProcessors();
     /** As they ship, and with the source lines that a finding then names. */
-    private static final Path TEXTS = ROOT.resolve("target/kernels/lined");
+    static final Path TEXTS = ROOT.resolve("target/kernels/lined");
     private static final MachineBuild BUILD = MachineBuild.ofProject();
     private static Path program;
 

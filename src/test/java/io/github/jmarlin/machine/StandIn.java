@@ -3,10 +3,14 @@ package io.github.jmarlin.machine;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.github.jmarlin.cuda.ImageManifest;
-import io.github.jmarlin.cuda.KernelImages;
+import io.github.jmarlin.cuda.image.ImageFacts;
+import io.github.jmarlin.cuda.image.ImageManifest;
+import io.github.jmarlin.cuda.image.KernelImages;
+import java.io.IOException;
 import java.net.URISyntaxException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import jcuda.Pointer;
 import jcuda.driver.CUdeviceptr;
@@ -33,17 +37,28 @@ public final class StandIn {
     /** Skips the test where the driver is not the stand-in, or there is nothing that it could execute. */
     public static void assumeLoaded() {
         assumeTrue(isLoaded(), () -> MachineBuild.ofProject().unavailable().orElse("the driver is not the stand-in"));
-        assumeTrue(ImageManifest.read().images().stream().anyMatch(name -> name.endsWith(".ptx")),
+        assumeTrue(ImageManifest.read().images().stream().anyMatch(ImageFacts::isPtx),
                 "the stand-in driver executes PTX, and there is none: the kernels were not compiled, which takes nvcc");
     }
 
     /** The folder of the images that ship, which the build wrote among the classes. */
     public static Path images() {
         try {
-            return Path.of(KernelImages.class.getResource("images/images.properties").toURI()).getParent();
+            return Path.of(KernelImages.class.getResource("/io/github/jmarlin/cuda/images/images.properties").toURI()).getParent();
         } catch (URISyntaxException e) {
             throw new IllegalStateException(e);
         }
+    }
+
+    /** A folder with some of the images that ship: those whose names begin so, and what the build wrote about them. */
+    public static Path copyImages(Path folder, String prefix) throws IOException {
+        Files.copy(images().resolve("images.properties"), folder.resolve("images.properties"));
+        try (DirectoryStream<Path> some = Files.newDirectoryStream(images(), prefix + "*.ptx")) {
+            for (Path image : some) {
+                Files.copy(image, folder.resolve(image.getFileName()));
+            }
+        }
+        return folder;
     }
 
     /** No injections, all counts 0, settings as at the start, no context spoilt by a failed kernel. */
@@ -65,7 +80,7 @@ public final class StandIn {
 
     /**
      * How often a driver function was called since the last reset; {@code kernels}: how many kernels ran, {@code prefetched}: bytes
-     * that the last one fetched ahead, {@code graphs}: graphs and executable graphs that are not destroyed.
+     * that the last one fetched ahead, {@code refused}: images that no device takes, {@code graphs}: graphs and executable graphs that are not destroyed.
      */
     public static long count(String function) {
         return command("standin.count " + function);
@@ -76,7 +91,8 @@ public final class StandIn {
      *
      * @param key devices, capability (80 for 8.0), multiprocessors, shared (bytes a block can opt in to), l2, memory (bytes),
      *     driver (13000, which reads the PTX of nvcc 13.0), registers (what functions say they use; 0: what their launch bounds
-     *     allow), fast (1: launches are checked and not run), races (1: kernels run under the race detector)
+     *     allow), fast (1: launches are checked and not run), races (1: kernels run under the race detector), machine_code (1: images
+     *     of machine code are loaded as a driver of that version would; their kernels fail)
      */
     public static void set(String key, long value) {
         command("standin.set " + key + " " + value);

@@ -22,7 +22,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.jmarlin.cuda.KernelImages;
+import io.github.jmarlin.cuda.image.KernelImages;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -160,7 +160,7 @@ class StandInTest {
     @Test
     void machineCodeIsRefusedAndPtxHasATarget() {
         assertEquals(CUDA_ERROR_INVALID_IMAGE, load(text("something else\n")));
-        assertEquals(CUDA_ERROR_NO_BINARY_FOR_GPU, load(image("gather.sm_80.cubin")));
+        assertEquals(CUDA_ERROR_NO_BINARY_FOR_GPU, load(text("\177ELF machine code")));
         assertEquals(CUDA_ERROR_NO_BINARY_FOR_GPU, load(text("\u0050\u00ed\u0055\u00ba a fat binary")));
         int[] capabilities = {75, 80, 86, 90, 100, 120};
         for (int capability : capabilities) {
@@ -219,10 +219,10 @@ class StandInTest {
     void functionsAreWhatTheirTextSays() {
         StandIn.set("capability", 90);
         StandIn.set("shared", 227 * 1024);
-        CUfunction striped = function("striped.compute_90a.ptx", "striped_f16_sym_g64_m8_n64");
+        CUfunction striped = function("striped_m8_n64.compute_90a.ptx", "striped_f16_sym_g64_m8_n64");
         assertEquals(256, attribute(striped, CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK));
         assertEquals(255, attribute(striped, CUfunction_attribute.CU_FUNC_ATTRIBUTE_NUM_REGS));
-        CUfunction pairs = function("hopper.compute_90a.ptx", "hopper_f16_sym_g64_m64_n128_p2_s2");
+        CUfunction pairs = function("hopper_m64_n128_p2_s2.compute_90a.ptx", "hopper_f16_sym_g64_m64_n128_p2_s2");
         assertEquals(384, attribute(pairs, CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK));
         assertEquals(168, attribute(pairs, CUfunction_attribute.CU_FUNC_ATTRIBUTE_NUM_REGS));
         assertEquals(CUDA_ERROR_INVALID_VALUE, launch(pairs, 6, 384, 0, null), "half a cluster");
@@ -420,7 +420,7 @@ class StandInTest {
 
     /** An image of the jar, as a driver takes it. */
     private static byte[] image(String name) {
-        try (InputStream in = KernelImages.class.getResourceAsStream("images/" + name)) {
+        try (InputStream in = KernelImages.class.getResourceAsStream("/io/github/jmarlin/cuda/images/" + name)) {
             byte[] bytes = in.readAllBytes();
             return Arrays.copyOf(bytes, bytes.length + 1);
         } catch (IOException e) {

@@ -37,8 +37,7 @@ class SanitizeProgramTest {
         Path program = folder.resolve("sanitize");
         List<String> command = new ArrayList<>(List.of("g++", "-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror"));
         command.addAll(List.of(flags));
-        command.addAll(List.of("-Isrc/test/cuda",
-                "-Isrc/main/cuda", "-o", program.toString(), "src/test/cuda/sanitize/sanitize.cpp", "-ldl"));
+        command.addAll(List.of("-Isrc/test/cuda", "-Isrc/main/cuda", "-o", program.toString(), "src/test/cuda/sanitize/sanitize.cpp", "-ldl"));
         try {
             Process compiler = new ProcessBuilder(command).redirectErrorStream(true).start();
             String messages = new String(compiler.getInputStream().readAllBytes());
