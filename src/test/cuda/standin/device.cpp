@@ -21,6 +21,7 @@ std::map<CUdevice, Primary> primaries;
 
 thread_local std::vector<Context*> context_stack;
 
+constexpr int kFirstDriverOf10 = 12080;   // and of 12.0
 constexpr long kSharedDefault = 48 * 1024;
 constexpr long kSharedReserved = 1024;   // per block, for the driver
 
@@ -167,7 +168,8 @@ JMARLIN_EXPORT CUresult cuGetErrorString(CUresult code, const char** text) {
 JMARLIN_EXPORT CUresult cuDeviceGetCount(int* count) {
     DRIVER_CALL(false);
     DRIVER_REQUIRE(count, CUDA_ERROR_INVALID_VALUE);
-    *count = settings.devices;
+    // A driver from before the device's architecture does not see it.
+    *count = settings.major >= 10 && settings.driver_version < kFirstDriverOf10 ? 0 : settings.devices;
     return CUDA_SUCCESS;
 }
 

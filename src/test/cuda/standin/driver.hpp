@@ -131,6 +131,7 @@ struct Settings {
     int registers = 0;                // of a thread of every kernel; 0: as many as its launch bounds allow
     bool fast = false;                // cuLaunchKernel checks its arguments and returns
     bool races = false;               // kernels run under the race detector
+    bool machine_code = false;        // can be loaded, but not run; else it is refused as code for another device
     std::atomic<unsigned long long> kernels_run{0};
     std::atomic<unsigned long long> prefetched{0};   // bytes, by the last kernel
     unsigned long long refused = 0;   // images

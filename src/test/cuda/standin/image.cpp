@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "driver.hpp"
+#include "machine_code.hpp"
 
 namespace standin {
 
@@ -60,8 +61,12 @@ std::shared_ptr<const Program> parse(std::string_view text) {
 
 CUresult open_image(const void* image, std::shared_ptr<const Program>& program) {
     const char* bytes = static_cast<const char*>(image);
-    bool machine_code = std::strncmp(bytes, kElf, sizeof kElf - 1) == 0 || std::strncmp(bytes, kFatBinary, sizeof kFatBinary - 1) == 0;
-    DRIVER_REQUIRE(!machine_code, CUDA_ERROR_NO_BINARY_FOR_GPU);
+    DRIVER_REQUIRE(std::strncmp(bytes, kFatBinary, sizeof kFatBinary - 1) != 0, CUDA_ERROR_NO_BINARY_FOR_GPU);
+    if (std::strncmp(bytes, kElf, sizeof kElf - 1) == 0) {
+        if (CUresult refused = check_machine_code(bytes)) return refused;
+        program = Program::parse(describe_machine_code(bytes), "machine code");
+        return CUDA_SUCCESS;
+    }
     unsigned major = 0, minor = 0;
     bool ptx = std::sscanf(skip_blank(bytes), ".version %u.%u", &major, &minor) == 2;
     DRIVER_REQUIRE(ptx, CUDA_ERROR_INVALID_IMAGE);

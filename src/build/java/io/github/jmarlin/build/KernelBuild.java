@@ -20,7 +20,6 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
 /**
  * Compiles the CUDA sources into images, one per tile of a kernel family and target: {@code striped_m8_n64.compute_80.ptx},
@@ -133,14 +132,14 @@ public final class KernelBuild {
         if (cubins.isEmpty()) {
             return;
         }
-        Ptxas assembler = ptxas.equals("auto") ? Ptxas.of(nvcc) : Ptxas.of(Path.of(ptxas));
+        Assemblers assemblers = Assemblers.of(nvcc, ptxas);
         outdated.clear();
         for (KernelImage cubin : cubins) {
-            if (!isCurrent(cubin, cubinKey(assembler, cubin))) {
+            if (!isCurrent(cubin, cubinKey(assemblers.of(cubin), cubin))) {
                 outdated.add(cubin);
             }
         }
-        inParallel("ptxas " + assembler.version(), outdated, cubin -> assemble(assembler, cubin));
+        inParallel("ptxas " + assemblers.versions(outdated), outdated, cubin -> assemble(assemblers.of(cubin), cubin));
     }
 
     private void compileText(Nvcc nvcc, KernelImage image) throws IOException, InterruptedException {
@@ -156,6 +155,7 @@ public final class KernelBuild {
         Path unfinished = work.resolve(image.fileName() + ".tmp");
         String log = assembler.assemble(image, work.resolve(image.ptx().fileName()), unfinished);
         Files.writeString(work.resolve(image.fileName() + ".log"), log);
+        Files.writeString(work.resolve(image.fileName() + ".ptxas"), assembler.version());
         finish(image, unfinished, cubinKey(assembler, image));
     }
 
@@ -246,11 +246,26 @@ public final class KernelBuild {
         StringBuilder manifest = new StringBuilder("# The CUDA images beside this file.\nnvcc=" + nvcc.version() + "\nimages="
                 + images.stream().map(KernelImage::fileName).collect(Collectors.joining(",")) + "\n");
         for (KernelImage image : images) {
-            Files.copy(work.resolve(image.fileName()), published.resolve(image.fileName()));
-            Stream.of("flags=" + String.join(" ", image.isPtx() ? Nvcc.flags(image) : Ptxas.flags(image)),
-                            "source.sha256=" + sources.hash(image.family()))
-                    .forEach(fact -> manifest.append(image.fileName()).append('.').append(fact.replace("\\", "\\\\")).append('\n'));
+            Path made = work.resolve(image.fileName());
+            Files.copy(made, published.resolve(image.fileName()));
+            String ptx = image.ptxVersion() / 10 + "." + image.ptxVersion() % 10;
+            fact(manifest, image, "source.sha256", sources.hash(image.family()));
+            fact(manifest, image, "ptx", ptx);
+            if (image.isPtx()) {
+                fact(manifest, image, "flags", String.join(" ", Nvcc.flags(image)));
+                fact(manifest, image, "driver", LeastDriver.ofPtx(ptx));
+            } else {
+                String version = Files.readString(work.resolve(image.fileName() + ".ptxas"));
+                fact(manifest, image, "flags", String.join(" ", Ptxas.flags(image)));
+                fact(manifest, image, "ptxas", version);
+                fact(manifest, image, "elf.abi", Integer.toString(Ptxas.elfAbi(made)));
+                fact(manifest, image, "driver", LeastDriver.ofPtxas(version));
+            }
         }
         Files.writeString(published.resolve("images.properties"), manifest);
+    }
+
+    private static void fact(StringBuilder manifest, KernelImage image, String key, String value) {
+        manifest.append(image.fileName()).append('.').append(key).append('=').append(value.replace("\\", "\\\\")).append('\n');
     }
 }

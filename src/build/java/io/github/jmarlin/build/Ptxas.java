@@ -56,4 +56,13 @@ record Ptxas(Path path, String version) {
         }
         return result.output();
     }
+
+    /** The version of the ELF container that machine code is in: 7 for drivers of CUDA 12, 8 for newer ones (and for 10.0 and 12.0). */
+    static int elfAbi(Path cubin) throws IOException {
+        byte[] bytes = Files.readAllBytes(cubin);
+        if (bytes.length < 16 || bytes[0] != 0x7f || bytes[1] != 'E' || bytes[2] != 'L' || bytes[3] != 'F') {
+            throw new KernelBuildException(cubin.getFileName() + " is no ELF file");
+        }
+        return bytes[8] & 0xff;
+    }
 }

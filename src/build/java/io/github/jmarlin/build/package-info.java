@@ -4,7 +4,8 @@
  *
  * <p>The kernel build, in the order of its work: {@link io.github.jmarlin.build.KernelSources} (families and tiles),
  * {@link io.github.jmarlin.build.Targets} (what to compile for), {@link io.github.jmarlin.build.Nvcc} (source to PTX),
- * {@link io.github.jmarlin.build.PtxText} (what of it ships), {@link io.github.jmarlin.build.Ptxas} (PTX to machine code),
- * {@link io.github.jmarlin.build.PtxasLog} (registers and spills).
+ * {@link io.github.jmarlin.build.PtxText} (what of it ships), {@link io.github.jmarlin.build.Ptxas} and
+ * {@link io.github.jmarlin.build.Assemblers} (PTX to machine code), {@link io.github.jmarlin.build.PtxasLog} (registers and spills),
+ * {@link io.github.jmarlin.build.LeastDriver} (who can load it).
  */
 package io.github.jmarlin.build;

@@ -12,11 +12,15 @@ import io.github.jmarlin.DeviceOutOfMemoryException;
 import io.github.jmarlin.DeviceUnavailableException;
 import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.PackedWeights;
+import io.github.jmarlin.cuda.cublas.CublasLibrary;
+import io.github.jmarlin.cuda.image.ImageStatus;
 import io.github.jmarlin.plan.DeviceFacts;
+import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.Tuning;
 import io.github.jmarlin.plan.TuningFile;
 import io.github.jmarlin.plan.WorkspaceSize;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Supplier;
 import jcuda.driver.CUcontext;
@@ -212,8 +216,40 @@ public final class CudaEngine implements AutoCloseable {
         return kernels.computeIfAbsent(module, first -> KernelModule.load(family, first, device.facts()));
     }
 
+    /**
+     * Which image serves a family, as {@link ImageFamily#of(KernelFamily)} names it. Its first module is loaded for the answer, if it was
+     * not used before.
+     */
+    ImageStatus images(KernelFamily family) {
+        ImageFamily wanted = ImageFamily.of(family);
+        holders.acquire();
+        try {
+            return inContext(() -> loaded(wanted, wanted.firstModule()).status());
+        } catch (KernelImageException e) {
+            return ImageStatus.unusable(e.getMessage());
+        } finally {
+            holders.release();
+        }
+    }
+
+    /** Why products cannot run through a family's kernels in this context; empty if they can. */
+    Optional<String> missing(KernelFamily family) {
+        return missing(family, images(family));
+    }
+
+    /** The first question after {@link KernelFamily#DENSE} loads cuBLAS. */
+    static Optional<String> missing(KernelFamily family, ImageStatus images) {
+        if (!images.isUsable() || family != KernelFamily.DENSE) {
+            return Optional.of(images.problem()).filter(why -> !why.isEmpty());
+        }
+        CublasLibrary library = CublasLibrary.load();
+        return library.isAvailable() ? Optional.empty() : Optional.of("no cuBLAS: " + library.description());
+    }
+
+    /** Each by itself: what the driver does not let us unload does not keep the others. */
     private void unload() {
-        runInContext(() -> Cuda.closeAll(kernels.values().toArray(AutoCloseable[]::new)));
+        Cuda.closeAll(kernels.values().stream().map(module -> (AutoCloseable) () -> runInContext(module::close))
+                .toArray(AutoCloseable[]::new));
     }
 
     /** Everything that belongs to the engine holds it, so that it outlives them. */

@@ -1,5 +1,8 @@
 package io.github.jmarlin.cuda;
 
+import io.github.jmarlin.plan.KernelFamily;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -19,6 +22,13 @@ enum ImageFamily {
     /** What a kernel's name says of its tile: the last words, from the rows on. */
     private static final Pattern TILE = Pattern.compile("_m\\d+_n\\d+\\w*$");
 
+    /** What setmaxnreg divides between the warps of a Hopper kernel; hopper.cu says the same to the build. */
+    static final int HOPPER_REGISTERS = 168;
+
+    /** Types, zero points and group sizes that every tile has a kernel for. */
+    private static final List<String> FORMS = List.of("f16_sym_g64", "f16_sym_g32", "f16_zp_g64", "f16_zp_g32", "bf16_sym_g64",
+            "bf16_sym_g32", "bf16_zp_g64", "bf16_zp_g32");
+
     private final String firstTile;
     private final int[] abi;
 
@@ -26,6 +36,11 @@ enum ImageFamily {
     ImageFamily(String firstTile, int[] abi) {
         this.firstTile = firstTile;
         this.abi = abi;
+    }
+
+    /** The kernels that a product of a family needs; of {@link KernelFamily#DENSE} those that expand the weights. */
+    static ImageFamily of(KernelFamily family) {
+        return family == KernelFamily.DENSE ? DEQUANTIZE : valueOf(family.name());
     }
 
     /** The family of a kernel. */
@@ -47,6 +62,21 @@ enum ImageFamily {
     /** The module to ask about the whole family: where this one loads, all do. */
     String firstModule() {
         return folder() + firstTile;
+    }
+
+    /**
+     * Kernels to look at before a module is trusted: of a tile one, of a Hopper tile all, which must have {@link #HOPPER_REGISTERS}
+     * registers.
+     */
+    List<String> kernelsToCheck(String module) {
+        if (firstTile.isEmpty()) {
+            return List.of();
+        }
+        List<String> kernels = new ArrayList<>();
+        for (String form : this == HOPPER ? FORMS : FORMS.subList(0, 1)) {
+            kernels.add(folder() + "_" + form + module.substring(folder().length()));
+        }
+        return kernels;
     }
 
     String folder() {

@@ -1,5 +1,6 @@
 package io.github.jmarlin.cuda;
 
+import static jcuda.driver.JCudaDriver.cuFuncGetAttribute;
 import static jcuda.driver.JCudaDriver.cuFuncSetAttribute;
 import static jcuda.driver.JCudaDriver.cuMemcpyDtoH;
 import static jcuda.driver.JCudaDriver.cuModuleGetFunction;
@@ -9,15 +10,18 @@ import static jcuda.driver.JCudaDriver.cuModuleUnload;
 
 import io.github.jmarlin.CudaCallException;
 import io.github.jmarlin.KernelImageException;
+import io.github.jmarlin.cuda.image.ImageManifest;
+import io.github.jmarlin.cuda.image.ImageStatus;
+import io.github.jmarlin.cuda.image.KernelImages;
 import io.github.jmarlin.plan.DeviceFacts;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.stream.Collectors;
 import jcuda.Pointer;
 import jcuda.driver.CUdeviceptr;
 import jcuda.driver.CUfunction;
@@ -38,41 +42,52 @@ final class KernelModule implements AutoCloseable {
     private final CUmodule module;
     private final KernelImages.Image image;
     private final DeviceFacts device;
+    private final List<String> refusals;
     private final Map<String, CUfunction> functions = new ConcurrentHashMap<>();
 
-    private KernelModule(ImageFamily family, CUmodule module, KernelImages.Image image, DeviceFacts device) {
+    private KernelModule(ImageFamily family, CUmodule module, KernelImages.Image image, DeviceFacts device, List<String> refusals) {
         this.family = family;
         this.module = module;
         this.image = image;
         this.device = device;
+        this.refusals = refusals;
     }
 
     /**
-     * Loads the first image of a module that the driver takes; one that it cannot use leaves the turn to the next.
+     * Loads the first image of a module that the driver takes and that came out as its kernels need it; one that is refused leaves the
+     * turn to the next.
      *
      * @param name as {@link ImageFamily#module}
-     * @throws KernelImageException if there is no image for the device, the driver refuses them all, or one is not of this library
+     * @throws KernelImageException if there is no image for the device, all are refused, or one is not of this library
      * @throws CudaCallException if the driver fails for another reason
      */
     static KernelModule load(ImageFamily family, String name, DeviceFacts device) {
-        List<CudaCallException> refusals = new ArrayList<>();
-        for (KernelImages.Image image : KernelImages.all(name, device)) {
+        List<String> candidates = KernelImages.candidates(name, device);
+        if (candidates.isEmpty()) {
+            throw new KernelImageException(KernelImages.missing(name, device));
+        }
+        List<String> refusals = new ArrayList<>();
+        for (String file : candidates) {
+            KernelImages.Image image = KernelImages.read(file);
             CUmodule module = new CUmodule();
             int code = open(module, image);
-            if (code == CUresult.CUDA_SUCCESS) {
-                return checked(new KernelModule(family, module, image, device));
+            if (REFUSALS.contains(code)) {
+                refusals.add(refusal(file, code));
+                continue;
             }
-            CudaCallException failure = Cuda.failure("cuModuleLoadDataEx", code, "kernel image " + image.origin());
-            if (!REFUSALS.contains(code)) {
-                throw failure;
+            if (code != CUresult.CUDA_SUCCESS) {
+                throw Cuda.failure("cuModuleLoadDataEx", code, "kernel image " + image.origin());
             }
-            refusals.add(failure);
+            KernelModule loaded = new KernelModule(family, module, image, device, List.copyOf(refusals));
+            Optional<String> unfit = loaded.check(name);
+            if (unfit.isEmpty()) {
+                return loaded;
+            }
+            loaded.close();
+            refusals.add(unfit.get());
         }
-        KernelImageException refused = new KernelImageException("the driver of CUDA " + CudaDriver.version() / 1000 + "."
-                + CudaDriver.version() % 1000 / 10 + " refuses every kernel image (compiled by nvcc " + KernelImages.compiler() + ") for "
-                + device + ": " + refusals.stream().map(CudaCallException::getMessage).collect(Collectors.joining("; ")), refusals.get(0));
-        refusals.stream().skip(1).forEach(refused::addSuppressed);
-        throw refused;
+        throw new KernelImageException("the driver of CUDA " + CudaDriver.versionText() + " takes no kernel image of " + name + " in "
+                + KernelImages.place() + " for " + device + ": " + String.join("; ", refusals));
     }
 
     private static int open(CUmodule module, KernelImages.Image image) {
@@ -81,14 +96,48 @@ final class KernelModule implements AutoCloseable {
         return Cuda.code(() -> cuModuleLoadDataEx(module, Pointer.to(bytes), 0, new int[0], Pointer.to(new int[0])));
     }
 
-    private static KernelModule checked(KernelModule loaded) {
+    private static String refusal(String file, int code) {
+        return file + " (" + ImageManifest.facts(file).description() + "): " + code + ", " + CUresult.stringFor(code);
+    }
+
+    /**
+     * Why its kernels would not run; empty if they do. Asks for kernels too: a driver that loads lazily refuses only then. Closes the
+     * module if it throws.
+     */
+    private Optional<String> check(String name) {
         try {
-            loaded.checkAbi();
-            return loaded;
+            checkAbi();
+            for (String kernel : family.kernelsToCheck(name)) {
+                CUfunction function = function(kernel);
+                Optional<String> unfit = family == ImageFamily.HOPPER ? otherRegisters(kernel, function) : Optional.empty();
+                if (unfit.isPresent()) {
+                    return unfit;
+                }
+            }
+            return Optional.empty();
+        } catch (CudaCallException e) {
+            if (REFUSALS.contains(e.code())) {
+                return Optional.of(refusal(image.file(), e.code()));
+            }
+            Cuda.closeAfter(e, this);
+            throw e;
         } catch (Throwable e) {
-            Cuda.closeAfter(e, loaded);
+            Cuda.closeAfter(e, this);
             throw e;
         }
+    }
+
+    /** Another number of registers than a kernel hands on between its warps: with fewer they would wait for each other for ever. */
+    private Optional<String> otherRegisters(String kernel, CUfunction function) {
+        int[] registers = new int[1];
+        Cuda.call("cuFuncGetAttribute", () -> cuFuncGetAttribute(registers, CUfunction_attribute.CU_FUNC_ATTRIBUTE_NUM_REGS, function));
+        return registers[0] == ImageFamily.HOPPER_REGISTERS ? Optional.empty() : Optional.of(image.file() + ": " + kernel + " has "
+                + registers[0] + " registers as the driver loaded it, and counts on " + ImageFamily.HOPPER_REGISTERS);
+    }
+
+    /** The image that was loaded, and those that were not. */
+    ImageStatus status() {
+        return new ImageStatus(image.file(), refusals, "");
     }
 
     private void checkAbi() {

@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.github.jmarlin.build.KernelBuildException.NoCompiler;
 import io.github.jmarlin.build.KernelSources.Family;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -61,7 +60,8 @@ class ShippedTextTest {
     /** Lines are asked for and taken out again: the compiler writes the same instructions when it is not asked. */
     @Test
     void sourceLinesChangeNoInstruction() throws Exception {
-        Nvcc nvcc = nvcc();
+        texts();
+        Nvcc nvcc = MachineCode.nvcc();
         Path sources = Path.of("src/main/cuda");
         for (Family family : new KernelSources(sources).families()) {
             KernelImage image = family.images("compute_90a").findFirst().orElseThrow();
@@ -82,15 +82,5 @@ class ShippedTextTest {
                 && !file.getFileName().toString().startsWith("empty"));
         assumeTrue(!texts.isEmpty(), "this build has no PTX");
         return texts;
-    }
-
-    private static Nvcc nvcc() throws InterruptedException, IOException {
-        texts();
-        try {
-            return Nvcc.find(System.getenv(), Nvcc.usualPlaces());
-        } catch (NoCompiler e) {
-            assumeTrue(false, e.getMessage());
-            throw e;
-        }
     }
 }

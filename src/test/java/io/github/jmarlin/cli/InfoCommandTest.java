@@ -33,7 +33,8 @@ class InfoCommandTest {
         Cli run = Cli.run("info");
         assertEquals(0, run.status(), run.err());
         String device = CudaDriver.devices().get(0).facts().toString();
-        assertTrue(run.out().lines().anyMatch(line -> line.startsWith("| " + device) && line.contains("cuda:0") && line.contains("striped.")),
+        assertTrue(run.out().lines().anyMatch(line -> line.startsWith("| " + device) && line.contains("cuda:0")
+                && line.matches(".* striped (sm|compute)_\\d+a?\\.(cubin|ptx), .*")),
                 run.out());
     }
 

@@ -9,6 +9,8 @@ import io.github.jmarlin.DataType;
 import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.cuda.image.KernelImages;
+import io.github.jmarlin.cuda.image.KernelImagesTest;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.TileShape;
 import io.github.jmarlin.plan.WorkspaceSize;
@@ -17,7 +19,6 @@ import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.stream.IntStream;
 import jcuda.driver.CUdeviceptr;
 import org.junit.jupiter.api.BeforeEach;
@@ -214,18 +215,18 @@ class CudaBadInputTest extends GpuTest {
 
     @Test
     void foreignImages() throws IOException {
-        String file = ImageFamily.STRIPED.firstModule() + ".compute_80.ptx";
-        Files.writeString(folder.resolve(file), "not an image");
-        String path = folder.resolve(file).toString();
+        String module = ImageFamily.STRIPED.firstModule();
+        Path file = folder.resolve(module + ".compute_80.ptx");
+        Files.writeString(file, "not an image");
         assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder,
-                CudaEngine::ofCurrentContext)), path, "refuses every kernel image");
+                CudaEngine::ofCurrentContext)), folder.toString(), "takes no kernel image of " + module, file.getFileName() + " (PTX): 200");
         // An image of this build, but of another family of kernels.
-        Files.write(folder.resolve(file), ptx("empty").bytes());
+        Files.write(file, KernelImages.read("empty.compute_80.ptx").bytes());
         assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder,
-                CudaEngine::ofCurrentContext)), path, "not of this library");
-        Files.delete(folder.resolve(file));
+                CudaEngine::ofCurrentContext)), file.toString(), "not of this library");
+        Files.delete(file);
         assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder,
-                CudaEngine::ofCurrentContext)), path, "does not exist");
+                CudaEngine::ofCurrentContext)), folder.toString(), "no kernel image of " + module);
     }
 
     /** Machine code of another device, or PTX that the driver is too old for: the next image has its turn. */
@@ -233,14 +234,8 @@ class CudaBadInputTest extends GpuTest {
     void aRefusedImageLeavesItsTurnToPtx() throws IOException {
         String module = ImageFamily.STRIPED.firstModule();
         Files.writeString(folder.resolve(module + ".sm_" + engine.facts().computeCapability() + ".cubin"), "\177ELF of something else");
-        Files.write(folder.resolve(module + ".compute_80.ptx"), ptx(module).bytes());
+        Files.write(folder.resolve(module + ".compute_80.ptx"), KernelImages.read(module + ".compute_80.ptx").bytes());
         KernelImagesTest.withFolder(folder, CudaEngine::ofCurrentContext).close();
-    }
-
-    /** The last resort of a device. */
-    private KernelImages.Image ptx(String module) {
-        List<KernelImages.Image> images = KernelImages.all(module, engine.facts());
-        return images.get(images.size() - 1);
     }
 
     private static void illegal(Executable call, String... parts) {

@@ -11,6 +11,7 @@ import io.github.jmarlin.CudaCallException;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.cuda.image.KernelImages;
 import io.github.jmarlin.machine.StandIn;
 import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.PlanOptions;
@@ -168,9 +169,9 @@ class DenseStandInTest extends GpuTest {
         DeviceWeights weights = upload(matrix, DataType.FP16);
         System.setProperty("jmarlin.images", StandIn.copyImages(folder, "striped").toString());
         try {
-            String image = KernelImages.fileName("dequantize", engine.facts());
-            assertMentions(assertThrows(IllegalArgumentException.class, () -> weights.gemm(DENSE)), "no kernel image " + image);
-            assertEquals("this library has no kernel image " + image, engine.device().missing(KernelFamily.DENSE).orElseThrow());
+            String missing = KernelImages.missing("dequantize", engine.facts());
+            assertMentions(assertThrows(IllegalArgumentException.class, () -> weights.gemm(DENSE)), missing);
+            assertEquals(missing, engine.device().missing(KernelFamily.DENSE).orElseThrow());
         } finally {
             System.clearProperty("jmarlin.images");
         }

@@ -3,8 +3,9 @@ package io.github.jmarlin.machine;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.github.jmarlin.cuda.ImageManifest;
-import io.github.jmarlin.cuda.KernelImages;
+import io.github.jmarlin.cuda.image.ImageFacts;
+import io.github.jmarlin.cuda.image.ImageManifest;
+import io.github.jmarlin.cuda.image.KernelImages;
 import java.io.IOException;
 import java.net.URISyntaxException;
 import java.nio.charset.StandardCharsets;
@@ -36,14 +37,14 @@ public final class StandIn {
     /** Skips the test where the driver is not the stand-in, or there is nothing that it could execute. */
     public static void assumeLoaded() {
         assumeTrue(isLoaded(), () -> MachineBuild.ofProject().unavailable().orElse("the driver is not the stand-in"));
-        assumeTrue(ImageManifest.read().images().stream().anyMatch(name -> name.endsWith(".ptx")),
+        assumeTrue(ImageManifest.read().images().stream().anyMatch(ImageFacts::isPtx),
                 "the stand-in driver executes PTX, and there is none: the kernels were not compiled, which takes nvcc");
     }
 
     /** The folder of the images that ship, which the build wrote among the classes. */
     public static Path images() {
         try {
-            return Path.of(KernelImages.class.getResource("images/images.properties").toURI()).getParent();
+            return Path.of(KernelImages.class.getResource("/io/github/jmarlin/cuda/images/images.properties").toURI()).getParent();
         } catch (URISyntaxException e) {
             throw new IllegalStateException(e);
         }
@@ -90,7 +91,8 @@ public final class StandIn {
      *
      * @param key devices, capability (80 for 8.0), multiprocessors, shared (bytes a block can opt in to), l2, memory (bytes),
      *     driver (13000, which reads the PTX of nvcc 13.0), registers (what functions say they use; 0: what their launch bounds
-     *     allow), fast (1: launches are checked and not run), races (1: kernels run under the race detector)
+     *     allow), fast (1: launches are checked and not run), races (1: kernels run under the race detector), machine_code (1: images
+     *     of machine code are loaded as a driver of that version would; their kernels fail)
      */
     public static void set(String key, long value) {
         command("standin.set " + key + " " + value);

@@ -22,7 +22,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.jmarlin.cuda.KernelImages;
+import io.github.jmarlin.cuda.image.KernelImages;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -420,7 +420,7 @@ class StandInTest {
 
     /** An image of the jar, as a driver takes it. */
     private static byte[] image(String name) {
-        try (InputStream in = KernelImages.class.getResourceAsStream("images/" + name)) {
+        try (InputStream in = KernelImages.class.getResourceAsStream("/io/github/jmarlin/cuda/images/" + name)) {
             byte[] bytes = in.readAllBytes();
             return Arrays.copyOf(bytes, bytes.length + 1);
         } catch (IOException e) {
