@@ -81,6 +81,20 @@ u32 half_one_max(u32 a, u32 b, u32) { return float_to_half(larger(half_to_float(
 u32 bfloat_one_min(u32 a, u32 b, u32) { return float_to_bfloat16(smaller(bfloat16_to_float(a), bfloat16_to_float(b))); }
 u32 bfloat_one_max(u32 a, u32 b, u32) { return float_to_bfloat16(larger(bfloat16_to_float(a), bfloat16_to_float(b))); }
 
+/** selp d, a, b, p: whether somebody wrote the value that is not selected does not matter. */
+template <class T>
+Next select(Warp& w, const Instruction& i, u32 lanes) {
+    const Operand* o = i.operands;
+    Source<T> a(w, o[1]), b(w, o[2]);
+    u32 p = source_p(w, o[3]);
+    u32 known = ((written<T>(w, o[1]) & p) | (written<T>(w, o[2]) & ~p)) & written_p(w, o[3]);
+    Lane<T> results[kWarpSize];
+    for (u32 l = 0; l < kWarpSize; ++l) results[l] = p >> l & 1 ? a.at[l] : b.at[l];
+    if constexpr (kWide<T>) store_64(w, o[0], lanes, results, known);
+    else store_32(w, o[0], lanes, results, known);
+    return Next::kGo;
+}
+
 /** Integer rows of a type of any width. */
 template <class T>
 void integers(Rows& row, const std::string& type) {
@@ -102,7 +116,6 @@ void integers(Rows& row, const std::string& type) {
     add(name("setp.le."), [](T a, T b) { return a <= b; });
     add(name("setp.gt."), [](T a, T b) { return a > b; });
     add(name("setp.ge."), [](T a, T b) { return a >= b; });
-    add(name("selp."), [](T a, T b, bool p) { return p ? a : b; });
     add(name("mov."), [](T a) { return a; });
     if constexpr (std::is_signed<T>::value) {
         add(name("abs."), [](T a) { return static_cast<T>(a < 0 ? T(0) - a : a); });
@@ -121,7 +134,6 @@ void bits(Rows& row, const std::string& type) {
     add("shr.", [](T a, u32 by) { return shift_right<T>(a, by); });
     add("setp.eq.", [](T a, T b) { return a == b; });
     add("setp.ne.", [](T a, T b) { return a != b; });
-    add("selp.", [](T a, T b, bool p) { return p ? a : b; });
     add("mov.", [](T a) { return a; });
 }
 
@@ -154,7 +166,6 @@ void floats(Rows& row, const std::string& type) {
     add("setp.geu.", [](T a, T b) { return !(a < b); });
     add("setp.num.", [](T a, T b) { return !std::isnan(a) && !std::isnan(b); });
     add("setp.nan.", [](T a, T b) { return std::isnan(a) || std::isnan(b); });
-    add("selp.", [](T a, T b, bool p) { return p ? a : b; });
     add("mov.", [](T a) { return a; });
 }
 
@@ -227,6 +238,9 @@ void add_arithmetic(OpcodeTable& table) {
     row("sin.approx.f32", [](float a) { return std::sin(a); });
     row("cos.approx.f32", [](float a) { return std::cos(a); });
     row("tanh.approx.f32", [](float a) { return std::tanh(a); });
+
+    for (const char* type : {"b16", "u16", "s16", "b32", "u32", "s32", "f32"}) table.emplace(std::string("selp.") + type, instruction("Rrrp", select<u32>));
+    for (const char* type : {"b64", "u64", "s64", "f64"}) table.emplace(std::string("selp.") + type, instruction("Dddp", select<u64>));
 
     // 9.7.4, two numbers of 16 bits in a register, or one.
     row("fma.rn.f16x2", [](u32 a, u32 b, u32 c) { return both_halves<half_one_fma>(a, b, c); });

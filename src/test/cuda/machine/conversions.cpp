@@ -21,14 +21,19 @@ To to_integer(From v) {
 template <class Wide>
 using Register = std::conditional_t<sizeof(Wide) == 8, Wide, std::conditional_t<std::is_signed<Wide>::value, s32, u32>>;
 
-/** cvt between integers. A result of 8 or 16 bits fills its register: of 16 bits here, whose upper half is always zero. */
+/** One operand wider than its type is cut off (9.4.1, operand size exceeding the instruction type); of 16 bits and less is zero above. */
+template <class To, class From, class In>
+void integer_row_of(Rows& row, const std::string& name) {
+    if constexpr (sizeof(To) < 4) row(name.c_str(), [](In v) { return u32{static_cast<u16>(static_cast<To>(static_cast<From>(v)))}; });
+    else row(name.c_str(), [](In v) { return static_cast<To>(static_cast<From>(v)); });
+}
+
+/** cvt between integers. */
 template <class To, class From>
 void integer_row(Rows& row, const std::string& to, const std::string& from) {
     using In = Register<From>;
-    if constexpr (sizeof(To) < 4)
-        row(("cvt." + to + "." + from).c_str(), [](In v) { return static_cast<u32>(static_cast<u16>(static_cast<To>(static_cast<From>(v)))); });
-    else
-        row(("cvt." + to + "." + from).c_str(), [](In v) { return static_cast<To>(static_cast<From>(v)); });
+    integer_row_of<To, From, In>(row, "cvt." + to + "." + from);
+    if constexpr (sizeof(From) < 8) integer_row_of<To, From, u64>(row, "cvt." + to + "." + from);
     if constexpr (sizeof(To) <= sizeof(From))
         row(("cvt.sat." + to + "." + from).c_str(), [](In v) {
             __int128 wide = static_cast<From>(v);

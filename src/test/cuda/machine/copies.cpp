@@ -57,7 +57,7 @@ Next issue(Warp& w, const Instruction& i, u32 lanes) {
         if (count == 0) continue;
         Allocation& a = find_allocation(from[lane], count, w, lane, i, "source of ");
         if (machine.options.races && a.words) race_global(w, lane, a, from[lane], count, Kind::kRead, i);
-        if (a.role == Role::kOutput && !a.written(from[lane], count)) need_written(w, i, 1u << lane, 0, "source");
+        if (!a.written(from[lane], count)) need_written(w, i, 1u << lane, 0, "source");
         if (machine.options.reads) machine.result->reads.push_back({w.block->index, from[lane], count});
     }
     if (machine.options.races) issue_copy(w, lanes, offsets, bytes, i);

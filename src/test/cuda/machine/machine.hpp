@@ -68,9 +68,10 @@ private:
 
 /** What a kernel may do with a buffer. */
 enum class Role {
-    kInput,    // only read
-    kOutput,   // written before it is read; starts as 0xff bytes, which is NaN in every float format
-    kInOut     // starts as zeros, or as what the host wrote
+    kInput,       // only read
+    kOutput,      // written before it is read, once; starts as 0xff bytes, which is NaN in every float format
+    kWorkspace,   // the same, but what depends on a value that nobody wrote may pass through it, and it is written again and again
+    kInOut        // starts as zeros, or as what the host wrote
 };
 
 constexpr u32 kAnyDevice = ~0u;
@@ -95,13 +96,12 @@ public:
     u64 address() const { return address_; }
     std::size_t size() const { return bytes_; }
     template <class T> T* as() const { return reinterpret_cast<T*>(address_); }
-    /** Puts the initial bytes back: 0xff for an output, 0 otherwise. */
+    /** Puts the initial bytes back: 0xff for an output or a workspace, 0 otherwise. */
     void reset();
 
 private:
     u64 address_;
     std::size_t bytes_;
-    Role role_;
 };
 
 // ---- Launches ----

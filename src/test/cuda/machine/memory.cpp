@@ -111,41 +111,41 @@ bool is_device_memory(u64 address, std::size_t bytes) {
     return address <= allocation.end && bytes <= allocation.end - address;
 }
 
-Buffer::Buffer(std::size_t bytes, Role role) : address_(allocate(bytes, role, kAnyDevice)), bytes_(bytes), role_(role) {
+Buffer::Buffer(std::size_t bytes, Role role) : address_(allocate(bytes, role, kAnyDevice)), bytes_(bytes) {
     if (!address_) throw std::bad_alloc();
-    if (role == Role::kOutput) std::memset(as<void>(), 0xff, bytes);
+    reset();
 }
 
 Buffer::~Buffer() { deallocate(address_); }
 
 void Buffer::reset() {
-    std::memset(as<void>(), role_ == Role::kOutput ? 0xff : 0, bytes_);
     std::lock_guard<std::mutex> hold(allocations_lock);
     Allocation& allocation = allocations.at(address_);
+    std::memset(as<void>(), allocation.starts_unwritten() ? 0xff : 0, bytes_);
     if (allocation.marks) munmap(allocation.marks, mark_bytes(allocation));
     allocation.marks = nullptr;
 }
 
 bool Allocation::written(u64 address, u32 bytes) const {
-    if (!marks) return role != Role::kOutput;
+    if (!marks) return !starts_unwritten();
     u64 offset = address - begin;
     u32 bits;
     std::memcpy(&bits, marks + offset / 8, 3);
     u32 want = (1u << bytes) - 1;
     bits = bits >> offset % 8 & want;
-    return role == Role::kOutput ? bits == want : bits == 0;
+    return starts_unwritten() ? bits == want : bits == 0;
 }
 
 void Allocation::mark(u64 address, u32 bytes, bool written) {
     if (!marks) {
-        if (written && role != Role::kOutput) return;
+        if (written && !starts_unwritten()) return;
         marks = map_zeros<u8>(mark_bytes(*this));
     }
     u64 offset = address - begin;
     u32 bits = 0;
     std::memcpy(&bits, marks + offset / 8, 3);
     u32 these = ((1u << bytes) - 1) << offset % 8;
-    bits = written == (role == Role::kOutput) ? bits | these : bits & ~these;
+    bits = written == starts_unwritten() ? bits | these : bits & ~these;
     std::memcpy(marks + offset / 8, &bits, 3);
 }
 

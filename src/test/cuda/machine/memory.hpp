@@ -27,8 +27,10 @@ struct Allocation {
     u32 device;          // whose kernels may touch it, kAnyDevice for all
     bool adopted;        // mapped by somebody else
     GlobalWord* words;   // one per two bytes, made when the race detector first needs it
-    u8* marks;           // a bit per byte: of an output, that it was written; else, that what was written there nobody wrote
+    u8* marks;           // a bit per byte: of an output or workspace, that it was written; else, that what was written there nobody wrote
 
+    /** Whether its bytes are nobody's until they are written. */
+    bool starts_unwritten() const { return role == Role::kOutput || role == Role::kWorkspace; }
     /** Whether somebody wrote all these bytes, at most 16. */
     bool written(u64 address, u32 bytes) const;
     void mark(u64 address, u32 bytes, bool written);

@@ -54,13 +54,12 @@ u32 whole_rows(u32 written) {
     return (all & 0x11111111u) * 15;
 }
 
-/** Of a bit per lane, with the column in lane / 4: lanes whose two columns 2t, 2t + 1 (t = lane % 4) are complete. */
-u32 lanes_of_columns(u32 written) {
+/** Of a bit per lane, with the column in lane / 4: the lanes whose column 2 * (lane % 4) + odd is complete. */
+u32 lanes_of_columns(u32 written, u32 odd) {
     u32 all = written & written >> 1;
     all &= all >> 2;
     u32 four = 0;
-    for (u32 t = 0; t < 4; ++t)
-        if ((all >> 8 * t & 1) && (all >> (8 * t + 4) & 1)) four |= 1u << t;
+    for (u32 t = 0; t < 4; ++t) four |= (all >> (8 * t + 4 * odd) & 1) << t;
     return four * 0x11111111u;
 }
 
@@ -92,10 +91,10 @@ Next mma_m16n8k16(Warp& w, const Instruction& i, u32) {
         }
     }
     multiply_add(&d[0][0], 8, a, &b[0][0]);
-    u32 columns = lanes_of_columns(written_32(w, o[8]) & written_32(w, o[9]));
+    u32 columns = written_32(w, o[8]) & written_32(w, o[9]);
     u32 known[4];
     for (u32 n = 0; n < 4; ++n)
-        known[n] = columns & whole_rows(written_32(w, o[4 + n / 2]) & written_32(w, o[6 + n / 2])) & written_32(w, o[10 + n]);
+        known[n] = lanes_of_columns(columns, n % 2) & whole_rows(written_32(w, o[4 + n / 2]) & written_32(w, o[6 + n / 2])) & written_32(w, o[10 + n]);
     for (u32 n = 0; n < 4; ++n) {
         u32 values[kWarpSize];
         for (u32 lane = 0; lane < kWarpSize; ++lane) values[lane] = float_bits(d[lane / 4 + 8 * (n / 2)][2 * (lane % 4) + n % 2]);

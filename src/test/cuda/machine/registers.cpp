@@ -13,7 +13,7 @@ namespace {
 class Pages {
 public:
     u8* take(std::size_t bytes) {
-        bytes = (bytes + 4095) / 4096 * 4096;
+        bytes = bytes / 4096 * 4096 + 4096;
         auto& free = free_[bytes];
         if (free.empty()) {
             void* region = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -25,7 +25,7 @@ public:
         return region;
     }
     void give(u8* region, std::size_t bytes) {
-        if (region) free_[(bytes + 4095) / 4096 * 4096].push_back(region);
+        if (region) free_[bytes / 4096 * 4096 + 4096].push_back(region);
     }
 
 private:
