@@ -21,6 +21,7 @@ struct Case {
     u64 seed = 1;
     Values values = Values::kExact;
     bool bias = true;
+    u32 data = 0;            // seed of the operands; 0: one that depends on their size
 
     Options options() const {
         Options options;
@@ -66,7 +67,8 @@ public:
     void product(const Kernel& kernel, const Case& c, const std::string& more = "", Options* with = nullptr,
                  const std::function<std::string(const Result&)>& also = [](const Result&) { return ""; }) {
         run(describe(kernel, c) + more, [&] {
-            const Problem problem(c.size, {kernel.bf16}, kernel.zeros, c.bias, c.values, static_cast<u32>(c.size.m * 7 + c.size.n * 3 + c.size.k));
+            const u32 data = c.data ? c.data : static_cast<u32>(c.size.m * 7 + c.size.n * 3 + c.size.k);
+            const Problem problem(c.size, {kernel.bf16}, kernel.zeros, c.bias, c.values, data);
             Run run(kernel, problem, c.launch);
             Options options = with ? *with : c.options();
             options.coverage = &coverage;
