@@ -100,6 +100,7 @@ Next from_global(Warp& w, const Instruction& i, u32 lanes) {
             check_proxy(to, offset, bytes, i);
             issue_bulk_copy(w, lane, to, offset, bytes, i);
         }
+        if (may_hold_mbarriers(to, offset, bytes)) check_no_mbarrier(w, lane, i, to, offset, bytes);
         start({&i, w.block, w.block->index * machine.threads + w.index * kWarpSize + lane, &to, offset, reinterpret_cast<const u8*>(o.from[lane]), bytes, barrier.address});
         if (machine.options.reads) machine.result->reads.push_back({w.block->index, o.from[lane], bytes});
     }

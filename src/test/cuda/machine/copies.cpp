@@ -50,16 +50,19 @@ Next issue(Warp& w, const Instruction& i, u32 lanes) {
 
     u32 offsets[kWarpSize];
     shared_offsets(w, i, lanes, *w.block, to, bytes, offsets);
+    u32 reading = 0;
     for (u32 lane : Lanes{lanes}) {
         u32 count = valid ? valid[lane] : bytes;
         if (count > bytes) fail(ErrorKind::kBadArgument, w, lane, i, std::to_string(count) + " source bytes of " + std::to_string(bytes));
         if (from[lane] % bytes != 0) fail(ErrorKind::kMisaligned, w, lane, i, "source " + hex(from[lane]) + " is not a multiple of " + std::to_string(bytes));
         if (count == 0) continue;
+        reading |= 1u << lane;
         Allocation& a = find_allocation(from[lane], count, w, lane, i, "source of ");
         if (machine.options.races && a.words) race_global(w, lane, a, from[lane], count, Kind::kRead, i);
         if (!a.written(from[lane], count)) need_written(w, i, 1u << lane, 0, "source");
         if (machine.options.reads) machine.result->reads.push_back({w.block->index, from[lane], count});
     }
+    if (machine.options.counters && reading) count_global(i, reading, from, bytes, false);
     if (machine.options.races) issue_copy(w, lanes, offsets, bytes, i);
 
     // Lanes that committed differently often take part in different groups.

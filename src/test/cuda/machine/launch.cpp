@@ -114,6 +114,7 @@ void prepare(const Program& program, const Entry& entry, const Shape& shape, con
     machine.random_state = options.seed * 0x9e3779b97f4a7c15ull + 1;
     machine.live_warps = total_warps();
     machine.ready.assign(total_warps() / 64 + 1, 0);
+    machine.checked.assign(machine.code->instructions.size(), false);
     machine.executed.assign(machine.code->instructions.size(), false);
     machine.clusters = std::vector<Cluster>(shape.grid / entry.cluster);
     for (Cluster& each : machine.clusters) each.live_blocks = entry.cluster;
@@ -149,10 +150,11 @@ bool random_event(u32 one_in) { return machine.options.schedule == Schedule::kRa
 
 void run() {
     bool yielded = false;
+    u64 turns = 0;
     while (machine.live_warps > 0) {
         if (machine.options.step_limit && machine.result->steps > machine.options.step_limit)
             fail_deadlock("given up after " + std::to_string(machine.result->steps) + " warp instructions");
-        if (random_event(12)) land_bulk_copy();
+        if (random_event(12) || ++turns % 4096 == 0) land_bulk_copy();   // who polls may wait for one
         if (random_event(12)) carry_out_a_product();
         u32 number = pick_warp(yielded);
         if (number == kNone) {
