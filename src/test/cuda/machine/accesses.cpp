@@ -407,6 +407,7 @@ Block& block_of_address(const Warp& w, const Instruction& i, u32 lanes, u32 addr
     Block& owner = machine.block_of_rank(*w.block, rank - 1);
     if (owner.live_warps == 0)
         fail(ErrorKind::kExited, w, first_lane(lanes), i, "touches shared memory of block " + std::to_string(owner.index) + ", which has exited");
+    if (!owner.started) start_block(owner);
     return owner;
 }
 

@@ -139,6 +139,7 @@ void prepare(const Program& program, const Entry& entry, const Shape& shape, con
     begin_counters();
     begin_mbarriers();
     begin_bulk_copies();
+    begin_products();
     if (options.races) begin_races();
     u32 resident = options.clusters_at_once ? options.clusters_at_once : static_cast<u32>(machine.clusters.size());
     for (u32 n = 0; n < resident; ++n) start_next_cluster();
@@ -151,9 +152,9 @@ void run() {
     while (machine.live_warps > 0) {
         if (machine.options.step_limit && machine.result->steps > machine.options.step_limit)
             fail_deadlock("given up after " + std::to_string(machine.result->steps) + " warp instructions");
-        u32 number = pick_warp(yielded);
         if (random_event(12)) land_bulk_copy();
         if (random_event(12)) carry_out_a_product();
+        u32 number = pick_warp(yielded);
         if (number == kNone) {
             if (!land_bulk_copy()) fail_deadlock("nothing can go on");
             continue;

@@ -74,7 +74,9 @@ void end_source_read(const Block& from, u32 offset, u32 bytes, const Block& to, 
 /** A lane writes these bytes of the owner's: reports it if a bulk copy may still read them. */
 void check_source_reads(const Warp& warp, u32 lane, const Block& owner, u32 offset, u32 bytes, const Instruction& at);
 
-/** A read of another block's shared memory, or an arrival at one of its mbarriers. */
+/** An arrival at an mbarrier of another block: that block must not exit before. */
+void note_remote_use(const Warp& warp, u32 lane, const Block& owner, const Instruction& at);
+/** A read of another block's shared memory. */
 void race_remote_read(const Warp& warp, u32 lane, Block& owner, u32 offset, u32 bytes, const Instruction& at);
 void race_remote_write(const Warp& warp, u32 lane, Block& owner, u32 offset, u32 bytes, const Instruction& at);
 void check_remote_readers(const Warp& warp, u32 lane, const Block& owner, u32 word, const Instruction& at);

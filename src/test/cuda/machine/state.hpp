@@ -33,6 +33,7 @@ struct Product {
     u64 descriptor;
     u32 group;
     bool done;
+    bool scale_d;
     u32 a[4][kWarpSize];
     u32 a_written[4];             // lanes whose A was written by somebody
 };
@@ -178,7 +179,8 @@ void check_copies_at_exit(Warp& warp, u32 lanes);  // copies.cpp
 void begin_bulk_copies();
 bool land_bulk_copy();                             // false if there is none under way
 void end_bulk_copies();
-void check_products_at_exit(Warp& warp);           // wgmma.cpp
+void begin_products();                             // wgmma.cpp
+void check_products_at_exit(Warp& warp);
 bool carry_out_a_product();                        // at random
 void begin_counters();
 void end_counters();
