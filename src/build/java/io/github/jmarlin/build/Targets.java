@@ -104,6 +104,7 @@ final class Targets {
     }
 
     static List<Integer> capabilities(String answer) {
-        return CAPABILITY.matcher(answer).results().map(gpu -> Integer.parseInt(gpu.group(1)) * 10 + Integer.parseInt(gpu.group(2))).toList();
+        return CAPABILITY.matcher(answer).results()
+                .map(gpu -> Integer.parseInt(gpu.group(1)) * 10 + Integer.parseInt(gpu.group(2))).toList();
     }
 }
