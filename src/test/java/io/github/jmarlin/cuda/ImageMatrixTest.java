@@ -128,8 +128,8 @@ class ImageMatrixTest {
         Files.writeString(folder.resolve(STRIPED + "compute_80.ptx"), ptx.replace("\n.version 7.4\n", "\n.version 9.0\n"));
         String text = look(folder, 12020, 86);
         String reason = "the driver of CUDA 12.2 takes no kernel image of striped_m8_n64 in " + folder + " for Stand-in sm_86 device .*: "
-                + STRIPED + "sm_86.cubin \\(machine code\\): 200, CUDA_ERROR_INVALID_IMAGE; " + STRIPED + "sm_80.cubin \\(machine code\\): 200, "
-                + "CUDA_ERROR_INVALID_IMAGE; " + STRIPED + "compute_80.ptx \\(PTX\\): 222, "
+                + STRIPED + "sm_86.cubin \\(machine code\\): 200, CUDA_ERROR_INVALID_IMAGE; "
+                + STRIPED + "sm_80.cubin \\(machine code\\): 200, CUDA_ERROR_INVALID_IMAGE; " + STRIPED + "compute_80.ptx \\(PTX\\): 222, "
                 + "CUDA_ERROR_UNSUPPORTED_PTX_VERSION";
         assertLine("best cpu: no usable GPU: " + reason, text);
         assertLine("STRIPED none: " + reason, text);
@@ -154,7 +154,8 @@ class ImageMatrixTest {
     void aSpoiltContextIsNotARefusal() throws Exception {
         StandIn.inject("cuModuleLoadDataEx", 700, 0, 1);
         String text = look(ofCuda13, 13000, 90);
-        assertLine("best cpu: no usable GPU: CUDA device 0, .* does not answer: cuModuleLoadDataEx returned 700, CUDA_ERROR_ILLEGAL_ADDRESS.*", text);
+        assertLine("best cpu: no usable GPU: CUDA device 0, .* does not answer: cuModuleLoadDataEx returned 700, "
+                + "CUDA_ERROR_ILLEGAL_ADDRESS.*", text);
         assertFalse(text.contains("refused"), text);
         assertLine("STRIPED " + STRIPED + "sm_90a.cubin", text);      // asked again
     }
@@ -186,7 +187,8 @@ class ImageMatrixTest {
         Files.copy(ofCuda13.resolve(STRIPED + "sm_86.cubin"), folder.resolve(STRIPED + "sm_86.cubin"));
         StandIn.inject("cuModuleLoadDataEx", 218, 0, 1);
         String text = look(folder, 13000, 86);
-        assertLine("best cuda: the usable GPU with the fastest memory, of 2; the driver of CUDA 13.0 takes no kernel image .*: 218, .*", text);
+        assertLine("best cuda: the usable GPU with the fastest memory, of 2; the driver of CUDA 13.0 takes no kernel image .*: 218, "
+                + "CUDA_ERROR_INVALID_PTX", text);
     }
 
     private static String look(Path images, int driver, int card) throws Exception {
