@@ -38,6 +38,10 @@ final class PackCommand implements Callable<Integer> {
     @Option(names = "--threads", paramLabel = "COUNT", description = "default: all processors")
     private int threads = Runtime.getRuntime().availableProcessors();
 
+    @Option(names = "--strict", description = "fail if a layer cannot run, or quantized tensors belong to no layer, instead of "
+            + "carrying them over as they are")
+    private boolean strict;
+
     @Mixin
     private DenseOptions dense;
 
@@ -51,7 +55,7 @@ final class PackCommand implements Callable<Integer> {
         DenseQuantization quantization = dense.quantization(spec);
         Checkpoint checkpoint = Checkpoint.open(source, quantization);
         ByteProgress[] shown = new ByteProgress[1];
-        PackOptions options = new PackOptions(computeType, quantization, dense.quantize(), threads,
+        PackOptions options = new PackOptions(computeType, quantization, dense.quantize(), threads, strict,
                 bytes -> shown[0].advanced(bytes));
         ModelPacker packer = new ModelPacker(checkpoint, target, options);
         ModelPacker.Result result;
@@ -65,7 +69,28 @@ final class PackCommand implements Callable<Integer> {
                 + " kept from before",
                 Figures.bytes(result.sourceBytes()), Figures.bytes(result.writtenBytes()), Figures.seconds(result.seconds()),
                 result.sourceBytes() / result.seconds() * 1e-9));
+        explain(out, checkpoint, packer);
         out.flush();
         return 0;
+    }
+
+    /** What was not packed, a line for each kind and reason. */
+    private void explain(PrintWriter out, Checkpoint checkpoint, ModelPacker packer) throws IOException {
+        Kinds carried = new Kinds(false);
+        packer.survey().refused().forEach((layer, why) -> carried.add(layer, why.getMessage()));
+        packer.survey().unclaimed().forEach(module -> carried.add(module.module(), module.parts() + ": " + module.why()));
+        carried.forEach((name, count, why) -> out.println("carried over as it is: " + name + times(count) + ": " + why[0]));
+        if (dense.quantize()) {
+            Kinds left = new Kinds(false);
+            checkpoint.leftInFullPrecision().forEach((tensor, why) -> left.add(tensor, why));
+            left.forEach((name, count, why) -> out.println("left in full precision: " + name + times(count) + ": " + why[0]));
+        }
+        for (Path file : packer.otherWeights()) {
+            out.println("not copied: " + file.getFileName() + ": weights in another container");
+        }
+    }
+
+    private static String times(int count) {
+        return count == 1 ? "" : " (" + count + ")";
     }
 }

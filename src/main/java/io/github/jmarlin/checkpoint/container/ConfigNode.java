@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /** A value inside a JSON file that knows where it stands, so that whoever finds it wrong can say so. */
 public final class ConfigNode {
@@ -16,6 +17,24 @@ public final class ConfigNode {
         this.file = file;
         this.path = path;
         this.value = value;
+    }
+
+    /** The values of a key that an object has more than once; wrong only if somebody asks for it. */
+    private record Twice(Object first, Object second) {
+        @Override
+        public String toString() {
+            return first + ", then " + second;
+        }
+    }
+
+    /** What stands for a key given again: the value, or both if they differ. */
+    static Object twice(Object first, Object second) {
+        return Objects.equals(first, second) ? first : new Twice(first, second);
+    }
+
+    /** A value that is not in a file as it stands, for instance one that a file's tensors say. */
+    public static ConfigNode of(Path file, String path, Object value) {
+        return new ConfigNode(file, path, value);
     }
 
     public Path file() {
@@ -33,6 +52,11 @@ public final class ConfigNode {
 
     public boolean isObject() {
         return value instanceof Map;
+    }
+
+    /** The value as it is in the file: for comparing two places, not for reading. */
+    public Object raw() {
+        return value;
     }
 
     public boolean isList() {
@@ -91,6 +115,9 @@ public final class ConfigNode {
     }
 
     public long number() {
+        if (value instanceof Double && (Double) value == Math.rint((Double) value) && Math.abs((Double) value) < 0x1p53) {
+            return ((Double) value).longValue();
+        }
         if (!(value instanceof Long)) {
             throw malformed("must be a whole number");
         }
@@ -112,7 +139,8 @@ public final class ConfigNode {
     }
 
     public MalformedCheckpointException malformed(String rule) {
-        return new MalformedCheckpointException(file, "key " + path, value, rule);
+        return new MalformedCheckpointException(file, "key " + path, value,
+                value instanceof Twice ? "this key may be there once" : rule);
     }
 
     public UnsupportedCheckpointException unsupported(String accepted) {
@@ -122,7 +150,8 @@ public final class ConfigNode {
     @SuppressWarnings("unchecked")
     private Map<String, Object> object() {
         if (!(value instanceof Map)) {
-            throw new MalformedCheckpointException(file, path.isEmpty() ? "content" : "key " + path, value, "must be an object");
+            throw path.isEmpty() ? new MalformedCheckpointException(file, "content", value, "must be an object")
+                    : malformed("must be an object");
         }
         return (Map<String, Object>) value;
     }

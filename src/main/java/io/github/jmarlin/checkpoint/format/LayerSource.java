@@ -98,6 +98,11 @@ public abstract class LayerSource {
         return facts.scaleType;
     }
 
+    /** The type of the scales, and the file's if it is another one, for people. */
+    public String scales() {
+        return facts.scaleType.name();
+    }
+
     /** Whether the rows of the file had to be sorted by group, so that activations must follow. */
     public boolean isActOrdered() {
         return facts.inputOrder != null;

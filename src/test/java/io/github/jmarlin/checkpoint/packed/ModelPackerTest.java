@@ -115,7 +115,7 @@ final class ModelPackerTest {
         model();
         Map<String, FileTime> before = times(source());
         AtomicLong progress = new AtomicLong();
-        PackOptions options = new PackOptions(DataType.FP16, DenseQuantization.DEFAULT, false, 3, progress::addAndGet);
+        PackOptions options = new PackOptions(DataType.FP16, DenseQuantization.DEFAULT, false, 3, false, progress::addAndGet);
         ModelPacker packer = new ModelPacker(Checkpoint.open(source()), target(), options);
         ModelPacker.Result result = packer.run();
         assertEquals(packer.sourceBytes(), progress.get());
@@ -172,7 +172,7 @@ final class ModelPackerTest {
     void anotherSourceOrOtherOptionsKeepNothing() throws IOException {
         model();
         pack();
-        PackOptions other = new PackOptions(DataType.BF16, DenseQuantization.DEFAULT, false, 2, bytes -> { });
+        PackOptions other = new PackOptions(DataType.BF16, DenseQuantization.DEFAULT, false, 2, false, bytes -> { });
         assertEquals(0, new ModelPacker(Checkpoint.open(source()), target(), other).run().keptFiles());
         assertEquals(DataType.BF16, PackedModel.open(target()).weights("model.layers.0.up").computeType());
         assertEquals(0, pack().keptFiles());
@@ -238,7 +238,7 @@ final class ModelPackerTest {
         model();
         assertThrows(IllegalArgumentException.class,
                 () -> new ModelPacker(Checkpoint.open(source()), source(), PackOptions.DEFAULT));
-        PackOptions nested = new PackOptions(null, DenseQuantization.DEFAULT, false, 1, bytes ->
+        PackOptions nested = new PackOptions(null, DenseQuantization.DEFAULT, false, 1, false, bytes ->
                 assertThrows(JMarlinException.class, this::pack));
         new ModelPacker(Checkpoint.open(source()), target(), nested).run();
     }
