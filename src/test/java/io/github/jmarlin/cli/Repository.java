@@ -3,6 +3,8 @@ package io.github.jmarlin.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.checkpoint.Fixtures;
 import io.github.jmarlin.checkpoint.container.SafetensorsFile;
@@ -10,14 +12,20 @@ import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.packed.PackedModel;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.function.Consumer;
+import java.util.function.IntUnaryOperator;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
 /** What the tests of real repositories have in common: a fixture of a real tool, changed as people's folders are. */
 final class Repository {
+    static final ObjectMapper JSON = new ObjectMapper();
     static final String LAYER = "model.layers.0.self_attn.q_proj";
 
     private Repository() {
@@ -34,6 +42,27 @@ final class Repository {
     /** Inserts a pair at the start of config.json. */
     static void addToConfig(Path folder, String pair) throws IOException {
         edit(folder.resolve("config.json"), text -> text.replaceFirst("\\{", "{" + pair.replace("\\", "\\\\") + ","));
+    }
+
+    /** config.json as a tree, changed. */
+    static void config(Path folder, Consumer<ObjectNode> change) throws IOException {
+        Path file = folder.resolve("config.json");
+        ObjectNode tree = (ObjectNode) JSON.readTree(file.toFile());
+        change.accept(tree);
+        JSON.writeValue(file.toFile(), tree);
+    }
+
+    /** Replaces 32-bit words of a tensor, in place. */
+    static void words(Path file, String tensor, IntUnaryOperator change) throws IOException {
+        Tensor found = SafetensorsFile.open(file).tensor(tensor);
+        ByteBuffer words = ByteBuffer.allocate((int) found.bytes()).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer old = found.slice(0, (int) found.bytes());
+        for (int i = 0; i < words.capacity(); i += Integer.BYTES) {
+            words.putInt(i, change.applyAsInt(old.getInt(i)));
+        }
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+            channel.write(words, found.fileOffset());
+        }
     }
 
     /** inspect, pack and verify all succeed, and the packed weights are the fixture's, bit for bit. */

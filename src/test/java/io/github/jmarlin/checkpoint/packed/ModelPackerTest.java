@@ -224,13 +224,19 @@ final class ModelPackerTest {
     }
 
     @Test
-    void layersThatCannotRunStopThePlan() throws IOException {
+    void layersThatCannotRunAreCarriedOverUnlessStrict() throws IOException {
         model();
         Files.writeString(source().resolve("config.json"),
                 TestModel.quantization("{\"quant_method\":\"gptq\",\"group_size\":128,\"dynamic\":{\".*1.up\":{\"bits\":8}}}"));
-        UnsupportedCheckpointException e = assertThrows(UnsupportedCheckpointException.class, this::pack);
+        PackOptions strict = new PackOptions(null, DenseQuantization.DEFAULT, false, 1, true, bytes -> { });
+        UnsupportedCheckpointException e = assertThrows(UnsupportedCheckpointException.class,
+                () -> new ModelPacker(Checkpoint.open(source()), target(), strict));
         assertTrue(e.getMessage().contains("layer model.layers.1.up"), e.getMessage());
         assertFalse(Files.exists(target()));
+        pack();
+        PackedModel packed = PackedModel.open(target());
+        assertFalse(packed.layers().containsKey("model.layers.1.up"));
+        assertTrue(packed.tensors().containsKey("model.layers.1.up.qweight"));
     }
 
     @Test
