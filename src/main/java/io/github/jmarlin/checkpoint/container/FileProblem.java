@@ -6,6 +6,7 @@ import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.FileSystemLoopException;
+import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
@@ -31,7 +32,8 @@ public final class FileProblem {
         try {
             return operation.run();
         } catch (IOException e) {
-            FileSystemException explained = new FileSystemException(path.toString(), null, "cannot " + what + ": " + why(e));
+            FileSystemException explained = new FileSystemException(path.toString(), null, "cannot " + what + ": "
+                    + (what.endsWith("file") && Files.isDirectory(path) ? "it is a folder" : why(e)));
             explained.initCause(e);
             throw explained;
         }
