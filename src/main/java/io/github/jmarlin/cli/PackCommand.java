@@ -31,7 +31,7 @@ final class PackCommand implements Callable<Integer> {
     @Parameters(index = "1", paramLabel = "OUT_DIR", description = "folder for the packed model")
     private Path target;
 
-    @Option(names = "--dtype", paramLabel = "TYPE",
+    @Option(names = "--dtype", paramLabel = "TYPE", converter = ComputeType.class,
             description = "fp16 or bf16: what to compute with (default: each layer's scales)")
     private DataType computeType;
 
@@ -47,9 +47,8 @@ final class PackCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        if (threads < 1 || computeType == DataType.FP32) {
-            throw new ParameterException(spec.commandLine(), threads < 1 ? "--threads " + threads + ": must be at least 1"
-                    : "--dtype fp32: must be fp16 or bf16");
+        if (threads < 1) {
+            throw new ParameterException(spec.commandLine(), "--threads " + threads + ": must be at least 1");
         }
         dense.checkUsed(spec);
         DenseQuantization quantization = dense.quantization(spec);

@@ -74,9 +74,9 @@ final class VerifyCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        ComputeDevice computing = device.choose(spec).device();
         PackedModel packed = PackedModel.isPacked(folder) ? PackedModel.open(folder) : null;
         Checkpoint checkpoint = Checkpoint.open(packed == null ? folder : sourceOf(packed), dense.quantization(spec));
-        ComputeDevice computing = device.choose(spec).device();
         Survey survey = checkpoint.survey();
         Map<String, LayerSource> layers = chosen(packed, checkpoint, survey);
         Table table = Table.ofText();
