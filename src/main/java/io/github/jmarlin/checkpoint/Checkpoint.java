@@ -55,11 +55,11 @@ public final class Checkpoint {
             String name = tensor.name();
             if (marker != null && name.endsWith(marker)) {
                 layers.put(name.substring(0, name.length() - marker.length()), config.format());
-            } else if (dense.isLayer(tensor)) {
-                layers.put(name.substring(0, name.length() - dense.marker().length() - 1), dense);
-            } else {
+            } else if (dense.isMatrix(tensor) && !UnclaimedTensors.looksQuantized(tensor)) {
                 String why = dense.whyLeft(tensor);
-                if (why != null && !UnclaimedTensors.looksQuantized(tensor)) {
+                if (why == null) {
+                    layers.put(name.substring(0, name.length() - dense.marker().length() - 1), dense);
+                } else {
                     left.put(name, why);
                 }
             }

@@ -88,7 +88,8 @@ final class InspectCommand implements Callable<Integer> {
         if (checkpoint.refusal() != null) {
             table.fact("not read", checkpoint.refusal().getMessage());
         }
-        table.fact("layers", survey.layers().size() + " of " + layers + " can run");
+        int run = checkpoint.refusal() == null ? survey.layers().size() : 0;
+        table.fact("layers", run + " of " + layers + " can run");
         if (!survey.unclaimed().isEmpty()) {
             table.fact("unclaimed", survey.unclaimed().size() + " modules look quantized and belong to no layer");
         }
@@ -96,7 +97,7 @@ final class InspectCommand implements Callable<Integer> {
             table.fact("left out", file.getKey() + ": " + file.getValue());
         }
         table.fact("other tensors", Figures.bytes(rest));
-        return new Findings(table, !survey.layers().isEmpty());
+        return new Findings(table, run > 0);
     }
 
     private static String[] row(String name, int count, String[] cells) {
@@ -113,7 +114,7 @@ final class InspectCommand implements Callable<Integer> {
 
     private static String how(Checkpoint checkpoint, LayerSource layer) {
         if (checkpoint.isDense(layer.name())) {
-            return "yes, quantized when read";
+            return checkpoint.refusal() == null ? "yes, quantized when read" : "no: the model is not read";
         }
         boolean repeated = layer.groupSize() > 0 && layer.groupSize() != layer.fileGroupSize();
         return "yes" + (layer.isActOrdered() ? ", activations gathered" : "")

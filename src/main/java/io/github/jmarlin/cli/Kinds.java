@@ -1,8 +1,6 @@
 package io.github.jmarlin.cli;
 
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
 
@@ -13,9 +11,28 @@ import java.util.regex.Pattern;
 final class Kinds {
     private static final Pattern NUMBER = Pattern.compile("(?<![^.])\\d+(?![^.])");
 
-    private final Map<String, List<String[]>> kinds = new LinkedHashMap<>();
-    private final Map<String, List<String>> names = new LinkedHashMap<>();
+    private final Map<String, Kind> kinds = new LinkedHashMap<>();
     private final boolean all;
+
+    /** Things of one kind: the parts of their names, null where they differ, and what the first one is described by. */
+    private static final class Kind {
+        private final String[] parts;
+        private final String[] cells;
+        private int count;
+
+        Kind(String name, String[] cells) {
+            this.parts = name.split("\\.");
+            this.cells = cells;
+        }
+
+        void add(String name) {
+            count++;
+            String[] others = name.split("\\.");
+            for (int i = 0; i < parts.length; i++) {
+                parts[i] = others[i].equals(parts[i]) ? parts[i] : "*";
+            }
+        }
+    }
 
     /** @param all whether everything stays by itself */
     Kinds(boolean all) {
@@ -30,23 +47,16 @@ final class Kinds {
     /** Adds something of that name which is described by {@code cells}; two are of a kind if name and cells are the same. */
     void add(String name, String... cells) {
         String key = all ? name : of(name) + "\0" + of(String.join("\0", cells).replace(name, of(name)));
-        kinds.computeIfAbsent(key, other -> new ArrayList<>(1));
-        if (kinds.get(key).isEmpty()) {
-            kinds.get(key).add(cells);
-        }
-        names.computeIfAbsent(key, other -> new ArrayList<>()).add(name);
+        kinds.computeIfAbsent(key, first -> new Kind(name, cells)).add(name);
     }
 
     /** What is told about each kind. */
     interface Row {
-        /** @param name its name if there is one only; {@code cells} those of the first */
+        /** @param name with {@code *} for the numbers in which its members differ; {@code cells} those of the first */
         void of(String name, int count, String[] cells);
     }
 
     void forEach(Row row) {
-        kinds.forEach((key, cells) -> {
-            List<String> members = names.get(key);
-            row.of(members.size() == 1 ? members.get(0) : of(members.get(0)), members.size(), cells.get(0));
-        });
+        kinds.values().forEach(kind -> row.of(String.join(".", kind.parts), kind.count, kind.cells));
     }
 }

@@ -100,7 +100,7 @@ final class VerifyCommand implements Callable<Integer> {
         table.fact("device", computing.name());
         table.fact("result", layers.size() - bad + " of " + layers.size() + " layers are right"
                 + (layers.isEmpty() ? ": nothing was verified; " + survey.whyNothing(checkpoint) : ""));
-        table.fact("read", Figures.bytes(bytes) + " of layers at " + Figures.format("%.2f GB/s", bytes / seconds * 1e-9));
+        table.fact("read", Figures.bytes(bytes) + " of layers, " + Figures.bytes(bytes / seconds) + "/s");
         PrintWriter out = spec.commandLine().getOut();
         out.print(table);
         out.flush();

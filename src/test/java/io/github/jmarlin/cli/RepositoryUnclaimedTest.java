@@ -58,7 +58,7 @@ final class RepositoryUnclaimedTest {
         }
         tensors.write(model, "{\"model_type\":\"qwen3\",\"quantization\":{\"group_size\":64,\"bits\":4},"
                 + "\"quantization_config\":{\"group_size\":64,\"bits\":4}}");
-        assertNothingRuns("model.layers.*.self_attn.q_proj", "MLX, 4 bits");
+        assertNothingRuns("model.layers.*.self_attn.q_proj   3", "MLX, 4 bits");
         assertFalse(Cli.run("inspect", model.toString()).out().contains("GPTQ"));
     }
 

@@ -10,12 +10,19 @@ import java.util.Objects;
 /** A value inside a JSON file that knows where it stands, so that whoever finds it wrong can say so. */
 public final class ConfigNode {
     private final Path file;
-    private final String path;
+    private final ConfigNode parent;
+    private final String name;
     private final Object value;
 
     ConfigNode(Path file, String path, Object value) {
+        this(file, null, path, value);
+    }
+
+    /** @param name the key under which the value stands in {@code parent}, or its place in a list, in brackets */
+    private ConfigNode(Path file, ConfigNode parent, String name, Object value) {
         this.file = file;
-        this.path = path;
+        this.parent = parent;
+        this.name = name;
         this.value = value;
     }
 
@@ -43,7 +50,8 @@ public final class ConfigNode {
 
     /** The keys that lead here, joined by dots. */
     public String path() {
-        return path;
+        String above = parent == null ? "" : parent.path();
+        return above.isEmpty() ? name : name.startsWith("[") ? above + name : above + "." + name;
     }
 
     public boolean isNull() {
@@ -65,7 +73,7 @@ public final class ConfigNode {
 
     /** The value under {@code key}; a null node if there is none. */
     public ConfigNode get(String key) {
-        return new ConfigNode(file, path.isEmpty() ? key : path + "." + key, object().get(key));
+        return new ConfigNode(file, this, key, object().get(key));
     }
 
     /** The value under the first of {@code keys} that is there and not null; a null node under the first key otherwise. */
@@ -81,9 +89,7 @@ public final class ConfigNode {
 
     public Map<String, ConfigNode> entries() {
         Map<String, ConfigNode> nodes = new LinkedHashMap<>();
-        for (String key : object().keySet()) {
-            nodes.put(key, get(key));
-        }
+        object().forEach((key, item) -> nodes.put(key, new ConfigNode(file, this, key, item)));
         return nodes;
     }
 
@@ -93,7 +99,7 @@ public final class ConfigNode {
         }
         List<ConfigNode> nodes = new ArrayList<>();
         for (Object item : (List<?>) value) {
-            nodes.add(new ConfigNode(file, path + "[" + nodes.size() + "]", item));
+            nodes.add(new ConfigNode(file, this, "[" + nodes.size() + "]", item));
         }
         return nodes;
     }
@@ -139,18 +145,18 @@ public final class ConfigNode {
     }
 
     public MalformedCheckpointException malformed(String rule) {
-        return new MalformedCheckpointException(file, "key " + path, value,
+        return new MalformedCheckpointException(file, "key " + path(), value,
                 value instanceof Twice ? "this key may be there once" : rule);
     }
 
     public UnsupportedCheckpointException unsupported(String accepted) {
-        return new UnsupportedCheckpointException(file, "key " + path, value, accepted);
+        return new UnsupportedCheckpointException(file, "key " + path(), value, accepted);
     }
 
     @SuppressWarnings("unchecked")
     private Map<String, Object> object() {
         if (!(value instanceof Map)) {
-            throw path.isEmpty() ? new MalformedCheckpointException(file, "content", value, "must be an object")
+            throw path().isEmpty() ? new MalformedCheckpointException(file, "content", value, "must be an object")
                     : malformed("must be an object");
         }
         return (Map<String, Object>) value;

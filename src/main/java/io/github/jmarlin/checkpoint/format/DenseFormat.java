@@ -48,21 +48,14 @@ public final class DenseFormat implements WeightFormat {
         return "weight";
     }
 
-    /** Whether the tensor is the weight of a linear layer that is to be quantized. */
-    public boolean isLayer(Tensor tensor) {
-        return isMatrix(tensor) && whyLeft(tensor) == null;
-    }
-
-    /** Why a matrix, or stack of them, in full precision stays as it is; null if it is a layer, or no matrix. */
+    /** Why a matrix, or stack of them, in full precision stays as it is; null if it is the weight of a layer to be quantized. */
     public String whyLeft(Tensor tensor) {
-        if (!isMatrix(tensor)) {
-            return null;
-        }
         return how.usesDefaults() ? architecture.whyNoLayer(tensor, tensors)
                 : architecture.whyNoMatrix(tensor, tensors, how.excluded());
     }
 
-    private static boolean isMatrix(Tensor tensor) {
+    /** Whether the tensor is a matrix in full precision, or a stack of them. */
+    public boolean isMatrix(Tensor tensor) {
         return TYPES.contains(tensor.type()) && tensor.shape().size() >= 2;
     }
 
