@@ -124,7 +124,7 @@ final class CompressedTensorsFormat implements WeightFormat {
             inputOrder = InputOrder.of(groupIndex, k, groupSize);
             parts.add(groupIndex);
         }
-        LayerSource.Facts facts = new LayerSource.Facts(name, "compressed-tensors " + FORMAT, k, n, groupSize, zeros != null, Floats.scaleType(scales),
+        LayerSource.Facts facts = new LayerSource.Facts(name, "compressed-tensors " + FORMAT, k, n, groupSize, zeros != null, Floats.scaleTypes(scales),
                 bias, inputOrder, parts);
         return new CompressedTensorsLayer(facts, codes, zeros, scales);
     }
