@@ -26,7 +26,8 @@ INLINE void load_segment(const struct call *call, int64_t row, int64_t segment, 
     const struct layer *layer = call->layer;
     int rows = (int) layer->segment_rows;
     int64_t begin = segment * rows;
-    int count = layer->k - begin < rows ? (int) (layer->k - begin) : rows;
+    int64_t left = layer->k > begin ? layer->k - begin : 0;    /* the second half of the last block may be all padding */
+    int count = left < rows ? (int) left : rows;
     uint16_t halves[LONGEST_SEGMENT];
     void *to = call->type == FP32 ? (void *) x : (void *) halves;
     if (count < rows) {

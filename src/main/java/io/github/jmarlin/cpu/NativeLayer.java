@@ -45,7 +45,7 @@ final class NativeLayer implements AutoCloseable {
         return memory.slice(0, 0).isDirect();
     }
 
-    private static NativeMemory factors(PackedWeights weights) {
+    static NativeMemory factors(PackedWeights weights) {
         NativeMemory factors = NativeMemory.allocate((long) weights.paddedN() * Float.BYTES, 1);
         double halfShift = weights.computeType() == DataType.FP16 ? FP16_HALF_SHIFT : BF16_HALF_SHIFT;
         for (int column = 0; column < weights.paddedN(); column++) {
@@ -56,7 +56,7 @@ final class NativeLayer implements AutoCloseable {
         return factors;
     }
 
-    private static NativeMemory order(PackedWeights weights) {
+    static NativeMemory order(PackedWeights weights) {
         NativeMemory order = NativeMemory.allocate((long) weights.k() * Integer.BYTES, 1);
         for (int row = 0; row < weights.k(); row++) {
             order.putInt((long) row * Integer.BYTES, weights.inputOrder().get(row));
