@@ -14,7 +14,7 @@ enum {
     COLUMNS = 4,              /* times two places in 16 bits fill 8 of 16 registers */
     STEPS_IN_16_BITS = 8,
     HALF_LINE = LINE / 2,
-    PREFETCH_BYTES = 2 * BLOCK_BYTES,   /* ahead of the line in use; another strip's or nothing at the end */
+    PREFETCH_BYTES = 4 * BLOCK_BYTES,   /* ahead of the line in use; another strip's or nothing at the end */
 };
 
 TARGET INLINE void widen(const uint16_t *from, float *to, int count)

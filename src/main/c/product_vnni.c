@@ -11,7 +11,7 @@
 
 enum {
     COLUMNS = 8,              /* times three places fill 24 of 32 registers */
-    PREFETCH_BYTES = 2 * BLOCK_BYTES,   /* ahead of the line in use; another strip's or nothing at the end */
+    PREFETCH_BYTES = 4 * BLOCK_BYTES,   /* ahead of the line in use; another strip's or nothing at the end */
 };
 
 TARGET INLINE void widen(const uint16_t *from, float *to, int count)

@@ -67,46 +67,56 @@ INLINE float add_scaled(float total, int32_t sum, int32_t last, int32_t zero, in
 
 /* ---- few rows ---- */
 
-TARGET INLINE void multiply_few(const struct call *call, int64_t strip, int64_t unit, int places)
+/* Adds a segment of 1 or 2 blocks to the totals of 1 or 2 rows, row and the one after it. */
+TARGET INLINE void add_segment(const struct call *call, int64_t strip, int64_t unit, int64_t segment, int row, int rows, int blocks,
+        int places, float totals[2][STRIP])
 {
     const struct layer *layer = call->layer;
-    int rows = unit_rows(call, unit);
+    const uint8_t *block = layer->strips[strip].codes + segment_block(layer, segment) * BLOCK_BYTES;
     int64_t place_pitch = segment_bytes(layer), pitch = places * place_pitch;
-    float totals[FEW_ROWS][STRIP] = {{0}};
-    for (int64_t segment = 0; segment < layer->segments; segment++) {
-        const uint8_t *block = layer->strips[strip].codes + segment_block(layer, segment) * BLOCK_BYTES;
-        int blocks = segment_blocks(layer, segment);
-        const float *units = unit_units(call, unit) + segment * UNIT_ROWS;
-        const int32_t *activations = unit_sums(call, unit) + segment * 2 * UNIT_ROWS;
-        struct scales scales;
-        read_scales(layer, strip, segment, &scales);
-        for (int quarter = 0; quarter < STRIP / QUARTER; quarter++) {
-            for (int row = 0; row < rows; row += 2) {
-                const int8_t *digits = unit_digits(call, unit) + (segment * rows + row) * pitch;
-                int pair = rows - row > 1 ? 2 : 1;
-                digit_sums sums[2];
-                if (pair == 1 && blocks == 1) {
-                    few_sums(block, quarter, digits, pitch, place_pitch, 1, 1, places, sums);
-                } else if (pair == 1) {
-                    few_sums(block, quarter, digits, pitch, place_pitch, 1, 2, places, sums);
-                } else if (blocks == 1) {
-                    few_sums(block, quarter, digits, pitch, place_pitch, 2, 1, places, sums);
-                } else {
-                    few_sums(block, quarter, digits, pitch, place_pitch, 2, 2, places, sums);
-                }
-                for (int i = 0; i < pair; i++) {
-                    float *total = totals[row + i] + quarter * QUARTER;
-                    for (int x = 0; x < QUARTER; x++) {
-                        int column = quarter * QUARTER + x;
-                        total[x] = add_scaled(total[x], sums[i][0][x], sums[i][1][x], scales.zeros[column], activations[row + i],
-                                activations[UNIT_ROWS + row + i], units[row + i], scales.values[column], places);
-                    }
-                }
+    const int8_t *digits = unit_digits(call, unit) + (segment * unit_rows(call, unit) + row) * pitch;
+    const float *units = unit_units(call, unit) + segment * UNIT_ROWS + row;
+    const int32_t *activations = unit_sums(call, unit) + segment * 2 * UNIT_ROWS + row;
+    struct scales scales;
+    read_scales(layer, strip, segment, &scales);
+    for (int quarter = 0; quarter < STRIP / QUARTER; quarter++) {
+        digit_sums sums[2];
+        few_sums(block, quarter, digits, pitch, place_pitch, rows, blocks, places, sums);
+        for (int i = 0; i < rows; i++) {
+            for (int x = 0; x < QUARTER; x++) {
+                int column = quarter * QUARTER + x;
+                totals[i][column] = add_scaled(totals[i][column], sums[i][0][x], sums[i][1][x], scales.zeros[column], activations[i],
+                        activations[UNIT_ROWS + i], units[i], scales.values[column], places);
             }
         }
     }
-    for (int row = 0; row < rows; row++) {
-        write_row(call, unit * UNIT_ROWS + row, strip, totals[row], narrow);
+}
+
+TARGET INLINE void multiply_rows(const struct call *call, int64_t strip, int64_t unit, int row, int rows, int places)
+{
+    const struct layer *layer = call->layer;
+    float totals[2][STRIP] = {{0}};
+    for (int64_t segment = 0; segment < layer->segments; segment++) {
+        if (segment_blocks(layer, segment) == 2) {
+            add_segment(call, strip, unit, segment, row, rows, 2, places, totals);
+        } else {
+            add_segment(call, strip, unit, segment, row, rows, 1, places, totals);
+        }
+    }
+    for (int i = 0; i < rows; i++) {
+        write_row(call, unit * UNIT_ROWS + row + i, strip, totals[i], narrow);
+    }
+}
+
+/* Two rows at a time: what one more would save is little, because the strip is in the cache then. */
+TARGET INLINE void multiply_few(const struct call *call, int64_t strip, int64_t unit, int places)
+{
+    int rows = unit_rows(call, unit), row = 0;
+    for (; row + 2 <= rows; row += 2) {
+        multiply_rows(call, strip, unit, row, 2, places);
+    }
+    if (row < rows) {
+        multiply_rows(call, strip, unit, row, 1, places);
     }
 }
 
