@@ -3,6 +3,7 @@ package io.github.jmarlin.cli;
 import io.github.jmarlin.ComputeDevice;
 import io.github.jmarlin.DeviceChoice;
 import io.github.jmarlin.Devices;
+import io.github.jmarlin.cpu.CpuDevice;
 import io.github.jmarlin.cuda.CudaDevice;
 import io.github.jmarlin.cuda.CudaDriver;
 import io.github.jmarlin.cuda.ImageManifest;
@@ -46,7 +47,7 @@ final class InfoCommand implements Callable<Integer> {
             if (device instanceof CudaDevice gpu) {
                 table.row(gpu.facts().toString(), "cuda:" + cuda++, "fp16, bf16", ImageManifest.imageFor(KERNEL_FAMILY, gpu.facts()));
             } else {
-                table.row(device.name(), device.kind(), "fp16, bf16, fp32", "Java");
+                table.row(device.name(), device.kind(), "fp16, bf16, fp32", device instanceof CpuDevice cpu ? cpu.computesWith() : "");
             }
         }
         PrintWriter out = spec.commandLine().getOut();

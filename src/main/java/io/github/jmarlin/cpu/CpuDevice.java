@@ -63,6 +63,11 @@ public final class CpuDevice implements ComputeDevice, AutoCloseable {
         return "cpu";
     }
 
+    /** Threads that work on a product at most. */
+    public int threads() {
+        return pool.threads();
+    }
+
     /** What products are computed with, and why if it is not simply the fastest: {@code AVX-512 VNNI}, {@code Java (reason)}. */
     public String computesWith() {
         return choice.set().title() + (choice.why().isEmpty() ? "" : " (" + choice.why() + ")");
