@@ -43,7 +43,7 @@ final class DemoCommand implements Callable<Integer> {
             description = "rows that share a scale: 32, 64, 128, 256, or -1 for whole columns")
     private int groupSize;
 
-    @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "FP16", description = "fp16 or bf16")
+    @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "fp16", converter = ComputeType.class, description = "fp16 or bf16")
     private DataType type;
 
     @Option(names = "--seed", paramLabel = "NUMBER", defaultValue = "42", description = "of the random weights and activations")
@@ -78,7 +78,6 @@ final class DemoCommand implements Callable<Integer> {
         require(k >= 1 && n >= 1, "--k %d --n %d: both must be positive", k, n);
         require(!batches.isEmpty() && batches.stream().allMatch(m -> m >= 1), "--m %s: one or more positive batch sizes", batches);
         require(GROUP_SIZES.contains(groupSize), "--group %d: must be -1, 32, 64, 128 or 256", groupSize);
-        require(type != DataType.FP32, "--dtype %s: must be fp16 or bf16", type);
         // Weights in floats, results in doubles, both in Java arrays.
         long elements = Math.max((long) k * n, (long) most() * Math.max(k, n));
         require(elements < Integer.MAX_VALUE - 8, "--k %d --n %d --m %s: a matrix of %d elements, a Java array holds 2^31 - 9", k, n,
@@ -127,7 +126,7 @@ final class DemoCommand implements Callable<Integer> {
             Table table, Progress progress) {
         ByteBuffer a = DemoLayer.encode(activations, type);
         ByteBuffer c = DemoLayer.allocate(most() * n, type);
-        double allowed = ErrorBound.of(type, packed.hasZeroPoints());
+        double allowed = ErrorBound.of(type, packed.form());
         boolean accurate = true;
         try (LinearLayer layer = device.place(packed);
                 Contender contender = device instanceof CudaDevice gpu ? onGpu(gpu, packed, a, table) : onCpu(layer, a, c, weights, activations)) {

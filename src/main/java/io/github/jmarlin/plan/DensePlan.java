@@ -1,5 +1,6 @@
 package io.github.jmarlin.plan;
 
+import java.util.Locale;
 import java.util.Objects;
 
 /**
@@ -41,7 +42,7 @@ public record DensePlan(String kernel, int rows, WeightShape weights, boolean bi
 
     /** Entry point of the expansion of such weights. */
     public static String kernelName(WeightShape weights) {
-        return IMAGE + "_" + weights.typeTag() + (weights.zeroPoints() ? "_zp" : "_sym") + (weights.isGroupOf32() ? "_g32" : "_g64");
+        return IMAGE + "_" + weights.instance();
     }
 
     /** Thread blocks of the expansion on a device: it is bound by memory, whatever the shape. */
@@ -124,7 +125,7 @@ public record DensePlan(String kernel, int rows, WeightShape weights, boolean bi
 
     @Override
     public String toString() {
-        return String.format("%s, then cuBLAS, for %s, m <= %d%n"
+        return String.format(Locale.ROOT, "%s, then cuBLAS, for %s, m <= %d%n"
                         + "  %d blocks x %d threads expand the weights once a call%s%n  workspace %s%n  %s%n  %s",
                 kernel, weights, rows, grid, THREADS, bias ? ", and add the bias after every " + SUMS_ROWS + " rows" : "", workspace(),
                 prediction, reason);
