@@ -14,7 +14,6 @@ enum {
     COLUMNS = 4,              /* times two places in 16 bits fill 8 of 16 registers */
     STEPS_IN_16_BITS = 8,
     HALF_LINE = LINE / 2,
-    PREFETCH_BYTES = 4 * BLOCK_BYTES,   /* ahead of the line in use; another strip's or nothing at the end */
 };
 
 TARGET INLINE void widen(const uint16_t *from, float *to, int count)
@@ -68,7 +67,7 @@ TARGET INLINE void few_sums(const uint8_t *block, int quarter, const int8_t *dig
                 }
                 for (int b = 0; b < blocks; b++) {
                     const uint8_t *line = line_of(block + b * BLOCK_BYTES, quarter, 4 * eight + pair);
-                    _mm_prefetch((const char *) line + PREFETCH_BYTES, _MM_HINT_T0);
+                    prefetch(line);
                     for (int half = 0; half < LINE; half += HALF_LINE) {
                         __m256i bytes = load(line + half);
                         __m256i even = _mm256_and_si256(bytes, mask), odd = _mm256_and_si256(_mm256_srli_epi32(bytes, 4), mask);

@@ -49,6 +49,7 @@ TARGET INLINE void few_sums(const uint8_t *block, int quarter, const int8_t *dig
                 }
                 for (int b = 0; b < blocks; b++) {
                     const uint8_t *line = line_of(block + b * BLOCK_BYTES, quarter, 2 * four + pair);
+                    prefetch(line);
                     for (int at = 0; at < LINE; at += PART) {
                         uint8x16_t bytes = vld1q_u8(line + at);
                         int8x16_t even = vreinterpretq_s8_u8(vandq_u8(bytes, vdupq_n_u8(15)));

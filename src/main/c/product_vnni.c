@@ -11,7 +11,6 @@
 
 enum {
     COLUMNS = 8,              /* times three places fill 24 of 32 registers */
-    PREFETCH_BYTES = 4 * BLOCK_BYTES,   /* ahead of the line in use; another strip's or nothing at the end */
 };
 
 TARGET INLINE void widen(const uint16_t *from, float *to, int count)
@@ -98,7 +97,7 @@ TARGET INLINE void few_sums(const uint8_t *block, int quarter, const int8_t *dig
             __m512i low[2], high[2];
             for (int b = 0; b < blocks; b++) {
                 const uint8_t *line = line_of(block + b * BLOCK_BYTES, quarter, 2 * four + pair);
-                _mm_prefetch((const char *) line + PREFETCH_BYTES, _MM_HINT_T0);
+                prefetch(line);
                 low[b] = low_codes(_mm512_loadu_si512(line));
                 high[b] = high_codes(_mm512_loadu_si512(line));
             }

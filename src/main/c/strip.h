@@ -122,6 +122,14 @@ TARGET INLINE void multiply_few(const struct call *call, int64_t strip, int64_t 
 
 /* ---- many rows ---- */
 
+INLINE void split(const uint8_t *bytes, int count, uint8_t *low, uint8_t *high)
+{
+    for (int i = 0; i < count; i++) {
+        low[i] = bytes[i] & 15;
+        high[i] = bytes[i] >> 4;
+    }
+}
+
 /* The codes of a segment of a strip as bytes, four of a column for each step; of half a block only its half, as store_steps does. */
 TARGET INLINE void decode(const struct layer *layer, int64_t strip, int64_t segment, uint8_t codes[STRIP][LONGEST_SEGMENT])
 {
@@ -129,16 +137,15 @@ TARGET INLINE void decode(const struct layer *layer, int64_t strip, int64_t segm
     for (int pair = 0; pair < STRIP / 2; pair++) {
         for (int b = 0; b < segment_blocks(layer, segment); b++) {
             const uint8_t *line = line_of(block + b * BLOCK_BYTES, pair / 8, pair % 8);
-            uint8_t half[LINE] = {0};
+            prefetch(line);
             if (layer->segment_rows < STRIP) {
+                uint8_t half[LINE / 2];
                 for (int t = 0; t < 4; t++) {
                     memcpy(half + 8 * t, line + 16 * t + segment % 2 * 8, 8);
                 }
-                line = half;
-            }
-            for (int i = 0; i < LINE; i++) {
-                codes[2 * pair][b * LINE + i] = line[i] & 15;
-                codes[2 * pair + 1][b * LINE + i] = line[i] >> 4;
+                split(half, LINE / 2, codes[2 * pair], codes[2 * pair + 1]);
+            } else {
+                split(line, LINE, codes[2 * pair] + b * LINE, codes[2 * pair + 1] + b * LINE);
             }
         }
     }

@@ -74,10 +74,17 @@ final class NativeLayer implements AutoCloseable {
                 address(memory, layerBytes));
         for (int strip = 0; strip < strips; strip++) {
             put(memory, layerBytes + (long) strip * STRIP_FIELDS * Long.BYTES, address(weights.codes(), layout.blockOffset(strip, 0)),
-                    address(weights.scales(), strip * layout.stripScaleBytes()),
-                    address(weights.zeros(), strip * layout.stripScaleBytes()));
+                    address(weights.scales(), strip * layout.stripScaleBytes()), zeros(weights, strip));
         }
         return memory;
+    }
+
+    /** NOTES: no default, so that a new kind of weight does not compile before the native library knows it. */
+    private static long zeros(PackedWeights weights, int strip) {
+        return switch (weights.form().offset()) {
+            case MIDDLE -> 0;
+            case ZERO_POINT -> address(weights.zeros(), strip * weights.layout().stripScaleBytes());
+        };
     }
 
     /** Writes fields one after another. */
