@@ -14,8 +14,6 @@ begin_run() {
     reserve=$((run_limit / 20 + 3))
     run_end=$(($(now) + run_limit - reserve))
     [ "$run_end" -gt "$(now)" ] || { echo "run.sh: --limit $run_limit: too short for anything" >&2; exit 2; }
-    work=${JMARLIN_WORK:-$here/work}
-    mkdir -p "$work" 2>/dev/null && [ -w "$work" ] || work=$(mktemp -d) || exit 1
     dir=$work/$run_name
     rm -rf "$dir" && mkdir -p "$dir" || exit 1
     tuning=$work/tuning
@@ -53,7 +51,7 @@ run_part() {
     part_end=$((part_started + seconds))
     log=$dir/$name.log
     : > "$log"
-    ( part_$name ) > "$log" 2>&1 < /dev/null &
+    ( cd "$dir" && part_$name ) > "$log" 2>&1 < /dev/null &
     part_pid=$!
     shown=0
     # Beyond the limit and the time that the signals take it is left behind: a process in the driver's hands may not even be killed.
@@ -72,7 +70,7 @@ run_part() {
     took=$(($(now) - part_started))
     case $code in
     0) outcome ok $took ;;
-    124|137) outcome "HUNG: ended after $took s" $took ;;
+    124|137) outcome "TIMED OUT: ended after $took s" $took ;;
     *) outcome "FAILED: exit code $code" $took ;;
     esac
 }
@@ -99,11 +97,11 @@ within_part() {
     left=$((part_end - $(now)))
     [ $left -ge 1 ] || return 124
     timeout -k 5 $left "$@" &
-    echo $! > "$dir/running"
+    echo $! > "$tmp/running"
     wait $!
 }
 
-stop_part() { [ -e "$dir/running" ] && kill "$(cat "$dir/running")" 2>/dev/null; }
+stop_part() { [ -e "$tmp/running" ] && kill "$(cat "$tmp/running")" 2>/dev/null; }
 
 plain_summary() {
     cat "$dir/run.txt"
@@ -131,9 +129,9 @@ finish_run() {
     echo "$(($(now) - run_started)) s used" >> "$dir/run.txt"
     save_run
     if timeout -k 1 $((reserve - 2)) "$here/jre/bin/java" $java_flags -cp "$here/lib/jmarlin-cli.jar" \
-            io.github.jmarlin.bench.report.RunSummary "$dir" > "$dir/summary.new" 2> "$dir/summary-errors.log"; then
-        for later in $run_parts_left; do echo "not reached: ${later%:*}"; done >> "$dir/summary.new"
-        mv "$dir/summary.new" "$out/$run_name.txt"
+            io.github.jmarlin.bench.report.RunSummary "$dir" "$rows" > "$tmp/summary" 2> "$dir/summary-errors.log"; then
+        for later in $run_parts_left; do printf '  %-16s not reached\n' "${later%:*}"; done >> "$tmp/summary"
+        mv "$tmp/summary" "$out/$run_name.txt"
         cp "$out/$run_name.txt" "$dir/summary.txt"
     fi
     say "==== summary"

@@ -36,9 +36,17 @@ while [ $# -gt 0 ]; do
 done
 case $limit in *[!0-9]*) echo "run.sh: --limit $limit is no number of seconds" >&2; exit 2 ;; esac
 . "$here/parts.sh"
-mkdir -p "$out/tmp" || { echo "run.sh: cannot write to $out" >&2; exit 1; }
+mkdir -p "$out" && [ -w "$out" ] || { echo "run.sh: cannot write to $out" >&2; exit 1; }
 out=$(cd "$out" && pwd)
-trap 'rm -rf "$out/tmp"' EXIT
+work=$out
+case $command in first|second)      # what they leave beside the folder of results, so that this holds few files
+    work=${JMARLIN_WORK:-$here/work}
+    mkdir -p "$work" 2>/dev/null && [ -w "$work" ] || work=$(mktemp -d) || exit 1
+    work=$(cd "$work" && pwd) ;;
+esac
+tmp=$work/tmp
+mkdir -p "$tmp" || exit 1
+trap 'rm -rf "$tmp"' EXIT
 
 # ---- finding CUDA ----
 
@@ -71,7 +79,7 @@ limited() {       # limited SECONDS PROGRAM...: ends it in time, where there is 
     if [ -n "$run_name" ]; then within_part "$@"
     elif command -v timeout >/dev/null 2>&1; then timeout -k 10 "$seconds" "$@"; else "$@"; fi
 }
-java_flags="-Djava.io.tmpdir=$out/tmp -Djmarlin.images=$here/images -Djmarlin.commit=$(cat "$here/COMMIT") -Djava.awt.headless=true $JAVA_FLAGS"
+java_flags="-Djava.io.tmpdir=$tmp -Djmarlin.images=$here/images -Djmarlin.commit=$(cat "$here/COMMIT") -Djava.awt.headless=true $JAVA_FLAGS"
 
 tests() {         # tests SECONDS JUNIT_OPTION...; tests of the source tree and of its builds are left out
     seconds=$1; shift
@@ -84,15 +92,15 @@ tests() {         # tests SECONDS JUNIT_OPTION...; tests of the source tree and 
 
 logged() {        # logged NAME FUNCTION ...: output to a file and to the terminal; the function's exit code
     log=$out/$1.log; shift
-    { "$@" 2>&1; echo $? > "$out/tmp/status"; } | tee "$log"
-    status=$(cat "$out/tmp/status")
+    { "$@" 2>&1; echo $? > "$tmp/status"; } | tee "$log"
+    status=$(cat "$tmp/status")
     [ "$status" = 124 ] && echo "run.sh: the time limit is over; $log has what there was"
     return "$status"
 }
 
 need_gpu() {      # the reason why no GPU can be used is an answer, not a failed test
-    run_java 120 demo --device cuda --k 256 --n 256 --m 1 >"$out/tmp/gpu.log" 2>&1 && return
-    echo "run.sh: no GPU can be used:"; head -n 1 "$out/tmp/gpu.log"; return 1
+    run_java 120 demo --device cuda --k 256 --n 256 --m 1 >"$tmp/gpu.log" 2>&1 && return
+    echo "run.sh: no GPU can be used:"; head -n 1 "$tmp/gpu.log"; return 1
 }
 
 info() {
@@ -177,7 +185,7 @@ not_hopper() {     # if info died nobody knows: then it is tried
     found=$(capability)
     [ -n "$found" ] && [ "$found" != 9.0 ] && echo "the device is of compute capability $found, this is for 9.0"
 }
-died() { case $(sed -n "s/^$1	//p" "$dir/parts.txt") in HUNG*|FAILED*) [ -z "$(of_log "$1" '/ products, .* wrong$/p')" ] ;; *) false ;; esac; }
+died() { case $(sed -n "s/^$1	//p" "$dir/parts.txt") in "TIMED OUT"*|FAILED*) [ -z "$(of_log "$1" '/ products, .* wrong$/p')" ] ;; *) false ;; esac; }
 
 none_info() { :; }
 none_probe() { not_hopper; }
@@ -206,7 +214,7 @@ part_probe() { limited 0 "$here/probe/hopper_probe"; }
 part_rates() {      # one by one: a figure that the model refuses does not cost the others
     given=0
     for rate in $(sed -n 's/^rate //p' "$dir/probe.log"); do
-        run_java 0 tune --device cuda --rate "$rate" > "$dir/rates.txt" 2>&1 && { echo "stored $rate"; given=1; } || { echo "not stored: $rate"; cat "$dir/rates.txt"; }
+        run_java 0 tune --device cuda --rate "$rate" > "$tmp/rate" 2>&1 && { echo "stored $rate"; given=1; } || { echo "not stored: $rate"; cat "$tmp/rate"; }
     done
     [ $given = 1 ]
 }

@@ -235,7 +235,7 @@ public final class GpuArena implements Arena {
         Prepared prepared() {
             List<Entrant> entrants = new ArrayList<>();
             for (GpuContender contender : contenders) {
-                GpuContender.Verdict verdict = contender.check();
+                GpuContender.Verdict verdict = check(contender);
                 Timer timer = new Timer(gpu, contender, mode(), flush);
                 timers.add(timer);
                 entrants.add(new Entrant(contender.name(), contender.groupSize(), contender.bytes(), contender.flops(),
@@ -245,6 +245,15 @@ public final class GpuArena implements Arena {
                 }
             }
             return new Prepared(entrants, skipped, this::close);
+        }
+
+        /** Whoever takes the device down is named. */
+        private GpuContender.Verdict check(GpuContender contender) {
+            try {
+                return contender.check();
+            } catch (RuntimeException e) {
+                throw new IllegalStateException(contender.name() + ", " + benchCase.text() + ": " + e.getMessage(), e);
+            }
         }
 
         /** Of a device that is lost nothing can be freed, and the first error is the one to tell. */

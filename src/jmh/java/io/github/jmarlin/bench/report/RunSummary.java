@@ -35,17 +35,20 @@ public final class RunSummary {
     private static final Pattern SMOKE_END = Pattern.compile("(\\d+) products, (\\d+) wrong");
     private static final Pattern TILE_BEGUN = Pattern.compile("(\\w+_m\\d+_n\\d+\\w*): ");
     private static final Pattern TILE_ENDED = Pattern.compile(TILE_BEGUN + "\\d+ right.*");
+    private static final Pattern STACK = Pattern.compile("\\s+(at |\\.\\.\\. \\d|Suppressed: )");
     private static final int MOST_WRONG_LINES = 3;
     private static final int WIDTH = 150;
 
     private final Path folder;
+    private final List<String> rows;
     private final Map<String, String> parts = new LinkedHashMap<>();
     private final List<Measurement> products = new ArrayList<>();
     private final Map<Measurement, Results> origins = new LinkedHashMap<>();
     private final StringJoiner page = new StringJoiner("\n", "", "\n");
 
-    private RunSummary(Path folder) throws IOException {
+    private RunSummary(Path folder, List<String> rows) throws IOException {
         this.folder = folder;
+        this.rows = rows;
         for (String line : lines("parts.txt")) {
             String[] cells = line.split("\t");
             parts.put(cells[0], cells[1]);
@@ -64,17 +67,17 @@ public final class RunSummary {
         }
     }
 
-    /** Prints the page for the folder that is the argument. */
+    /** Prints the page for the folder that is the first argument; the second has the m that every family was to be timed at, with commas. */
     public static void main(String[] args) throws IOException {
-        if (args.length != 1) {
-            throw new IllegalArgumentException("expected: FOLDER, got " + args.length + " arguments");
+        if (args.length != 2) {
+            throw new IllegalArgumentException("expected: FOLDER M,M,..., got " + args.length + " arguments");
         }
-        System.out.print(of(Path.of(args[0])));
+        System.out.print(of(Path.of(args[0]), args[1]));
     }
 
     /** The page. */
-    static String of(Path folder) throws IOException {
-        return new RunSummary(folder).write();
+    static String of(Path folder, String rows) throws IOException {
+        return new RunSummary(folder, List.of(rows.split(","))).write();
     }
 
     private String write() throws IOException {
@@ -84,15 +87,15 @@ public final class RunSummary {
             family(family);
         }
         ownChoice();
+        List<String> rates = lines("rates.log").stream().filter(line -> line.contains("stored")).toList();
+        if (!rates.isEmpty()) {
+            page.add("");
+            page.add("rates of the probe, for the cost model: " + String.join(", ", rates));
+        }
         page.add("");
         page.add("parts");
         for (Map.Entry<String, String> part : parts.entrySet()) {
             page.add(String.format(Locale.ROOT, "  %-16s %s%s", part.getKey(), part.getValue(), lastWords(part.getKey(), part.getValue())));
-        }
-        List<String> rates = lines("rates.log").stream().filter(line -> line.contains("stored")).toList();
-        if (!rates.isEmpty()) {
-            page.add("");
-            page.add("rates of the probe for the cost model: " + String.join(", ", rates));
         }
         return page.toString();
     }
@@ -113,30 +116,32 @@ public final class RunSummary {
         List<String> wrongInSmoke = smoke.stream().filter(line -> line.startsWith("WRONG")).toList();
         Optional<String> check = checked(name);
         page.add("");
-        page.add(name.toUpperCase(Locale.ROOT) + ": " + verdict(smoke, name, timed, !wrong.isEmpty() || !wrongInSmoke.isEmpty()
-                || check.filter(text -> text.startsWith("failed")).isPresent()));
+        page.add(name.toUpperCase(Locale.ROOT) + ": " + (wrong.isEmpty() && wrongInSmoke.isEmpty() ? "" : "WRONG; ")
+                + (check.filter(text -> text.startsWith("failed")).isPresent() ? "FAILED in jmarlin check; " : "") + verdict(smoke, name, timed));
         wrongInSmoke.stream().limit(MOST_WRONG_LINES).forEach(line -> page.add("  " + cut(line)));
         wrong.stream().limit(MOST_WRONG_LINES).forEach(m -> page.add("  " + cut("WRONG " + Format.subject(m.subject()) + ", m " + m.subject().m()
                 + ", " + Format.contender(m) + ": " + m.note())));
         check.ifPresent(text -> page.add("  jmarlin check: " + cut(text)));
         fastest(timed);
+        List<String> missing = rows.stream().filter(m -> timed.stream().noneMatch(each -> m.equals("" + each.subject().m()))).toList();
+        if (!missing.isEmpty()) {
+            page.add("  not timed: m " + String.join(", ", missing));
+        }
     }
 
-    /** Whether it is right, in as many words as what is known of it takes. */
-    private String verdict(List<String> smoke, String name, List<Measurement> timed, boolean wrong) {
+    /** Whether it is right, as far as the smoke test and the times go. */
+    private String verdict(List<String> smoke, String name, List<Measurement> timed) {
         String part = parts.getOrDefault("smoke_" + name, "");
         Optional<Matcher> end = smoke.stream().map(SMOKE_END::matcher).filter(Matcher::matches).reduce((first, second) -> second);
         long right = timed.stream().filter(Measurement::counts).count();
-        String said = end.map(m -> m.group(1) + " products in the smoke test, " + m.group(2) + " wrong").orElse("");
-        if (wrong) {
-            return "WRONG" + (said.isEmpty() ? "" : ": " + said);
-        }
         if (end.isPresent()) {
-            return "RIGHT: " + said;
+            String bench = parts.getOrDefault("bench_" + name, "");
+            return (isBad(bench) ? "bench_" + name + " " + bench + "; " : end.get().group(2).equals("0") ? "RIGHT: " : "")
+                    + end.get().group(1) + " products in the smoke test, " + end.get().group(2) + " wrong";
         }
-        if (part.startsWith("HUNG") || part.startsWith("FAILED")) {
+        if (isBad(part)) {
             long through = smoke.stream().filter(line -> TILE_ENDED.matcher(line).matches()).count();
-            return "NOT RIGHT: the smoke test " + part + ", " + through + " tiles came through"
+            return "NOT SHOWN TO BE RIGHT: the smoke test " + part + ", " + through + " tiles came through"
                     + begun(smoke).map(tile -> ", in " + tile).orElse("");
         }
         if (right > 0) {
@@ -200,16 +205,20 @@ public final class RunSummary {
 
     /** Outcome and words of a family's row in the table of {@code jmarlin check}. */
     private Optional<String> checked(String name) throws IOException {
-        Pattern row = Pattern.compile("\\| *" + name + " *\\| *(\\w+) *\\| *(.*?) *\\|");
+        Pattern row = Pattern.compile("\\| " + name + " +(\\w+) +(.*?) *\\|");
         return lines("kernels.log").stream().map(row::matcher).filter(Matcher::matches).map(m -> m.group(1) + ", " + m.group(2)).findFirst();
     }
 
     private String lastWords(String part, String outcome) throws IOException {
-        if (!outcome.startsWith("HUNG") && !outcome.startsWith("FAILED")) {
+        if (!isBad(outcome)) {
             return "";
         }
-        return lines(part + ".log").stream().filter(line -> !line.isBlank()).reduce((first, second) -> second)
+        return lines(part + ".log").stream().filter(line -> !line.isBlank() && !STACK.matcher(line).lookingAt()).reduce((first, second) -> second)
                 .map(line -> "; last line: " + cut(line.strip())).orElse("; it said nothing");
+    }
+
+    private static boolean isBad(String outcome) {
+        return outcome.startsWith("TIMED OUT") || outcome.startsWith("FAILED");
     }
 
     private static String name(KernelFamily family) {
