@@ -120,7 +120,7 @@ public final class RunSummary {
         Optional<String> check = checked(name);
         page.add("");
         page.add(name.toUpperCase(Locale.ROOT) + ": " + (wrong.isEmpty() && wrongInSmoke.isEmpty() ? "" : "WRONG; ")
-                + (check.filter(text -> text.startsWith("failed")).isPresent() ? "FAILED in jmarlin check; " : "") + verdict(smoke, name, timed));
+                + (check.filter(text -> text.startsWith("failed")).isPresent() ? "FAILED in jmarlin check; " : "") + verdict(smoke, name, timed, check.filter(text -> text.startsWith("passed")).isPresent()));
         wrongInSmoke.stream().limit(MOST_WRONG_LINES).forEach(line -> page.add("  " + cut(line)));
         wrong.stream().limit(MOST_WRONG_LINES).forEach(m -> page.add("  " + cut("WRONG " + Format.subject(m.subject()) + ", m " + m.subject().m()
                 + ", " + Format.contender(m) + ": " + m.note())));
@@ -132,8 +132,8 @@ public final class RunSummary {
         }
     }
 
-    /** Whether it is right, as far as the smoke test and the times go. */
-    private String verdict(List<String> smoke, String name, List<Measurement> timed) {
+    /** Whether it is right, as far as the smoke test, the times and the check go. */
+    private String verdict(List<String> smoke, String name, List<Measurement> timed, boolean checked) {
         String part = parts.getOrDefault("smoke_" + name, "");
         Optional<Matcher> end = smoke.stream().map(SMOKE_END::matcher).filter(Matcher::matches).reduce((first, second) -> second);
         long right = timed.stream().filter(Measurement::counts).count();
@@ -149,6 +149,9 @@ public final class RunSummary {
         }
         if (right > 0) {
             return "RIGHT in the products that were timed: " + right;
+        }
+        if (checked) {
+            return "RIGHT in jmarlin check";
         }
         return "NOT KNOWN" + (part.isEmpty() ? ": not reached" : ", " + part.replaceFirst("^none: ", ""));
     }

@@ -75,7 +75,8 @@ class RunSummaryTest {
         write("smoke_striped.log", "striped_m8_n64: ", "WRONG striped_f16_sym_g64_m8_n64, m 8", "striped_m8_n64: 47 right, 1 wrong", "48 products, 1 wrong");
         write("smoke_hopper.log", "hopper_m8_n128_p1_s1: 48 right", "48 products, 0 wrong");
         write("tests_rest.log", "[         5 tests successful      ]", "[         0 tests skipped         ]", "[         2 tests failed          ]");
-        write("kernels.log", "| kernels   outcome   what happened   |", "| hopper    failed    NaN at m 3      |");
+        write("kernels.log", "| kernels   outcome   what happened   |", "| hopper    failed    NaN at m 3      |",
+                "| dense     passed    8 instances     |");
         bench("bench_hopper", new Measurement(Subject.layer(ModelShapes.SQUARE, 1, DataType.FP16), TimingMode.GRAPH, "jmarlin hopper 16x128",
                 -1, Measurement.Status.WRONG, "relative error NaN is not at most 3.0E-4", null, 1, 1, Double.NaN, 3e-4));
         String page = RunSummary.of(folder, "1");
@@ -83,7 +84,7 @@ class RunSummaryTest {
         assertTrue(page.contains("HOPPER: WRONG; FAILED in jmarlin check; RIGHT: 48 products in the smoke test, 0 wrong\n"
                 + "  WRONG square 8192x8192, m 1, jmarlin hopper 16x128 per column: relative error NaN is not at most 3.0E-4\n"
                 + "  jmarlin check: failed, NaN at m 3\n"), page);
-        assertTrue(page.contains("DENSE: NOT KNOWN: not reached\n"), page);
+        assertTrue(page.contains("DENSE: RIGHT in jmarlin check\n  jmarlin check: passed, 8 instances\n"), page);
         assertTrue(page.contains("  tests_rest       FAILED: exit code 1: 5 tests successful, 2 tests failed\n"), page);
     }
 
