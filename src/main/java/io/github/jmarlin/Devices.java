@@ -24,15 +24,21 @@ public final class Devices {
 
     /** One sentence for everything that could have been a device: what it is and why it cannot be used. */
     public static List<String> unavailable() {
+        List<String> reasons = ofDriver();
+        for (CudaDevice device : CudaDriver.devices()) {
+            device.missingKernels().ifPresent(reasons::add);
+        }
+        return List.copyOf(reasons);
+    }
+
+    /** What the driver itself cannot use. */
+    private static List<String> ofDriver() {
         List<String> reasons = new ArrayList<>();
         if (!CudaDriver.isAvailable() && CudaDriver.unusableDevices().isEmpty()) {
             reasons.add(CudaDriver.unavailableReason());
         }
         reasons.addAll(CudaDriver.unusableDevices());
-        for (CudaDevice device : CudaDriver.devices()) {
-            device.missingKernels().ifPresent(reasons::add);
-        }
-        return List.copyOf(reasons);
+        return reasons;
     }
 
     /**
@@ -53,7 +59,8 @@ public final class Devices {
             }
             unusable.add(missing.get());
         }
-        return new DeviceChoice(CPU, "no usable GPU: " + String.join("; ", unavailable()));
+        unusable.addAll(0, ofDriver());
+        return new DeviceChoice(CPU, "no usable GPU: " + String.join("; ", unusable));
     }
 
     private static List<CudaDevice> usableGpus() {

@@ -3,6 +3,7 @@ package io.github.jmarlin.build;
 import io.github.jmarlin.build.KernelBuildException.NoCompiler;
 import io.github.jmarlin.build.Targets.Phase;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -26,9 +27,9 @@ import java.util.stream.Collectors;
  * {@code striped_m8_n64.sm_80.cubin}.
  *
  * <p>nvcc turns sources into PTX; source lines and what needs a newer PTX version than the family are taken out; ptxas makes machine
- * code of that same text. An image is made again when its key changes: compiler, flags, and the hash of every file it is made from.
- * The register, stack and spill figures of {@code ptxas -v} go to {@code kernel-report.txt}; a spill, a stack frame or another number of
- * registers than the source counts on fails the build.
+ * code of that same text. An image is made again when its key changes: compiler, flags, how texts are worked on, and the hash of every
+ * file it is made from. The register, stack and spill figures of {@code ptxas -v} go to {@code kernel-report.txt}; a spill, a stack
+ * frame or another number of registers than the source counts on fails the build.
  *
  * <p>Arguments: phase ({@code compile}, {@code test}, {@code package}), mode ({@code auto}, {@code required}, {@code skip}), targets
  * (see {@link Targets#of}), ptxas ({@code auto} is nvcc's own), source folder, build folder, images folder. The images folder
@@ -170,8 +171,15 @@ public final class KernelBuild {
     }
 
     private String textKey(Nvcc nvcc, KernelImage image) throws IOException {
-        return String.join("\n", nvcc.version(), String.join(" ", Nvcc.flags(image)), "PTX " + image.ptxVersion(),
+        return String.join("\n", nvcc.version(), String.join(" ", Nvcc.flags(image)), "PTX " + image.ptxVersion(), textRules(),
                 sources.hash(image.family()));
+    }
+
+    /** A hash of the program that works on nvcc's text: what it changed was not what ships now. */
+    private static String textRules() throws IOException {
+        try (InputStream program = PtxText.class.getResourceAsStream("PtxText.class")) {
+            return HexFormat.of().formatHex(KernelSources.sha256().digest(program.readAllBytes()));
+        }
     }
 
     private String cubinKey(Ptxas assembler, KernelImage image) throws IOException {

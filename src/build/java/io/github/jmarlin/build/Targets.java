@@ -1,10 +1,11 @@
 package io.github.jmarlin.build;
 
 import java.io.IOException;
-import java.util.ArrayList;
+import java.nio.charset.StandardCharsets;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 
 /** What a build compiles for: {@code sm_*} is machine code, {@code compute_*} PTX that a driver compiles. */
@@ -15,7 +16,8 @@ final class Targets {
     static final int PTX_OF_80 = 74;
     static final int PTX_OF_90A = 80;
 
-    private static final Pattern CAPABILITY = Pattern.compile("(\\d+)\\.(\\d)");
+    private static final Pattern CAPABILITY = Pattern.compile("(?m)^(\\d+)\\.(\\d)\\s*$");
+    private static final int SECONDS_TO_ANSWER = 20;
 
     /** What the build is about to do. */
     enum Phase { COMPILE, TEST, PACKAGE }
@@ -81,18 +83,28 @@ final class Targets {
         return targets;
     }
 
-    /** Compute capabilities of this machine's GPUs, times ten; none where nvidia-smi is missing or fails. */
+    /** Compute capabilities of this machine's GPUs, times ten; none where nvidia-smi is missing, fails or hangs. */
     static List<Integer> gpus() throws InterruptedException {
-        List<Integer> gpus = new ArrayList<>();
         try {
-            CommandResult answer = CommandResult.of(List.of("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"), null);
-            if (answer.status() == 0) {
-                CAPABILITY.matcher(answer.output()).results()
-                        .forEach(gpu -> gpus.add(Integer.parseInt(gpu.group(1)) * 10 + Integer.parseInt(gpu.group(2))));
+            Process process = new ProcessBuilder("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader")
+                    .redirectErrorStream(true).start();
+            try {
+                process.getOutputStream().close();
+                // A line for each GPU: the pipe holds them all.
+                if (!process.waitFor(SECONDS_TO_ANSWER, TimeUnit.SECONDS) || process.exitValue() != 0) {
+                    return List.of();
+                }
+                return capabilities(new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8));
+            } finally {
+                process.destroyForcibly();
             }
         } catch (IOException e) {
             return List.of();
         }
-        return gpus;
+    }
+
+    static List<Integer> capabilities(String answer) {
+        return CAPABILITY.matcher(answer).results()
+                .map(gpu -> Integer.parseInt(gpu.group(1)) * 10 + Integer.parseInt(gpu.group(2))).toList();
     }
 }

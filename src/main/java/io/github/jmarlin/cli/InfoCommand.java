@@ -78,7 +78,7 @@ final class InfoCommand implements Callable<Integer> {
             ImageStatus status = gpu.images(family);
             status.refusals().forEach(refusal -> table.fact(option + " refuses", refusal));
             if (status.isUsable()) {
-                taken.add(family.name().toLowerCase(Locale.ROOT) + ": " + status.image());
+                taken.add(family.name().toLowerCase(Locale.ROOT) + " " + status.image().substring(status.image().indexOf('.') + 1));
             }
         }
         return String.join(", ", taken);

@@ -246,8 +246,10 @@ public final class CudaEngine implements AutoCloseable {
         return library.isAvailable() ? Optional.empty() : Optional.of("no cuBLAS: " + library.description());
     }
 
+    /** Each by itself: what the driver does not let us unload does not keep the others. */
     private void unload() {
-        runInContext(() -> Cuda.closeAll(kernels.values().toArray(AutoCloseable[]::new)));
+        Cuda.closeAll(kernels.values().stream().map(module -> (AutoCloseable) () -> runInContext(module::close))
+                .toArray(AutoCloseable[]::new));
     }
 
     /** Everything that belongs to the engine holds it, so that it outlives them. */

@@ -25,6 +25,10 @@ enum ImageFamily {
     /** What setmaxnreg divides between the warps of a Hopper kernel; hopper.cu says the same to the build. */
     static final int HOPPER_REGISTERS = 168;
 
+    /** Types, zero points and group sizes that every tile has a kernel for. */
+    private static final List<String> FORMS = List.of("f16_sym_g64", "f16_sym_g32", "f16_zp_g64", "f16_zp_g32", "bf16_sym_g64",
+            "bf16_sym_g32", "bf16_zp_g64", "bf16_zp_g32");
+
     private final String firstTile;
     private final int[] abi;
 
@@ -60,15 +64,17 @@ enum ImageFamily {
         return folder() + firstTile;
     }
 
-    /** The kernels of a module that must have {@link #HOPPER_REGISTERS} registers. */
-    List<String> kernelsWithFixedRegisters(String module) {
+    /**
+     * Kernels to look at before a module is trusted: of a tile one, of a Hopper tile all, which must have {@link #HOPPER_REGISTERS}
+     * registers.
+     */
+    List<String> kernelsToCheck(String module) {
+        if (firstTile.isEmpty()) {
+            return List.of();
+        }
         List<String> kernels = new ArrayList<>();
-        if (this == HOPPER) {
-            for (String type : List.of("f16", "bf16")) {
-                for (String form : List.of("sym_g64", "sym_g32", "zp_g64", "zp_g32")) {
-                    kernels.add(folder() + "_" + type + "_" + form + module.substring(folder().length()));
-                }
-            }
+        for (String form : this == HOPPER ? FORMS : FORMS.subList(0, 1)) {
+            kernels.add(folder() + "_" + form + module.substring(folder().length()));
         }
         return kernels;
     }

@@ -72,7 +72,7 @@ final class KernelModule implements AutoCloseable {
             CUmodule module = new CUmodule();
             int code = open(module, image);
             if (REFUSALS.contains(code)) {
-                refusals.add(image.origin() + ", " + ImageManifest.facts(file).description() + ": " + code + ", " + CUresult.stringFor(code));
+                refusals.add(refusal(file, code));
                 continue;
             }
             if (code != CUresult.CUDA_SUCCESS) {
@@ -84,10 +84,10 @@ final class KernelModule implements AutoCloseable {
                 return loaded;
             }
             loaded.close();
-            refusals.add(image.origin() + ": " + unfit.get());
+            refusals.add(unfit.get());
         }
-        throw new KernelImageException("the driver of CUDA " + CudaDriver.versionText() + " takes no kernel image of " + name + " for "
-                + device + ": " + String.join("; ", refusals));
+        throw new KernelImageException("the driver of CUDA " + CudaDriver.versionText() + " takes no kernel image of " + name + " in "
+                + KernelImages.place() + " for " + device + ": " + String.join("; ", refusals));
     }
 
     private static int open(CUmodule module, KernelImages.Image image) {
@@ -96,11 +96,31 @@ final class KernelModule implements AutoCloseable {
         return Cuda.code(() -> cuModuleLoadDataEx(module, Pointer.to(bytes), 0, new int[0], Pointer.to(new int[0])));
     }
 
-    /** Why its kernels would not run; empty if they do. Closes it if they are not of this library. */
+    private static String refusal(String file, int code) {
+        return file + " (" + ImageManifest.facts(file).description() + "): " + code + ", " + CUresult.stringFor(code);
+    }
+
+    /**
+     * Why its kernels would not run; empty if they do. Asks for kernels too: a driver that loads lazily refuses only then. Closes the
+     * module if it throws.
+     */
     private Optional<String> check(String name) {
         try {
             checkAbi();
-            return family.kernelsWithFixedRegisters(name).stream().map(this::otherRegisters).flatMap(Optional::stream).findFirst();
+            for (String kernel : family.kernelsToCheck(name)) {
+                CUfunction function = function(kernel);
+                Optional<String> unfit = family == ImageFamily.HOPPER ? otherRegisters(kernel, function) : Optional.empty();
+                if (unfit.isPresent()) {
+                    return unfit;
+                }
+            }
+            return Optional.empty();
+        } catch (CudaCallException e) {
+            if (REFUSALS.contains(e.code())) {
+                return Optional.of(refusal(image.file(), e.code()));
+            }
+            Cuda.closeAfter(e, this);
+            throw e;
         } catch (Throwable e) {
             Cuda.closeAfter(e, this);
             throw e;
@@ -108,12 +128,11 @@ final class KernelModule implements AutoCloseable {
     }
 
     /** Another number of registers than a kernel hands on between its warps: with fewer they would wait for each other for ever. */
-    private Optional<String> otherRegisters(String kernel) {
+    private Optional<String> otherRegisters(String kernel, CUfunction function) {
         int[] registers = new int[1];
-        CUfunction function = function(kernel);
         Cuda.call("cuFuncGetAttribute", () -> cuFuncGetAttribute(registers, CUfunction_attribute.CU_FUNC_ATTRIBUTE_NUM_REGS, function));
-        return registers[0] == ImageFamily.HOPPER_REGISTERS ? Optional.empty() : Optional.of(kernel + " has " + registers[0]
-                + " registers as the driver loaded it, and counts on " + ImageFamily.HOPPER_REGISTERS);
+        return registers[0] == ImageFamily.HOPPER_REGISTERS ? Optional.empty() : Optional.of(image.file() + ": " + kernel + " has "
+                + registers[0] + " registers as the driver loaded it, and counts on " + ImageFamily.HOPPER_REGISTERS);
     }
 
     /** The image that was loaded, and those that were not. */

@@ -322,7 +322,8 @@ class KernelBuildTest {
                 image=$(basename "$2" .tmp)
                 if grep -q 'syntax error' "$last"; then echo "$last(1): error: syntax error" >&2; exit 2; fi
                 echo "$image" >> '%2$s'
-                printf '.version 9.0\\n.target sm_%%s\\n// %%s\\n\\t.loc\\t1 1 1\\n\\tret;\\n\\t.file\\t1 "%%s"\\n' "$target" "$image" "$PWD/$last" > "$2"
+                printf '.version 9.0\\n.target sm_%%s\\n// %%s\\n\\t.loc\\t1 1 1\\n\\tret;\\n' "$target" "$image" > "$2"
+                printf '\\t.file\\t1 "%%s"\\n' "$PWD/$last" >> "$2"
                 """.formatted(version, folder.resolve("made.txt")));
         installPtxas(cuda.resolve("bin/ptxas"), version, frame);
     }

@@ -64,7 +64,8 @@ class KernelSourcesTest {
         assertEquals(168, family.registers());
         assertEquals(List.of("8,1", "16,2"), family.tiles());
         List<KernelImage> images = family.images("compute_90a").toList();
-        assertEquals(List.of("wide_m8_p1.compute_90a.ptx", "wide_m16_p2.compute_90a.ptx"), images.stream().map(KernelImage::fileName).toList());
+        assertEquals(List.of("wide_m8_p1.compute_90a.ptx", "wide_m16_p2.compute_90a.ptx"),
+                images.stream().map(KernelImage::fileName).toList());
         assertEquals(86, images.get(0).ptxVersion());
         assertTrue(Nvcc.flags(images.get(1)).contains("-DJMARLIN_TILE=16\\,2"), Nvcc.flags(images.get(1)).toString());
     }

@@ -58,4 +58,10 @@ class TargetsTest {
                     "compute capability " + gpus[i]);
         }
     }
+
+    @Test
+    void gpusAreReadLineByLine() {
+        assertEquals(List.of(86, 90, 120), Targets.capabilities("8.6\n9.0 \n12.0\n"));
+        assertEquals(List.of(), Targets.capabilities("NVIDIA-SMI has failed because it couldn't communicate with driver 535.54\n"));
+    }
 }

@@ -39,6 +39,17 @@ class ImageFamilyTest {
                 .collect(Collectors.toCollection(TreeSet::new)));
     }
 
+    /** What the loader holds a driver's compilation to is what the build holds ptxas to. */
+    @Test
+    @Tag("source-tree")
+    void hopperCountsOnTheRegistersOfItsSource() throws IOException {
+        assertTrue(Files.readString(Path.of("src", "main", "cuda", "hopper", "hopper.cu"))
+                .contains("\n// registers: " + ImageFamily.HOPPER_REGISTERS + "\n"));
+        assertEquals(8, ImageFamily.HOPPER.kernelsToCheck("hopper_m8_n128_p1_s1").size());
+        assertEquals(List.of("striped_f16_sym_g64_m8_n64"), ImageFamily.STRIPED.kernelsToCheck("striped_m8_n64"));
+        assertEquals(List.of(), ImageFamily.GATHER.kernelsToCheck("gather"));
+    }
+
     @Test
     void aKernelBelongsToItsFirstWord() {
         assertEquals(ImageFamily.STRIPED, ImageFamily.of("striped_f16_sym_g64_m8_n64"));

@@ -29,11 +29,11 @@ public record ImageManifest(String origin, String nvcc, List<ImageFacts> images)
         String folder = System.getProperty(KernelImages.FOLDER_PROPERTY);
         try {
             Properties properties = properties();
-            return new ImageManifest(folder == null ? "the jar" : folder, properties.getProperty("nvcc", ""),
+            return new ImageManifest(KernelImages.place(), properties.getProperty("nvcc", ""),
                     (folder == null ? listed(properties) : files(Path.of(folder))).stream()
                             .map(file -> ImageFacts.of(file, properties)).toList());
         } catch (IOException | IllegalArgumentException e) {
-            throw new KernelImageException("the kernel images in " + (folder == null ? "the jar" : folder) + " cannot be read: " + e, e);
+            throw new KernelImageException("the kernel images in " + KernelImages.place() + " cannot be read: " + e, e);
         }
     }
 

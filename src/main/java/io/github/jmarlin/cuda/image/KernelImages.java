@@ -59,12 +59,16 @@ public final class KernelImages {
         return fileNames(module, device).stream().filter(KernelImages::exists).toList();
     }
 
+    /** Where images are looked for, as messages name it. */
+    public static String place() {
+        String folder = System.getProperty(FOLDER_PROPERTY);
+        return folder == null ? "the jar" : folder;
+    }
+
     /** What there ought to be where {@link #candidates} finds nothing, in one sentence. */
     public static String missing(String module, DeviceFacts device) {
-        String folder = System.getProperty(FOLDER_PROPERTY);
-        return "no kernel image of " + module + " for " + device + " in " + (folder == null ? "this copy of the library" : folder)
-                + ": a build with nvcc adds " + module + ".compute_80.ptx (-Djmarlin.targets=all: every image), -D" + FOLDER_PROPERTY
-                + " names a folder with images";
+        return "no kernel image of " + module + " for " + device + " in " + place() + ": a build with nvcc adds those that there are"
+                + " (-Djmarlin.targets=all), -D" + FOLDER_PROPERTY + " names a folder with images";
     }
 
     private static boolean exists(String file) {
