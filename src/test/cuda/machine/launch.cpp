@@ -48,6 +48,8 @@ u32 last_ready(u32 below) {
 
 u32 total_warps() { return machine.grid * machine.warps_per_block; }
 
+u32 laggard;   // at random: the warp that runs only when none behind it can, and finds out what the others did without it
+
 /** After a warp that gave up its turn by itself, the next one's is it: the first may be waiting for what others do. */
 u32 pick_warp(bool yielded) {
     u32 found = kNone;
@@ -62,8 +64,11 @@ u32 pick_warp(bool yielded) {
             found = next_ready(last_warp + 1);
             return found != kNone ? found : next_ready(0);
         case Schedule::kRandom:
+            if (laggard == kNone || random_below(1000) == 0) laggard = random_below(total_warps());
             found = next_ready(random_below(total_warps()));
-            return found != kNone ? found : next_ready(0);
+            if (found == kNone) found = next_ready(0);
+            if (found == laggard && next_ready(found + 1) != kNone) found = next_ready(found + 1);
+            return found;
     }
     return kNone;
 }
@@ -135,6 +140,7 @@ void prepare(const Program& program, const Entry& entry, const Shape& shape, con
     machine.ended.clear();
     next_cluster = 0;
     last_warp = total_warps();
+    laggard = kNone;
     forget_reports();
     snapshot_allocations();
     begin_counters();

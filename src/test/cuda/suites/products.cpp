@@ -41,7 +41,8 @@ bool odd(const Size& s) { return (s.m + s.n + s.k) % 2 != 0; }
 // the smallest ring; tiles of one stripe, of several, stripes that begin and end inside stages and groups; a neighbour without columns.
 void exact_hopper(Runner& runner) {
     static const std::vector<Sized> kSplit = {{{1, 130, 1024, -1}, {0, 0}}, {{3, 200, 1000, 128}, {1, 5, 16, 3}},
-                                              {{17, 64, 3840, 64}, {2, 5}}};   // the ring goes round
+                                              {{17, 64, 3840, 64}, {2, 5}},    // the ring goes round
+                                              {{1, 200, 5120, 64}, {1, 5}}};   // with spread rows too
     static const std::vector<Sized> kStripes = {{{2, 256, 1472, 256}, {0, 5}}, {{16, 300, 1544, 64}, {1, 5, 0, 4}},
                                                 {{13, 600, 712, 128}, {4, 5, 0, 1}}, {{20, 256, 704, 256}, {7, 0}}};
     static const std::vector<Sized> kPairs = {{{65, 136, 1864, 32}, {1, 5}}, {{64, 600, 712, 32}, {3, 5}}};
@@ -56,6 +57,9 @@ void exact_hopper(Runner& runner) {
                     runner.product(kernel, {sized.size, sized.launch, kSchedules[i], i, Values::kExact, odd(sized.size)});
                 }
             }
+            // Short, in many orders: consumers that are ahead of producers, and behind.
+            const Size size{kernel.rows / 8, 128, 512, kernel.group32 ? 32 : 128};
+            for (u64 seed = 1; seed <= 40; ++seed) runner.product(kernel, {size, {1, 5}, Schedule::kRandom, seed});
         }
     }
 }

@@ -23,11 +23,12 @@ inline std::vector<u16> with_stride(const std::vector<u16>& rows, int m, int k, 
     return apart;
 }
 
-inline std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
-/** What the machine found in a launch. Empty if nothing. */
+/** What the machine found first in a launch, in a line. Empty if nothing. */
 inline std::string finding(const Result& result) {
-    return result.ok() ? "" : result.errors.empty() ? "did not complete" : first_line(result.text());
+    if (result.ok()) return "";
+    std::string text = result.errors.empty() ? "did not complete" : result.errors[0].text.substr(0, 4000);
+    std::replace(text.begin(), text.end(), '\n', ' ');
+    return text;
 }
 
 /** How a product is run: nothing of this may change a bit of the result. */
@@ -147,7 +148,7 @@ public:
         const double error = std::sqrt(difference / norm);
         const double allowed = kernel_.bound() * (1 + 2 / std::sqrt(expected.size()));
         if (values == Values::kReal && !(error <= allowed)) text << "relative error " << error << ", allowed " << allowed;
-        for (std::size_t i = 0; counters_ && i < counters_->size() / 4; ++i) {
+        for (std::size_t i = 0; counters_ && text.str().empty() && i < counters_->size() / 4; ++i) {
             if (counters_->as<u32>()[i] != 0) text << "left counter " << i << " at " << counters_->as<u32>()[i];
         }
         return text.str();

@@ -35,7 +35,7 @@ struct Case {
 class Runner {
 public:
     std::vector<std::shared_ptr<const Program>> programs;
-    std::string prefix;              // of the entries that are run
+    std::string prefix;              // of the cases that are run; they begin with the entry's name
     std::string until;               // stop at a failure with this text in it
     int part = 0, parts = 1;         // every parts-th case
     int cases = 0, failures = 0;
@@ -47,7 +47,7 @@ public:
         std::vector<Kernel> found;
         for (const auto& program : programs) {
             for (const Entry& entry : program->entries()) {
-                if (entry.name.rfind(family, 0) == 0 && entry.name.rfind(prefix, 0) == 0) found.emplace_back(entry.name, program.get());
+                if (entry.name.rfind(family, 0) == 0) found.emplace_back(entry.name, program.get());
             }
         }
         return found;
@@ -55,12 +55,13 @@ public:
 
     /** Runs a case if it belongs to this part; `check` returns what is wrong. */
     void run(const std::string& name, const std::function<std::string()>& check) {
-        if (stopped || cases++ % parts != part) return;
+        if (stopped || name.rfind(prefix, 0) != 0 || cases++ % parts != part) return;
         const std::string wrong = check();
-        std::printf(wrong.empty() ? "ok %s\n" : "FAIL %s: %s\n", name.c_str(), wrong.c_str());
+        const std::string line = wrong.empty() ? "ok " + name : "FAIL " + name + ": " + wrong;
+        std::puts(line.c_str());
         std::fflush(stdout);
         failures += !wrong.empty();
-        stopped = !until.empty() && wrong.find(until) != std::string::npos;
+        stopped = !until.empty() && !wrong.empty() && line.find(until) != std::string::npos;
     }
 
     /** A product that must come out right; `also` may find more in what its launch returned. */
