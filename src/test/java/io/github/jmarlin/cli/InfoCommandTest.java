@@ -17,7 +17,7 @@ class InfoCommandTest {
         Cli run = Cli.run("info");
         assertEquals(0, run.status(), run.err());
         assertEquals("", run.err());
-        assertTrue(run.out().matches("(?s).*\\| CPU, \\d+ threads? +cpu +fp16, bf16, fp32 +(AVX|NEON|Java).*"), run.out());
+        assertTrue(run.out().matches("(?s).*\\| CPU, \\d+ threads? +cpu +fp16, bf16, fp32 +Java .*"), run.out());
     }
 
     @Test
@@ -35,7 +35,8 @@ class InfoCommandTest {
         Cli run = Cli.run("info");
         assertEquals(0, run.status(), run.err());
         String device = gpu.facts().toString();
-        assertTrue(run.out().lines().anyMatch(line -> line.startsWith("| " + device) && line.contains("cuda:0") && line.contains("striped: striped_")),
+        assertTrue(run.out().lines().anyMatch(line -> line.startsWith("| " + device) && line.contains("cuda:0")
+                && line.matches(".* striped (sm|compute)_\\d+a?\\.(cubin|ptx), .*")),
                 run.out());
     }
 
