@@ -118,10 +118,16 @@ JMARLIN_DEVICE F32x2 ld_cluster_f32x2(u32 mapped_address) {
     return v;
 }
 
-// Execution barrier of all threads of the cluster; orders their accesses to each other's shared memory.
+// Execution barrier of all threads of the cluster, in two halves: what a thread did to shared memory before it arrived comes before
+// what all do after they have waited. Every thread arrives and waits in turn.
+// NOTES: an arrival is a fence of the whole GPU: it takes as long as the thread's stores to memory before it do.
+JMARLIN_DEVICE void cluster_arrive() { asm volatile("barrier.cluster.arrive.release;" ::: "memory"); }
+
+JMARLIN_DEVICE void cluster_wait() { asm volatile("barrier.cluster.wait.acquire;" ::: "memory"); }
+
 JMARLIN_DEVICE void cluster_sync() {
-    asm volatile("barrier.cluster.arrive.release;\n"
-                 "barrier.cluster.wait.acquire;" ::: "memory");
+    cluster_arrive();
+    cluster_wait();
 }
 
 // The same for mbarriers that fence_mbarrier_init made ready, and nothing else: no fence of the whole GPU, as cluster_sync is.

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "counters.hpp"
 #include "lanewise.hpp"
+#include "mbarriers.hpp"
 #include "races.hpp"
 
 namespace jmarlin::machine {
@@ -13,7 +13,7 @@ namespace jmarlin::machine {
 namespace {
 
 /** What a load, store or atomic means beyond its bytes (8.4, 8.5). */
-enum Meaning : u32 { kWeak = 0, kNotCoherent = 1, kAcquire = 2, kRelease = 4, kStrong = 8, kVector = 16 };
+enum Meaning : u32 { kWeak = 0, kNotCoherent = 1, kAcquire = 2, kRelease = 4, kStrong = 8, kOfBlock = 16 };
 
 /** A strong access is polled by others: now and then it is their turn. */
 Next polled(Warp& w) { return ++w.polls % 16 == 0 ? Next::kYield : Next::kGo; }
@@ -46,19 +46,6 @@ void note_written(Moved& m, u32 lane, u32 bits, u32 element, u32 count) {
     }
 }
 
-u32 marks_at(const u8* marks, u32 offset, u32 bytes) {
-    u32 bits = 0;
-    std::memcpy(&bits, marks + offset / 8, 3);
-    return bits >> offset % 8 & ((1u << bytes) - 1);
-}
-
-void set_marks(u8* marks, u32 offset, u32 bits, u32 bytes) {
-    u32 word = 0;
-    std::memcpy(&word, marks + offset / 8, 3);
-    word = (word & ~(((1u << bytes) - 1) << offset % 8)) | bits << offset % 8;
-    std::memcpy(marks + offset / 8, &word, 3);
-}
-
 u32 written_bits(const Moved& m, u32 lane, u32 element, u32 count) {
     u32 bits = 0;
     for (u32 e = 0; e < count; ++e)
@@ -75,6 +62,7 @@ void load_shared(Warp& w, const Instruction& i, Block& owner, const u64* address
     }
     u32 all = (1u << total) - 1, element = i.opcode->bytes, count = i.opcode->count;
     for (u32 lane : Lanes{m.lanes}) {
+        if (may_hold_mbarriers(owner, offsets[lane], total)) check_no_mbarrier(w, lane, i, owner, offsets[lane], total);
         std::memcpy(m.bytes[lane], owner.shared + offsets[lane], total);
         u32 bits = marks_at(owner.written, offsets[lane], total);
         if (__builtin_expect(bits != all, false)) note_written(m, lane, bits, element, count);
@@ -90,6 +78,7 @@ void store_shared(Warp& w, const Instruction& i, Block& owner, const u64* addres
     }
     u32 element = i.opcode->bytes, count = i.opcode->count;
     for (u32 lane : Lanes{m.lanes}) {
+        if (may_hold_mbarriers(owner, offsets[lane], total)) check_no_mbarrier(w, lane, i, owner, offsets[lane], total);
         std::memcpy(owner.shared + offsets[lane], m.bytes[lane], total);
         set_marks(owner.written, offsets[lane], written_bits(m, lane, element, count), total);
     }
@@ -252,12 +241,14 @@ Next atomic(Warp& w, const Instruction& i, u32 lanes) {
                 need_aligned(w, lane, i, address[lane], sizeof(T));
                 Allocation& a = find_allocation(address[lane], sizeof(T), w, lane, i);
                 if (a.role == Role::kInput) fail(ErrorKind::kReadOnly, w, lane, i, "writes into an input, " + hex(address[lane]));
-                if (machine.options.races && a.words) race_global(w, lane, a, address[lane], sizeof(T), Kind::kAtomic, i);
+                // Atomics of block scope are none to the other blocks (8.7.1, morally strong).
+                if (machine.options.races && a.words) race_global(w, lane, a, address[lane], sizeof(T), i.opcode->detail & kOfBlock ? Kind::kWrite : Kind::kAtomic, i);
                 if (!a.written(address[lane], sizeof(T))) known &= ~(1u << lane);
                 a.mark(address[lane], sizeof(T), (known & operands_written) >> lane & 1);
             }
             if (machine.options.races) {
                 u64 key = space == Space::kShared ? kSharedWindow | u64{owner.index} << 32 | offsets[lane] : address[lane];
+                if (i.opcode->detail & kOfBlock) key ^= u64{w.block->index + 1} << 56;
                 if (i.opcode->detail & kAcquire) learn_from(w, lane, key);
                 if (i.opcode->detail & kRelease) publish_at(w, lane, key);
                 if (!(i.opcode->detail & (kAcquire | kRelease))) relaxed_atomic(w, lane, key);
@@ -285,7 +276,7 @@ void add_atomic(OpcodeTable& table, const std::string& operation, F, bool two_va
     for (const Meanings& m : order)
         for (const char* scope : {"", ".cta", ".cluster", ".gpu", ".sys"})
             for (auto& space : spaces) {
-                Opcode opcode = instruction("", atomic<F, T>, m.meaning);
+                Opcode opcode = instruction("", atomic<F, T>, m.meaning | (std::string(scope) == ".cta" ? u32{kOfBlock} : 0u));
                 opcode.space = space.second;
                 opcode.bytes = sizeof(T);
                 std::string tail = std::string(m.text) + scope + space.first + operation;

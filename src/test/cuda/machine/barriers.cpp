@@ -78,18 +78,17 @@ void open_cluster_if_complete(u32 number) {
     Cluster& cluster = machine.clusters[number];
     u32 live = 0;
     for (u32 b = 0; b < machine.cluster_size; ++b) live += machine.blocks[number * machine.cluster_size + b].live_warps;
-    if (cluster.arrived.empty() || cluster.arrived.size() != live) return;
-    // A relaxed arrival publishes nothing but the mbarriers that fence.mbarrier_init made ready.
-    if (machine.options.races) {
-        if (cluster.relaxed) show_mbarriers_to_cluster(number);
-        else synchronise_cluster(number);
-    }
-    cluster.arrived.clear();
-    cluster.relaxed = false;
+    if (cluster.arrived == 0 || cluster.arrived != live) return;
+    show_mbarriers_to_cluster(number);
+    cluster.passed = std::move(cluster.gathered);
+    cluster.arrived = 0;
     ++cluster.phase;
     std::vector<Warp*> released;
     released.swap(cluster.waiting);
-    for (Warp* each : released) release(*each);
+    for (Warp* each : released) {
+        if (cluster.passed) learn_from_cluster(*cluster.passed, *each);
+        release(*each);
+    }
 }
 
 enum Arrival { kArrive, kArriveRelaxed };
@@ -98,10 +97,14 @@ Next cluster_arrive(Warp& w, const Instruction& i, u32) {
     u32 number = w.block->index / machine.cluster_size;
     Cluster& cluster = machine.clusters[number];
     if (w.arrived_at_cluster) fail(ErrorKind::kBadArgument, w, 0, i, "arrives again before it has waited");
-    cluster.arrived.push_back(&w);
+    ++cluster.arrived;
     w.arrived_at_cluster = true;
     w.cluster_phase = cluster.phase;
-    if (i.opcode->detail == kArriveRelaxed) cluster.relaxed = true;
+    // A relaxed arrival publishes nothing but the mbarriers that fence.mbarrier_init made ready; any other what came before it.
+    if (machine.options.races && i.opcode->detail == kArrive) {
+        if (!cluster.gathered) cluster.gathered = std::make_shared<Knowledge>();
+        publish_to_cluster(*cluster.gathered, w);
+    }
     open_cluster_if_complete(number);
     return Next::kGo;
 }
@@ -110,7 +113,10 @@ Next cluster_wait(Warp& w, const Instruction& i, u32) {
     Cluster& cluster = machine.clusters[w.block->index / machine.cluster_size];
     if (!w.arrived_at_cluster) fail(ErrorKind::kBadArgument, w, 0, i, "waits without having arrived");
     w.arrived_at_cluster = false;
-    if (w.cluster_phase != cluster.phase) return Next::kGo;   // all have arrived
+    if (w.cluster_phase != cluster.phase) {   // all have arrived
+        if (cluster.passed) learn_from_cluster(*cluster.passed, w);
+        return Next::kGo;
+    }
     w.blocked = true;
     cluster.waiting.push_back(&w);
     return Next::kBlock;
@@ -165,6 +171,7 @@ Next set_registers(Warp& w, const Instruction& i, u32) {
     u32 count = static_cast<u32>(i.operands[0].offset);
     if (count < 24 || count > 256 || count % 8 != 0)
         fail(ErrorKind::kBadArgument, w, 0, i, std::to_string(count) + " registers are no multiple of 8 from 24 to 256");
+    ++w.register_changes;
     if (w.registers_per_thread == 0) w.registers_per_thread = initial_registers();
     if (kIncrease ? count < w.registers_per_thread : count > w.registers_per_thread)
         fail(ErrorKind::kBadArgument, w, 0, i, "from " + std::to_string(w.registers_per_thread) + " registers to " + std::to_string(count));
@@ -200,7 +207,11 @@ void warp_exits(Warp& w) {
         block.free_registers += w.registers_per_thread * kWarpSize;
         grant_registers(block);
     }
-    if (block.live_warps == 0) block_exits(block);
+    if (block.live_warps > 0) return;
+    for (Warp& each : block.warps)
+        if (each.register_changes != block.warps[each.index / kWarpgroup * kWarpgroup].register_changes)
+            record(ErrorKind::kDivergence, thread_text(each, 0) + " did not execute setmaxnreg as often as the first warp of its warpgroup");
+    block_exits(block);
 }
 
 void add_barriers(OpcodeTable& table) {

@@ -110,30 +110,27 @@ void synchronise(const std::vector<Party>& parties) {
     }
 }
 
-void synchronise_block(Block& block) {
-    // Threads that have exited take part: what they did before is ordered, and they do nothing more.
-    std::vector<Party> all;
-    for (Warp& warp : block.warps) all.push_back({&warp, kAllLanes});
-    synchronise(all);
+void publish_to_cluster(Knowledge& gathered, Warp& warp) {
+    auto clocks = gathered.foreign ? std::const_pointer_cast<Clocks>(gathered.foreign) : std::make_shared<Clocks>(machine.grid);
+    gathered.foreign = clocks;
+    std::vector<u32>& own = (*clocks)[warp.block->index];
+    const View* last = nullptr;
+    for (u32 lane = 0; lane < kWarpSize; ++lane) {
+        const View* view = warp.view[lane];
+        if (view == last) continue;
+        last = view;
+        join(own, view->own);
+        if (view->foreign) join(*clocks, *view->foreign);
+        join(gathered.phases, view->phases);
+    }
+    for (u32 lane = 0; lane < kWarpSize; ++lane) own[thread_of(warp, lane)] = warp.clock;
+    tick(warp);
 }
 
-void synchronise_cluster(u32 cluster) {
-    auto all = std::make_shared<Clocks>(machine.grid);
-    std::vector<u32> phases;
-    Block* blocks = &machine.blocks[cluster * machine.cluster_size];
-    for (Block* block = blocks; block < blocks + machine.cluster_size; ++block) {
-        synchronise_block(*block);
-        const View& view = *block->warps[0].view[0];
-        join((*all)[block->index], view.own);
-        if (view.foreign) join(*all, *view.foreign);
-        join(phases, view.phases);
-    }
-    for (Block* block = blocks; block < blocks + machine.cluster_size; ++block) {
-        View* view = block->warps[0].view[0];   // shared by the block
-        join(view->own, (*all)[block->index]);
-        view->foreign = all;
-        view->phases = phases;
-    }
+void learn_from_cluster(const Knowledge& passed, Warp& warp) {
+    Knowledge news = passed;
+    news.own = (*passed.foreign)[warp.block->index];
+    learn(news, warp, kAllLanes);
 }
 
 void publish_at(Warp& warp, u32 lane, u64 address) {

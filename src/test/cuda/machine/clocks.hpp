@@ -45,8 +45,10 @@ struct Party {
     u32 lanes;
 };
 void synchronise(const std::vector<Party>& parties);
-void synchronise_block(Block& block);
-void synchronise_cluster(u32 cluster);
+
+/** barrier.cluster: what a warp did and knew when it arrives, and what all did when it has waited. */
+void publish_to_cluster(Knowledge& gathered, Warp& warp);
+void learn_from_cluster(const Knowledge& passed, Warp& warp);
 
 /** What an atomic or a strong access of a lane passes on through an address: release, acquire or both. */
 void publish_at(Warp& warp, u32 lane, u64 address);

@@ -1,6 +1,7 @@
-#include "counters.hpp"
-
+// What the accesses of a warp cost: passes through the banks of shared memory, sectors of global memory.
 #include <algorithm>
+
+#include "accesses.hpp"
 
 namespace jmarlin::machine {
 
@@ -46,10 +47,10 @@ void count_shared(const Instruction& at, u32 lanes, const u64* address, u32 byte
     }
 }
 
-void count_global(const Instruction& at, u32 lanes, const u64* address, u32 bytes) {
+void count_global(const Instruction& at, u32 lanes, const u64* address, u32 bytes, bool is_request) {
     SiteCounters& total = total_of(at);
-    ++total.requests;
-    total.bytes += u64{bytes} * static_cast<u32>(__builtin_popcount(lanes));
+    total.requests += is_request;
+    if (is_request) total.bytes += u64{bytes} * static_cast<u32>(__builtin_popcount(lanes));
     u64 sectors[kWarpSize];   // naturally aligned accesses of at most 16 bytes lie in one sector each
     u32 count = 0;
     for (u32 lane : Lanes{lanes}) sectors[count++] = address[lane] / kSectorBytes;

@@ -21,7 +21,8 @@ struct Raw {
 
 struct Scope {
     std::unordered_map<std::string, std::pair<char, s32>> names;             // class r, d or p, and number
-    std::vector<std::pair<std::string, char>> prefixes;                      // .reg .b32 %r<10>
+    struct Range { std::string prefix; char kind; u64 count; };
+    std::vector<Range> ranges;                                               // .reg .b32 %r<10>
     std::unordered_map<std::string, u32> labels;
     std::vector<std::pair<u32, std::string>> jumps;                          // whose labels were not seen yet
 };
@@ -81,11 +82,11 @@ bool Decoder::find_register(const std::string& name, char& kind, s32& index) {
         if (known == scope.names.end()) {
             std::size_t digits = number_at(name);
             if (digits == name.size()) continue;
-            auto prefix = std::find_if(scope.prefixes.begin(), scope.prefixes.end(), [&](const auto& p) {
-                return p.first.size() == digits && name.compare(0, digits, p.first) == 0;
+            auto range = std::find_if(scope.ranges.begin(), scope.ranges.end(), [&](const Scope::Range& r) {
+                return r.prefix.size() == digits && name.compare(0, digits, r.prefix) == 0 && std::stoull(name.substr(digits)) < r.count;
             });
-            if (prefix == scope.prefixes.end()) continue;
-            known = scope.names.emplace(name, std::make_pair(prefix->second, kNoRegister)).first;
+            if (range == scope.ranges.end()) continue;
+            known = scope.names.emplace(name, std::make_pair(range->kind, kNoRegister)).first;
         }
         kind = known->second.first;
         s32& number = known->second.second;
@@ -274,9 +275,10 @@ void Decoder::registers() {
         std::string name = cursor.word();
         cursor.skip_blanks();
         if (*cursor.at == '<') {
-            cursor.until(">");
             ++cursor.at;
-            scopes.back().prefixes.push_back({name, kind});
+            u64 count = std::stoull(cursor.until(">"));
+            ++cursor.at;
+            scopes.back().ranges.push_back({name, kind, count});
         } else {
             scopes.back().names[name] = {kind, kNoRegister};
         }
@@ -336,7 +338,8 @@ void Decoder::body() {
             const char* at = cursor.at;
             while (at < cursor.end && (std::isalnum(static_cast<u8>(*at)) || *at == '_' || *at == '$')) ++at;
             if (at < cursor.end && *at == ':' && at[1] != ':') {
-                scopes.back().labels[std::string(cursor.at, at)] = static_cast<u32>(code.instructions.size());
+                if (!scopes.back().labels.emplace(std::string(cursor.at, at), static_cast<u32>(code.instructions.size())).second)
+                    fail("label " + std::string(cursor.at, at) + " is there twice");
                 cursor.at = at + 1;
             } else {
                 instruction();

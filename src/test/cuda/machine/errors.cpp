@@ -66,9 +66,14 @@ void fail(ErrorKind kind, const Warp& warp, u32 lane, const Instruction& at, con
     throw Stop();
 }
 
+bool is_reported(ErrorKind kind, const Instruction& at, const Instruction* earlier) {
+    return reported.count(std::make_tuple(kind, machine.code->index(at), earlier ? machine.code->index(*earlier) : ~0u)) != 0;
+}
+
 void report(ErrorKind kind, const Instruction& at, const Instruction* earlier, const std::string& text) {
-    u32 before = earlier ? machine.code->index(*earlier) : ~0u;
-    if (reported.insert(std::make_tuple(kind, machine.code->index(at), before)).second) record(kind, text);
+    if (is_reported(kind, at, earlier)) return;
+    reported.insert(std::make_tuple(kind, machine.code->index(at), earlier ? machine.code->index(*earlier) : ~0u));
+    record(kind, text);
 }
 
 void report(ErrorKind kind, const Warp& warp, u32 lane, const Instruction& at, const Instruction* earlier, const std::string& text) {

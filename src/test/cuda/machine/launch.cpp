@@ -48,6 +48,8 @@ u32 last_ready(u32 below) {
 
 u32 total_warps() { return machine.grid * machine.warps_per_block; }
 
+u32 laggard;   // at random: the warp that runs only when none behind it can, and finds out what the others did without it
+
 /** After a warp that gave up its turn by itself, the next one's is it: the first may be waiting for what others do. */
 u32 pick_warp(bool yielded) {
     u32 found = kNone;
@@ -62,8 +64,11 @@ u32 pick_warp(bool yielded) {
             found = next_ready(last_warp + 1);
             return found != kNone ? found : next_ready(0);
         case Schedule::kRandom:
+            if (laggard == kNone || random_below(1000) == 0) laggard = random_below(total_warps());
             found = next_ready(random_below(total_warps()));
-            return found != kNone ? found : next_ready(0);
+            if (found == kNone) found = next_ready(0);
+            if (found == laggard && next_ready(found + 1) != kNone) found = next_ready(found + 1);
+            return found;
     }
     return kNone;
 }
@@ -114,6 +119,7 @@ void prepare(const Program& program, const Entry& entry, const Shape& shape, con
     machine.random_state = options.seed * 0x9e3779b97f4a7c15ull + 1;
     machine.live_warps = total_warps();
     machine.ready.assign(total_warps() / 64 + 1, 0);
+    machine.checked.assign(machine.code->instructions.size(), false);
     machine.executed.assign(machine.code->instructions.size(), false);
     machine.clusters = std::vector<Cluster>(shape.grid / entry.cluster);
     for (Cluster& each : machine.clusters) each.live_blocks = entry.cluster;
@@ -134,6 +140,7 @@ void prepare(const Program& program, const Entry& entry, const Shape& shape, con
     machine.ended.clear();
     next_cluster = 0;
     last_warp = total_warps();
+    laggard = kNone;
     forget_reports();
     snapshot_allocations();
     begin_counters();
@@ -149,10 +156,11 @@ bool random_event(u32 one_in) { return machine.options.schedule == Schedule::kRa
 
 void run() {
     bool yielded = false;
+    u64 turns = 0;
     while (machine.live_warps > 0) {
         if (machine.options.step_limit && machine.result->steps > machine.options.step_limit)
             fail_deadlock("given up after " + std::to_string(machine.result->steps) + " warp instructions");
-        if (random_event(12)) land_bulk_copy();
+        if (random_event(12) || ++turns % 4096 == 0) land_bulk_copy();   // who polls may wait for one
         if (random_event(12)) carry_out_a_product();
         u32 number = pick_warp(yielded);
         if (number == kNone) {

@@ -2,6 +2,7 @@
 // themselves mean nothing. A wait says no once before it puts its lanes to sleep: a kernel that does not ask again goes on too early.
 #include "mbarriers.hpp"
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "accesses.hpp"
@@ -52,6 +53,8 @@ Next initialise(Warp& w, const Instruction& i, u32 lanes) {
         fresh.initialiser = w.block->index * machine.threads + w.index * kWarpSize + lane;
         fresh.count = fresh.pending = count;
         mbarriers[w.block->index][fresh.address] = fresh;
+        w.block->mbarriers_begin = std::min(w.block->mbarriers_begin, offsets[lane]);
+        w.block->mbarriers_end = std::max(w.block->mbarriers_end, offsets[lane] + 8);
     }
     return Next::kGo;
 }
@@ -166,6 +169,13 @@ Mbarrier& find_mbarrier(Warp& w, u32 lane, const Instruction& at, u32 address) {
     else if (machine.options.races && !barrier->shown_by_barrier && !ordered(w, lane, barrier->initialiser, barrier->shown_clock))
         report(ErrorKind::kRace, w, lane, at, nullptr, "uses " + name_of(*barrier) + ", but nothing orders its initialisation and fence.mbarrier_init before");
     return *barrier;
+}
+
+void check_no_mbarrier(const Warp& w, u32 lane, const Instruction& at, const Block& owner, u32 offset, u32 bytes) {
+    for (u32 b = offset & ~7u; b < offset + bytes; b += 8)
+        if (mbarrier_at(owner, b + kSharedBase))
+            report(ErrorKind::kMbarrier, w, lane, at, nullptr, "touches the mbarrier at byte " + std::to_string(b) + " of block " + std::to_string(owner.index) +
+                   ", which only mbarrier operations may");
 }
 
 void complete_bytes(Mbarrier& barrier, u32 bytes, bool from_neighbour, const Instruction& at) {

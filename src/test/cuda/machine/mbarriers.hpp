@@ -33,6 +33,12 @@ Mbarrier& find_mbarrier(Warp& warp, u32 lane, const Instruction& at, u32 address
 /** The same by its block and offset, for a copy that lands. Null if there is none. */
 Mbarrier* mbarrier_at(const Block& block, u32 address);
 
+/** Anything but an mbarrier operation touches these bytes: no mbarrier may lie there (9.7.13.15.2). */
+void check_no_mbarrier(const Warp& warp, u32 lane, const Instruction& at, const Block& owner, u32 offset, u32 bytes);
+inline bool may_hold_mbarriers(const Block& block, u32 offset, u32 bytes) {
+    return offset < block.mbarriers_end && offset + bytes > block.mbarriers_begin;
+}
+
 /** Bytes counted on the mbarrier have landed. */
 void complete_bytes(Mbarrier& barrier, u32 bytes, bool from_neighbour, const Instruction& at);
 

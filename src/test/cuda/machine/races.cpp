@@ -40,13 +40,32 @@ __attribute__((noinline)) void check_readers_seen(const Warp& warp, u32 lane, co
     }
 }
 
+/** Who read a word by plain loads must have fenced before the copy engine overwrites it (8.3, proxies). */
+void check_readers_fenced(const Block& owner, const SharedWord& word, const Instruction& at, u32 index) {
+    for (u32 w = 0; w < machine.warps_per_block; ++w) {
+        if (!(word.readers >> w & 1)) continue;
+        const SharedReaders& readers = owner.readers[index * reader_entries() + w];
+        for (u32 lane : Lanes{readers.lanes})
+            if (owner.warps[w].proxy_fence[lane] < readers.clock)
+                return report_no_fence(at, owner.warps[w], lane, index, word.read_pc);
+    }
+}
+
 }  // namespace
+
+void report_no_fence(const Instruction& at, const Warp& reader, u32 lane, u32 word, u32 read_pc) {
+    const Instruction& before = machine.instructions[read_pc];
+    if (is_reported(ErrorKind::kProxy, at, &before)) return;
+    report(ErrorKind::kProxy, at, &before, at_text(at) + " overwrites " + shared_place(word * 4) + ", read at " + at_text(before) + " (" +
+           thread_text(reader, lane) + ") with no fence.proxy.async of that thread since");
+}
 
 std::string shared_place(u32 offset) { return "shared memory byte " + std::to_string(offset); }
 
 void report_race(const Warp& warp, u32 lane, bool write, const Instruction& at, const std::string& earlier, bool earlier_write,
                  u32 earlier_pc, const std::string& place) {
     const Instruction& before = machine.instructions[earlier_pc];
+    if (is_reported(ErrorKind::kRace, at, &before)) return;
     report(ErrorKind::kRace, warp, lane, at, &before, std::string(write ? "writes " : "reads ") + place + ", " +
            (earlier_write ? "written" : "read") + " by " + earlier + " at " + at_text(before) + ", with nothing to order the two");
 }
@@ -54,8 +73,10 @@ void report_race(const Warp& warp, u32 lane, bool write, const Instruction& at, 
 void check_write_seen(const Warp& warp, u32 lane, bool write, const Block& owner, const SharedWord& word, const Instruction& at, u32 where) {
     if (__builtin_expect(write_seen(warp, lane, owner, word), true)) return;
     const Instruction& before = machine.instructions[word.write_pc];
+    bool in_flight = word.write_clock == SharedWord::kInFlight;
+    if (is_reported(in_flight ? ErrorKind::kAsyncCopy : ErrorKind::kRace, at, &before)) return;
     std::string access = std::string(write ? "writes " : "reads ") + shared_place(where);
-    if (word.write_clock == SharedWord::kInFlight)
+    if (in_flight)
         report(ErrorKind::kAsyncCopy, warp, lane, at, &before, access + " while the copy at " + at_text(before) +
                (word.by == Writer::kNeighboursCopy ? ", issued in another block of the cluster," : "") + " is in flight");
     else if (word.by >= Writer::kOwnCopy)
@@ -70,7 +91,8 @@ void write_word(const Warp& warp, u32 lane, Block& owner, u32 index, u32 bytes, 
     bool both_atomic = by == Writer::kAtomic && word.by == Writer::kAtomic;
     if ((word.bytes & bytes) && !both_atomic) check_write_seen(warp, lane, true, owner, word, at, index * 4);
     if (word.readers && (word.bytes >> 4 & bytes)) check_readers_seen(warp, lane, owner, word, at, index);
-    if (any_remote_readers) check_remote_readers(warp, lane, owner, index, at);
+    if (any_remote_readers) check_remote_readers(warp, lane, owner, index, at, by);
+    if (by >= Writer::kOwnCopy && word.readers) check_readers_fenced(owner, word, at, index);
     word.readers = 0;
     word.write_clock = clock;
     word.by = by;

@@ -79,7 +79,7 @@ void note_remote_use(const Warp& warp, u32 lane, const Block& owner, const Instr
 /** A read of another block's shared memory. */
 void race_remote_read(const Warp& warp, u32 lane, Block& owner, u32 offset, u32 bytes, const Instruction& at);
 void race_remote_write(const Warp& warp, u32 lane, Block& owner, u32 offset, u32 bytes, const Instruction& at);
-void check_remote_readers(const Warp& warp, u32 lane, const Block& owner, u32 word, const Instruction& at);
+void check_remote_readers(const Warp& warp, u32 lane, const Block& owner, u32 word, const Instruction& at, Writer by);
 extern bool any_remote_readers, any_source_reads;
 
 // ---- For both ----
@@ -88,6 +88,8 @@ void write_word(const Warp& warp, u32 lane, Block& owner, u32 word, u32 byte_mas
 void check_write_seen(const Warp& warp, u32 lane, bool write, const Block& owner, const SharedWord& word, const Instruction& at, u32 where);
 void report_race(const Warp& warp, u32 lane, bool write, const Instruction& at, const std::string& earlier, bool earlier_write,
                  u32 earlier_pc, const std::string& place);
+/** The copy engine overwrites what a thread read by a plain load, with no fence.proxy.async since. */
+void report_no_fence(const Instruction& at, const Warp& reader, u32 lane, u32 word, u32 read_pc);
 std::string shared_place(u32 offset);
 
 }  // namespace jmarlin::machine

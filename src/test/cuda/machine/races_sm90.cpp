@@ -85,6 +85,7 @@ void check_proxy(const Block& block, u32 offset, u32 bytes, const Instruction& a
         const Warp& writer = block.warps[word.writer / kWarpSize];
         if (writer.proxy_fence[word.writer % kWarpSize] >= word.write_clock) continue;
         const Instruction& before = machine.instructions[word.write_pc];
+        if (is_reported(ErrorKind::kProxy, at, &before)) continue;
         report(ErrorKind::kProxy, at, &before, at_text(at) + " meets " + shared_place(i * 4) + ", written at " + at_text(before) + " (" +
                thread_text(writer, word.writer % kWarpSize) + ") with no fence.proxy.async of that thread since");
     }
@@ -140,9 +141,14 @@ void check_source_reads(const Warp& warp, u32 lane, const Block& owner, u32 offs
     }
 }
 
-void check_remote_readers(const Warp& warp, u32 lane, const Block& owner, u32 word, const Instruction& at) {
+void check_remote_readers(const Warp& warp, u32 lane, const Block& owner, u32 word, const Instruction& at, Writer by) {
     auto found = remote_readers.find(remote_key(owner, word));
-    if (found != remote_readers.end() && !ordered(warp, lane, found->second.reader, found->second.clock))
+    if (found == remote_readers.end()) return;
+    u32 index = found->second.reader % machine.threads;
+    const Warp& reader = machine.blocks[found->second.reader / machine.threads].warps[index / kWarpSize];
+    if (by >= Writer::kOwnCopy && reader.proxy_fence[index % kWarpSize] < found->second.clock)
+        report_no_fence(at, reader, index % kWarpSize, word, found->second.pc);
+    if (!ordered(warp, lane, found->second.reader, found->second.clock))
         report_race(warp, lane, true, at, thread_text(found->second.reader), false, found->second.pc, shared_place(word * 4));
 }
 

@@ -13,6 +13,7 @@ namespace jmarlin::machine {
 
 struct Block;
 struct View;
+struct Knowledge;
 struct SharedWord;
 struct SharedReaders;
 
@@ -74,6 +75,7 @@ struct Warp {
     u32 product_groups;            // committed
     bool fenced;                   // wgmma.fence since the last commit
     u32 registers_per_thread, wanted_registers;   // setmaxnreg; 0: as at the start
+    u32 register_changes;          // of which all warps of a warpgroup must make as many
     bool arrived_at_cluster;
     u32 cluster_phase;             // when it arrived
 
@@ -102,15 +104,17 @@ struct Block {
     SharedWord* words = nullptr;   // one per 32 bits, if races are looked for
     SharedReaders* readers = nullptr;
     NamedBarrier barriers[16];
+    u32 mbarriers_begin = ~0u, mbarriers_end = 0;   // offsets between which mbarriers lie
     u32 free_registers = 0;        // given back by setmaxnreg
     std::vector<Warp*> wants_registers;
     u8* registers = nullptr;
 };
 
 struct Cluster {
-    std::vector<Warp*> arrived;
+    u32 arrived = 0;                          // warps
     std::vector<Warp*> waiting;
-    bool relaxed = false;
+    std::shared_ptr<Knowledge> gathered;      // what those that arrived have published
+    std::shared_ptr<Knowledge> passed;        // that of the phase before
     u32 phase = 0;
     u32 mbarriers_made = 0;
     u32 live_blocks;
@@ -129,7 +133,7 @@ struct Machine {
     std::vector<u64> ready;        // a bit per warp that can go on
     u32 live_warps;
     u64 random_state;
-    std::vector<bool> executed;    // by instruction
+    std::vector<bool> executed, checked;   // by instruction: run; what is checked once was
     std::vector<Block*> ended;     // whose pages are free once the running warp has stopped
 
     Block& block_of_rank(const Block& block, u32 rank) { return blocks[block.index / cluster_size * cluster_size + rank]; }
@@ -148,6 +152,8 @@ struct Stop {};
 void report(ErrorKind kind, const Instruction& at, const Instruction* earlier, const std::string& text);
 /** The same with the thread and the instruction put in front. */
 void report(ErrorKind kind, const Warp& warp, u32 lane, const Instruction& at, const Instruction* earlier, const std::string& text);
+/** Whether report() would drop it: before a long text is put together. */
+bool is_reported(ErrorKind kind, const Instruction& at, const Instruction* earlier);
 void record(ErrorKind kind, const std::string& text);
 void forget_reports();
 std::string thread_text(const Warp& warp, u32 lane);

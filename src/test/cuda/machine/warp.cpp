@@ -247,6 +247,10 @@ void run_warp(Warp& w, u64 turn) {
                 break;
             case Next::kMeet:
                 group->state = Group::kMeeting;
+                if (u32 rest = group->lanes & ~lanes) {   // the guard sends these on
+                    group->lanes = lanes;
+                    w.groups.push_back({group->pc + 1, rest, Group::kRunning});
+                }
                 if (!select_group(w)) goto stuck;
                 break;
             case Next::kSleep:
@@ -293,7 +297,7 @@ u64 uniform_64(const Warp& w, const Instruction& i, const Operand& o, u32 lanes)
 }
 
 void need_written(const Warp& w, const Instruction& i, u32 lanes, u32 written, const char* what) {
-    if (__builtin_expect((lanes & ~written) != 0, false))
+    if (__builtin_expect((lanes & ~written) != 0, false) && !is_reported(ErrorKind::kUninitialised, i, nullptr))
         report(ErrorKind::kUninitialised, w, first_lane(lanes & ~written), i, nullptr, std::string("its ") + what + " depends on a value that nobody wrote");
 }
 

@@ -23,6 +23,13 @@ struct Issued {
 std::vector<std::vector<Issued>> issued;   // by warpgroup of the grid
 std::vector<u32> issued_by;                // by warp of the grid
 
+Next issue(Warp& w, const Instruction& i, u32 lanes);
+
+Next fence(Warp& w, const Instruction&, u32) {
+    w.fenced = true;
+    return Next::kGo;
+}
+
 /** Operands: the accumulators, four registers of A, descriptor, scale-d and three constants. */
 u32 accumulators(const Instruction& i) { return i.count - 9u; }
 bool is_half(const Instruction& i) { return i.opcode->detail; }
@@ -49,6 +56,20 @@ void mark_busy(Warp& w) {
     }
 }
 
+/** 9.7.15.7.1: no register of a product is written between wgmma.fence and it. Looks back over straight code. */
+void check_written_since_fence(const Warp& w, const Instruction& i) {
+    if (machine.checked[machine.code->index(i)]) return;
+    machine.checked[machine.code->index(i)] = true;
+    for (const Instruction* before = &i; before-- != machine.instructions;) {
+        if (before->run == fence || !before->opcode->signature.compare("L") || before->opcode->name == "ret") return;
+        if (before->run == issue) continue;
+        for (u32 n = 0; n < before->count; ++n)
+            for (u32 m = 0; m < accumulators(i) + 4 && before->operands[n].kind == 'R'; ++m)
+                if (i.operands[m].kind != 'd' && i.operands[m].index == before->operands[n].index)
+                    return report(ErrorKind::kWgmma, w, 0, i, before, "takes a register that was written after wgmma.fence, at " + at_text(*before));
+    }
+}
+
 Next issue(Warp& w, const Instruction& i, u32 lanes) {
     u32 count = accumulators(i);
     const Operand* o = i.operands + count;   // A, descriptor, scale-d, scale-a, scale-b, transposed
@@ -58,6 +79,7 @@ Next issue(Warp& w, const Instruction& i, u32 lanes) {
         fail(ErrorKind::kWgmma, w, 0, i, "descriptor " + hex(descriptor) + " is not of a K-major tile in the 128-byte swizzle with 1024 bytes between groups of 8 rows");
     if (o[6].offset != 1 || o[7].offset != 1 || o[8].offset != 0)
         fail(ErrorKind::kWgmma, w, 0, i, "negated or transposed operands are not known here");
+    check_written_since_fence(w, i);
     std::vector<Issued>& log = issued[w.global_index / kWarpgroup];
     u32& number = issued_by[w.global_index];
     if (number == log.size()) log.push_back({&i, descriptor});
@@ -89,12 +111,6 @@ Next issue(Warp& w, const Instruction& i, u32 lanes) {
     if (source_p(w, o[5]) != 0 && !p.scale_d) fail(ErrorKind::kDivergence, w, 0, i, "lanes differ in scale-d");
     mark_busy(w);
     return Next::kGo;
-}
-
-u32 whole_rows(u32 written) {
-    u32 all = written & written >> 1;
-    all &= all >> 2;
-    return (all & 0x11111111u) * 15;
 }
 
 /** The tile that the descriptor names: b[k][column], and a bit per column that is complete. */
@@ -153,11 +169,6 @@ void carry_out(Warp& w, Product& p) {
     }
 }
 
-Next fence(Warp& w, const Instruction&, u32) {
-    w.fenced = true;
-    return Next::kGo;
-}
-
 Next commit(Warp& w, const Instruction&, u32) {
     ++w.product_groups;
     w.fenced = false;
@@ -204,6 +215,7 @@ void check_busy_registers(const Warp& w, const Instruction& at, u32 lanes) {
 
 void check_products_at_exit(Warp& w) {
     if (!w.products.empty()) report(ErrorKind::kWgmma, w, 0, *w.products.front().at, nullptr, "the warp exits while it is under way");
+    w.products.clear();
 }
 
 bool carry_out_a_product() {

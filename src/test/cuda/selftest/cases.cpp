@@ -65,6 +65,7 @@ void read_launch(Case& c, const std::string& text) {
         else if (key == "grid") c.shape.grid = value;
         else if (key == "shared") c.shape.shared_bytes = value;
         else if (key == "cluster") c.cluster = value;
+        else if (key == "resident") c.resident = value;
         else if (key.compare(0, 3, "sm_") == 0) c.target = key;
         else throw std::runtime_error("'" + one + "' says nothing of a launch");
     }
@@ -96,9 +97,14 @@ Mutant read_mutant(const std::string& text) {
     std::vector<std::string> parts = split(text, " | "), sides = split(parts[0], " : ");
     Mutant m;
     m.name = sides.at(0);
-    m.words = split(sides.at(1), ", ");
-    m.kinds = split(m.words[0], "/");
-    m.words.erase(m.words.begin());
+    m.kinds = split(sides.at(1).substr(0, sides[1].find(", ")), "/");
+    for (const std::string& kind : m.kinds) m.with_races |= kind == "RACE" || kind == "PROXY" || kind == "NOT COHERENT";
+    std::vector<std::string> words = split(sides[1], ", ");
+    for (auto word = words.begin() + 1; word != words.end(); ++word) {
+        if (*word == "with races") m.with_races = true;
+        else if (word->find('=') != std::string::npos) m.launch += *word + " ";
+        else m.words.push_back(*word);
+    }
     read_edits(m, parts.begin() + 1, parts.end());
     return m;
 }
@@ -152,7 +158,7 @@ std::string Case::header(const std::string& target) {
            ".file 1 \"somewhere/snippet.cu\"\n";
 }
 
-std::string Case::entry(const std::string& name, const std::string& body) const {
+std::string Case::entry(const std::string& name) const {
     std::string parameters, addresses, loads;
     for (const char* buffer : {"in", "out", "counts", "part", "gone"}) {
         parameters += std::string(".param .u64 p_") + buffer + ", ";
@@ -175,17 +181,16 @@ std::string Case::entry(const std::string& name, const std::string& body) const 
     return text + body + "    ret;\n}\n";
 }
 
-std::string Case::module(const std::string& body) const { return header(target) + entry("test", body); }
-
-std::string Case::edited(const Mutant& mutant) const {
-    std::string text = body;
+Case Case::mutated(const Mutant& mutant) const {
+    Case result = *this;
+    read_launch(result, mutant.launch);
     for (const Edit& edit : mutant.edits) {
-        std::size_t at = text.find(edit.old);
-        if (at == std::string::npos || text.find(edit.old, at + 1) != std::string::npos)
+        std::size_t at = result.body.find(edit.old);
+        if (at == std::string::npos || result.body.find(edit.old, at + 1) != std::string::npos)
             throw std::runtime_error(place + ", " + mutant.name + ": '" + edit.old + "' does not occur exactly once");
-        text.replace(at, edit.old.size(), edit.fresh);
+        result.body.replace(at, edit.old.size(), edit.fresh);
     }
-    return text;
+    return result;
 }
 
 }  // namespace jmarlin::selftest

@@ -1,7 +1,8 @@
 // The self test's cases: pieces of PTX with what must come of them, and the same pieces broken in one way with what must be found.
 //
 // A .ptxcases file is read line by line, by the first character:
-//   = NAME | threads=64 grid=2 cluster=2 shared=8192 sm_80    a case; without a word: 32 threads, 1 block, 4096 bytes, sm_90a
+//   = NAME | threads=64 grid=2 cluster=2 shared=8192 sm_80    a case; without a word: 32 threads, 1 block, 4096 bytes, sm_90a;
+//                                                             resident=1: so many blocks or clusters at once
 //   < INDEX: WORDS                                            words of the input that are not 1000 + index
 //     INSTRUCTIONS                                            its body; a comment at the end names a line
 //   > out FIRST: WORDS   > out FIRST..LAST: WORD step N       what out, counts or part hold afterwards, 32-bit words
@@ -10,7 +11,8 @@
 //   ! NAME : KIND, WORDS, ... | OLD => NEW | ...              a mutant: OLD, which occurs once in the body, becomes NEW, or nothing;
 //     | OLD => NEW                                            more of them. It must be found as this kind (KIND/KIND: as one of these)
 //                                                             with these words in the finding's text: "@text" stands for "line N" of
-//                                                             the line that holds `text`; "with races": only if Options::races is on
+//                                                             the line that holds `text`; "with races": only if Options::races is on,
+//                                                             as RACE, PROXY and NOT COHERENT anyway; "threads=48": another launch
 //   * INSTRUCTIONS | INPUTS | RESULT                          a row of a table: r1, d1, h1, f1 are the first input's low bits, and
 //                                                             so on; whichever of r0, d0, h0, f0, p0 occurs is the result
 // KIND is how a finding begins, PARSE (the text is refused) or WRONG (nothing is found, but the outcome differs).
@@ -34,6 +36,8 @@ struct Mutant {
     std::vector<std::string> kinds;   // any of them
     std::vector<std::string> words;   // all of them in one finding
     std::vector<Edit> edits;
+    std::string launch;               // what of the launch is different
+    bool with_races = false;          // nothing is found without Options::races
 };
 
 /** What a launch must leave behind: `what` of `key` from `first` on are the words. */
@@ -52,7 +56,7 @@ struct Row {
 struct Case {
     std::string name, place;          // place: file and line
     machine::Shape shape{1, 32, 4096};
-    u32 cluster = 1;
+    u32 cluster = 1, resident = 0;     // resident: Options::clusters_at_once
     std::string target = "sm_90a";
     std::string body;
     std::vector<std::pair<u32, std::vector<u64>>> input;
@@ -60,13 +64,13 @@ struct Case {
     std::vector<Row> rows;
     std::vector<Mutant> mutants;
 
-    /** A body as an entry of a module, with what every body may use: see the text itself. */
-    std::string entry(const std::string& name, const std::string& body) const;
+    /** The body as an entry of a module, with what every body may use: see the text itself. */
+    std::string entry(const std::string& name) const;
     /** A module of one entry, "test". */
-    std::string module(const std::string& body) const;
+    std::string module() const { return header(target) + entry("test"); }
     static std::string header(const std::string& target);
-    /** The body with a mutant's edits. Throws if a text to replace does not occur exactly once. */
-    std::string edited(const Mutant& mutant) const;
+    /** The case with a mutant's edits. Throws if a text to replace does not occur exactly once. */
+    Case mutated(const Mutant& mutant) const;
 };
 
 /** Prints "ok NAME" or "FAIL NAME: WHY". What the check returns or throws is why; nothing is good. */

@@ -59,14 +59,14 @@ std::vector<u32> results(const std::string& code, const std::vector<u32>& triple
     std::copy(triples.begin(), triples.end(), in.as<u32>());
     Case c;
     c.shape = {grid, 256, 0};
-    std::string body = "    mov.u32 r9, %ntid.x;\n    mad.lo.s32 r9, block, r9, t;\n    setp.ge.u32 p1, r9, " +
-                       std::to_string(count) + ";\n    @p1 bra end;\n    mul.wide.u32 d1, r9, 12;\n    add.s64 d1, in, d1;\n";
-    for (const char* n : {"1", "2", "3"})
+    c.body = "    mov.u32 r9, %ntid.x;\n    mad.lo.s32 r9, block, r9, t;\n    setp.ge.u32 p1, r9, " + std::to_string(count) +
+             ";\n    @p1 bra end;\n    mul.wide.u32 d1, r9, 12;\n    add.s64 d1, in, d1;\n";
+    for (u32 n = 1; n <= 3; ++n)
         for (const char* kind : {"u32 r", "f32 f"})
-            body += std::string("    ld.global.nc.") + kind + n + ", [d1+" + std::to_string(4 * (n[0] - '1')) + "];\n";
-    body += "    " + code + "\n    st.global." + (code.find("f0") == std::string::npos ? "u32 [dst], r0" : "f32 [dst], f0") + ";\n    end:\n";
+            c.body += std::string("    ld.global.nc.") + kind + std::to_string(n) + ", [d1+" + std::to_string(4 * (n - 1)) + "];\n";
+    c.body += "    " + code + "\n    st.global." + (code.find("f0") == std::string::npos ? "u32 [dst], r0" : "f32 [dst], f0") + ";\n    end:\n";
     u64 arguments[7] = {in.address(), out.address()};
-    Result result = launch(*Program::parse(c.module(body), "halves.ptx"), "test", c.shape, arguments, sizeof arguments);
+    Result result = launch(*Program::parse(c.module(), "halves.ptx"), "test", c.shape, arguments, sizeof arguments);
     if (!result.ok()) throw std::runtime_error(code + ": " + result.text());
     return {out.as<u32>(), out.as<u32>() + count};
 }

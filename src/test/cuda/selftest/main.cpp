@@ -36,7 +36,7 @@ struct Arguments {
 
 /** Everything that a body may touch. */
 struct Setup {
-    Buffer in{8192, Role::kInput}, out{4096, Role::kOutput}, counts{256, Role::kInOut}, part{16384, Role::kOutput};
+    Buffer in{8192, Role::kInput}, out{4096, Role::kOutput}, counts{256, Role::kInOut}, part{16384, Role::kWorkspace};
     Arguments arguments{};
 
     explicit Setup(const Case& c) {
@@ -47,14 +47,15 @@ struct Setup {
         arguments = {in.address(), out.address(), counts.address(), part.address(), gone, {0xfffffffb, 0x84838281, 0x11, 0x22}};
     }
 
-    Result run(const Case& c, const std::string& body, const Policy& policy, bool races, Coverage* coverage = nullptr) {
+    Result run(const Case& c, const Policy& policy, bool races, Coverage* coverage = nullptr) {
         Options options;
         options.schedule = policy.schedule;
         options.seed = policy.seed;
         options.races = options.counters = options.reads = races;
+        options.clusters_at_once = c.resident;
         options.step_limit = 30000;
         options.coverage = coverage;
-        return launch(*Program::parse(c.module(body), "test.ptx"), "test", c.shape, &arguments, sizeof arguments, options);
+        return launch(*Program::parse(c.module(), "test.ptx"), "test", c.shape, &arguments, sizeof arguments, options);
     }
 };
 
@@ -99,9 +100,8 @@ std::string outcome_differs(const Case& c, const Setup& setup, const Result& res
         std::vector<u64> words = actual(e, setup, result, coverage);
         std::string what = e.what + " " + e.key + " ";
         if (words.size() != e.words.size()) return differs(what + "has words", e.words.size(), words.size());
-        bool narrow = !e.key.empty();   // words of memory have 32 bits, whatever was written in the file
         for (u32 i = 0; i < words.size(); ++i) {
-            std::string wrong = differs(what + "word " + std::to_string(i), narrow ? static_cast<u32>(e.words[i]) : e.words[i], words[i]);
+            std::string wrong = differs(what + "word " + std::to_string(i), static_cast<u32>(e.words[i]), words[i]);
             if (!wrong.empty()) return wrong;
         }
     }
@@ -114,7 +114,7 @@ std::string check_clean(const Case& c) {
         Setup setup(c);
         Coverage coverage;
         for (int launch = 0; launch < 2; ++launch) {
-            Result result = setup.run(c, c.body, policy, true, &coverage);
+            Result result = setup.run(c, policy, true, &coverage);
             std::string wrong = result.ok() ? outcome_differs(c, setup, result, coverage) : text_of(result);
             if (!wrong.empty()) return std::string(policy.name) + (launch ? ", second launch: " : ": ") + wrong;
         }
@@ -123,45 +123,31 @@ std::string check_clean(const Case& c) {
 }
 
 std::string check_row(const Case& c, const Row& row) {
-    std::string body;
     Case with = c;
+    with.body = "    setp.ne.s32 p8, t, 0;\n    @p8 bra end;\n";
     for (u32 i = 0; i < row.inputs.size(); ++i) {
-        std::string n = std::to_string(i + 1), at = ", [in+" + std::to_string(8 * i) + "];\n";
-        body += "    ld.global.nc.u64 d" + n + at + "    ld.global.nc.u32 r" + n + at + "    ld.global.nc.u16 h" + n + at +
-                "    ld.global.nc.f32 f" + n + at;
+        std::string n = std::to_string(i + 1), at = n + ", [in+" + std::to_string(8 * i) + "];\n";
+        for (const char* kind : {"u64 d", "u32 r", "u16 h", "f32 f"}) with.body += std::string("    ld.global.nc.") + kind + at;
         with.input.push_back({2 * i, {row.inputs[i], row.inputs[i] >> 32}});
     }
-    body += "    " + row.code + "\n";
+    with.body += "    " + row.code + "\n";
     auto uses = [&](const char* name) { return row.code.find(name) != std::string::npos; };
-    u32 bytes = uses("d0") ? 8 : 4;
-    if (uses("p0")) body += "    selp.u32 r0, 1, 0, p0;\n";
-    if (uses("h0")) body += "    cvt.u32.u16 r0, h0;\n";
-    body += bytes == 8 ? "    st.global.u64 [out], d0;\n" : uses("f0") ? "    st.global.f32 [out], f0;\n" : "    st.global.u32 [out], r0;\n";
-    with.shape.threads = 32;
-    body.insert(0, "    setp.ne.s32 p8, t, 0;\n    @p8 bra end;\n");
-    body += "    end:\n";
+    if (uses("p0")) with.body += "    selp.u32 r0, 1, 0, p0;\n";
+    if (uses("h0")) with.body += "    cvt.u32.u16 r0, h0;\n";
+    with.body += std::string("    st.global.") + (uses("d0") ? "u64 [out], d0" : uses("f0") ? "f32 [out], f0" : "u32 [out], r0") + ";\n    end:\n";
 
     Setup setup(with);
-    Result result = setup.run(with, body, kPolicies[0], true);
+    Result result = setup.run(with, kPolicies[0], true);
     if (!result.ok()) return text_of(result);
-    u64 actual = 0;
-    std::memcpy(&actual, setup.out.as<u8>(), bytes);
-    return differs(row.code, bytes == 8 ? row.result : static_cast<u32>(row.result), actual);
+    return uses("d0") ? differs(row.code, row.result, setup.out.as<u64>()[0]) : differs(row.code, static_cast<u32>(row.result), setup.out.as<u32>()[0]);
 }
 
 // ---- Mutants ----
 
-bool is_kind(const std::string& name) {
-    for (int kind = 0; kind <= static_cast<int>(ErrorKind::kBadArgument); ++kind)
-        if (name == error_kind_name(static_cast<ErrorKind>(kind))) return true;
-    return name == "PARSE" || name == "WRONG";
-}
-
-/** The words with "@text" as "line N" of the line of the module that holds the text. */
-std::vector<std::string> located(const std::vector<std::string>& words, const std::string& module) {
+/** The words with "@text" as a finding, or a refusal, names the line of the module that holds the text. */
+std::vector<std::string> located(const std::vector<std::string>& words, const std::string& module, bool refused) {
     std::vector<std::string> result;
     for (const std::string& word : words) {
-        if (word == "with races") continue;
         if (word[0] != '@') {
             result.push_back(word);
             continue;
@@ -169,17 +155,14 @@ std::vector<std::string> located(const std::vector<std::string>& words, const st
         std::size_t at = module.find(word.substr(1)), line = 1;
         if (at == std::string::npos) throw std::runtime_error("no line holds '" + word.substr(1) + "'");
         for (std::size_t i = 0; i < at; ++i) line += module[i] == '\n';
-        result.push_back("line " + std::to_string(line));
+        result.push_back((refused ? "test.ptx:" : "line ") + std::to_string(line) + ": ");
     }
     return result;
 }
 
 bool says(const std::string& text, const std::vector<std::string>& words) {
-    for (const std::string& word : words) {
-        std::size_t at = text.find(word);
-        while (at != std::string::npos && std::isdigit(word.back()) && std::isdigit(text[at + word.size()])) at = text.find(word, at + 1);
-        if (at == std::string::npos) return false;
-    }
+    for (const std::string& word : words)
+        if (text.find(word) == std::string::npos) return false;
     return true;
 }
 
@@ -192,30 +175,26 @@ bool caught(const Mutant& m, const std::vector<std::string>& words, const Result
 }
 
 std::string check_mutant(const Case& c, const Mutant& m) {
-    std::string body = c.edited(m), kinds;
-    bool races_only = false;
-    for (const std::string& kind : m.kinds) {
-        if (!is_kind(kind)) return "no finding is called " + kind;
-        kinds += (kinds.empty() ? "" : " or ") + kind;
-        races_only |= kind == "RACE" || kind == "PROXY" || kind == "NOT COHERENT";
-    }
-    for (const std::string& word : m.words) races_only |= word == "with races";
-    std::vector<std::string> words = located(m.words, c.module(body));
+    Case mutant = c.mutated(m);
+    bool refused = m.kinds[0] == "PARSE";
+    std::vector<std::string> words = located(m.words, mutant.module(), refused);
     for (const Policy& policy : kPolicies)
         for (bool races : {true, false}) {
-            if (races_only && !races) continue;
+            if (m.with_races && !races) continue;
             Setup setup(c);
             std::string found;
             try {
-                Result result = setup.run(c, body, policy, races);
+                Result result = setup.run(mutant, policy, races);
                 if (m.kinds[0] == "WRONG" ? result.ok() && !outcome_differs(c, setup, result, {}).empty() : caught(m, words, result)) continue;
                 found = text_of(result);
             } catch (const ParseError& e) {
-                if (m.kinds[0] == "PARSE" && says(e.what(), words)) continue;
+                if (refused && says(e.what(), words)) continue;
                 found = std::string("the text is refused: ") + e.what();
             }
-            for (const std::string& word : words) kinds += ", '" + word + "'";
-            return std::string(policy.name) + (races ? "" : ", no races") + ": not found as " + kinds + ": " + found;
+            std::string wanted;
+            for (const std::string& kind : m.kinds) wanted += (wanted.empty() ? "" : " or ") + kind;
+            for (const std::string& word : words) wanted += ", '" + word + "'";
+            return std::string(policy.name) + (races ? "" : ", no races") + ": not found as " + wanted + ": " + found;
         }
     return "";
 }
@@ -244,16 +223,14 @@ void check_kinds() {
 void write_modules(const std::string& folder, const std::vector<Case>& cases) {
     std::map<std::string, std::string> modules;
     int number = 0;
-    auto add = [&](const Case& c, const std::string& body) {
-        std::string& text = modules.try_emplace(c.target, Case::header(c.target)).first->second;
-        text += c.entry("body_" + std::to_string(++number), body);
+    auto add = [&](const Case& c) {
+        modules.try_emplace(c.target, Case::header(c.target)).first->second += c.entry("body_" + std::to_string(++number));
     };
-    for (const Case& c : cases) {
-        std::string rows;
-        for (const Row& row : c.rows) rows += "    " + row.code + "\n";
-        add(c, c.body + rows);
+    for (Case c : cases) {
+        for (const Row& row : c.rows) c.body += "    " + row.code + "\n";
+        add(c);
         for (const Mutant& m : c.mutants)
-            if (m.kinds[0] != "PARSE" && m.kinds[0] != "BAD ARGUMENT") add(c, c.edited(m));
+            if (m.kinds[0] != "PARSE" && m.kinds[0] != "BAD ARGUMENT") add(c.mutated(m));
     }
     for (const auto& [target, text] : modules) std::ofstream(folder + "/" + target + ".ptx") << text;
 }

@@ -5,8 +5,8 @@
 //   standin.count FUNCTION                     size = how often FUNCTION was called ("kernels" = kernels that ran, "prefetched" = bytes the
 //                                                last one fetched into the L2 cache, "refused" = images, "graphs" = those not destroyed)
 //   standin.enter FUNCTION                     counts a call of another stand-in library, and fails with what is injected for it
-//   standin.set KEY VALUE                      devices, capability (80), multiprocessors, shared, l2, memory, driver, registers, fast, races,
-//                                                machine_code
+//   standin.set KEY VALUE                      devices, capability (80), multiprocessors, shared, l2, memory, driver, registers, clock,
+//                                                fast, races, machine_code
 //   standin.errors                             address, size = text of what the machine found last
 #include "control.hpp"
 
@@ -44,6 +44,7 @@ bool set(const std::string& key, unsigned long long value) {
     else if (key == "memory") settings.memory = value;
     else if (key == "driver") settings.driver_version = static_cast<int>(value);
     else if (key == "registers") settings.registers = static_cast<int>(value);
+    else if (key == "clock") settings.clock = static_cast<int>(value);
     else if (key == "fast") settings.fast = value != 0;
     else if (key == "races") settings.races = value != 0;
     else if (key == "machine_code") settings.machine_code = value != 0;
@@ -53,8 +54,8 @@ bool set(const std::string& key, unsigned long long value) {
 
 /** JMARLIN_STANDIN_DEVICES=2 and so on, one variable per key. */
 void read_environment() {
-    for (const char* key : {"devices", "capability", "multiprocessors", "shared", "l2", "memory", "driver", "registers", "fast", "races",
-                            "machine_code"}) {
+    for (const char* key : {"devices", "capability", "multiprocessors", "shared", "l2", "memory", "driver", "registers", "clock", "fast",
+                            "races", "machine_code"}) {
         std::string variable = "JMARLIN_STANDIN_";
         for (const char* c = key; *c; ++c) variable += static_cast<char>(std::toupper(*c));
         if (const char* value = std::getenv(variable.c_str())) set(key, std::strtoull(value, nullptr, 10));
@@ -76,6 +77,7 @@ void reset() {
     settings.memory = fresh.memory;
     settings.driver_version = fresh.driver_version;
     settings.registers = fresh.registers;
+    settings.clock = fresh.clock;
     settings.fast = fresh.fast;
     settings.races = fresh.races;
     settings.machine_code = fresh.machine_code;

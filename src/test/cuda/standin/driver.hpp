@@ -129,6 +129,7 @@ struct Settings {
     unsigned long long memory = 8ull << 30;
     int driver_version = 13000;       // reads what nvcc 13.0 writes
     int registers = 0;                // of a thread of every kernel; 0: as many as its launch bounds allow
+    int clock = 1;                    // how many seconds pass between events in one
     bool fast = false;                // cuLaunchKernel checks its arguments and returns
     bool races = false;               // kernels run under the race detector
     bool machine_code = false;        // can be loaded, but not run; else it is refused as code for another device

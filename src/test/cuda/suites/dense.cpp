@@ -122,7 +122,7 @@ void dense(Runner& runner) {
             add_bias(runner, kernel, 5, 200, 1, 0, false, Values::kExact);     // 16-byte stores
             add_bias(runner, kernel, 7, 101, 2, 3, false, Values::kReal);      // a tail, rows at any address
             add_bias(runner, kernel, 130, 64, 5, 8, true, Values::kReal);      // more work than threads
-            add_bias(runner, kernel, 1, 7, 3, 0, false, Values::kExact);       // less than a piece
+            for (int n = 1; n < 8; ++n) add_bias(runner, kernel, 1, n, 3, 0, false, Values::kExact);   // less than a piece
             continue;
         }
         const int group = kernel.group32 ? 32 : 128;
@@ -136,7 +136,7 @@ void dense(Runner& runner) {
         gather(runner, kernel, 1, 4096, 3, 0, Schedule::kGreedy);
         gather(runner, kernel, 9, 101, 2, 24, Schedule::kRandom);
         gather(runner, kernel, 33, 200, 1, 8, Schedule::kReversed);      // more work than threads
-        gather(runner, kernel, 3, 5, 4, 3, Schedule::kRoundRobin);
+        for (int k = 1; k < 8; ++k) gather(runner, kernel, 3, k, 4, 3, Schedule::kRoundRobin);
     }
 }
 

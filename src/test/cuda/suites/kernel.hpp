@@ -24,9 +24,9 @@ struct Kernel {
     explicit Kernel(const std::string& entry, const Program* of = nullptr) : program(of), name(entry) {
         auto has = [&](const char* word) { return name.find(word) != std::string::npos; };
         hopper = has("hopper_");
-        bf16 = has("_bf16_");
+        bf16 = has("_bf16");
         zeros = has("_zp_");
-        group32 = has("_g32_");
+        group32 = has("_g32");
         const char* tile = std::strstr(name.c_str(), "_m");   // other kernels have no rows
         if (tile) std::sscanf(tile, "_m%d_n%d_p%d_s%d", &rows, &columns, &neighbours, &split);
     }
@@ -94,19 +94,5 @@ struct GatherArgs {
     s64 lda, ldg;
     s32 m, k;
 };
-
-/** A table of an image's jmarlin_<family>_abi: its words in 32 bits. Empty if they are these, else what differs. */
-template <std::size_t kCount>
-std::string compare_abi(const Program& program, const std::string& family, const std::size_t (&expected)[kCount]) {
-    const Global* table = program.find_global("jmarlin_" + family + "_abi");
-    if (table == nullptr) return "there is no jmarlin_" + family + "_abi";
-    if (table->bytes.size() != 4 * kCount) return "has " + std::to_string(table->bytes.size()) + " bytes";
-    for (std::size_t i = 0; i < kCount; ++i) {
-        u32 word;
-        std::memcpy(&word, &table->bytes[4 * i], 4);
-        if (word != expected[i]) return "word " + std::to_string(i) + " is " + std::to_string(word) + ", expected " + std::to_string(expected[i]);
-    }
-    return "";
-}
 
 }  // namespace suites

@@ -2,7 +2,7 @@
 //
 //   ptx_suite FILE.ptx... SUITE...   several texts only where kernels of several are needed: prefetch
 //     --part I/N                     every N-th case, from the I-th on
-//     --entry PREFIX                 only the entries whose names begin so
+//     --entry PREFIX                 only the cases whose names begin so, as all do with their entry's
 //     --until TEXT                   up to the first failure that says so
 //     --coverage FILE                writes which instructions of the entries that ran never did
 #include <cstdlib>

@@ -47,6 +47,7 @@ extern "C" __global__ void probe_fragments(const __grid_constant__ FragmentArgs 
     const u32 a[4] = {pair(r, 2 * t), pair(r + 8, 2 * t), pair(r, 2 * t + 8), pair(r + 8, 2 * t + 8)};
     float d[8] = {};
     const u64 descriptor = hopper::swizzled_descriptor(tile) + 2 * args.step;
+    settle(d);
     wgmma_fence();
     wgmma_m64k16<Half>(d, a, descriptor);
     wgmma_commit();

@@ -23,7 +23,8 @@ void exact_striped(Runner& runner) {
             const Size size{m, pick(kColumns, i), pick(kDepths, i), kernel.group32 ? 32 : pick(kGroups, i + i / 44)};
             const int padding[] = {0, 8 + (8 - size.n % 8) % 8, 3};  // rows of C: as they come, aligned, unaligned
             const Launch launch{pick(kGrids, i), pick(kStages, i / 3), 8, pick(padding, i), i % 4 == 3};
-            runner.product(kernel, {size, launch, pick(kSchedules, i / 2), static_cast<u64>(i), Values::kExact, i % 3 == 0});
+            runner.product(kernel, {size, launch, pick(kSchedules, i / 2), static_cast<u64>(i), Values::kExact, i % 3 == 0,
+                                    1000 + static_cast<u32>(i)});
             ++i;
         }
     }
@@ -40,7 +41,8 @@ bool odd(const Size& s) { return (s.m + s.n + s.k) % 2 != 0; }
 // the smallest ring; tiles of one stripe, of several, stripes that begin and end inside stages and groups; a neighbour without columns.
 void exact_hopper(Runner& runner) {
     static const std::vector<Sized> kSplit = {{{1, 130, 1024, -1}, {0, 0}}, {{3, 200, 1000, 128}, {1, 5, 16, 3}},
-                                              {{17, 64, 3840, 64}, {2, 5}}};   // the ring goes round
+                                              {{17, 64, 3840, 64}, {2, 5}},    // the ring goes round
+                                              {{1, 200, 5120, 64}, {1, 5}}};   // with spread rows too
     static const std::vector<Sized> kStripes = {{{2, 256, 1472, 256}, {0, 5}}, {{16, 300, 1544, 64}, {1, 5, 0, 4}},
                                                 {{13, 600, 712, 128}, {4, 5, 0, 1}}, {{20, 256, 704, 256}, {7, 0}}};
     static const std::vector<Sized> kPairs = {{{65, 136, 1864, 32}, {1, 5}}, {{64, 600, 712, 32}, {3, 5}}};
@@ -55,6 +57,9 @@ void exact_hopper(Runner& runner) {
                     runner.product(kernel, {sized.size, sized.launch, kSchedules[i], i, Values::kExact, odd(sized.size)});
                 }
             }
+            // Short, in many orders: consumers that are ahead of producers, and behind.
+            const Size size{kernel.rows / 8, 128, 512, kernel.group32 ? 32 : 128};
+            for (u64 seed = 1; seed <= 40; ++seed) runner.product(kernel, {size, {1, 5}, Schedule::kRandom, seed});
         }
     }
 }
@@ -129,9 +134,10 @@ void real(Runner& runner) {
     int i = 0;
     for (const Kernel& kernel : runner.kernels("striped_")) {
         const bool deep = kernel.rows == 8 && kernel.columns == 64;  // the deepest layer of a 70B model
-        const int group = kernel.group32 ? 32 : pick(kGroups, i++);
+        const int group = kernel.group32 ? 32 : pick(kGroups, i);
         runner.product(kernel, {deep ? Size{8, 64, 28672, group} : Size{kernel.rows + 1, 192, 1000, group}, {5, 4},
-                                Schedule::kGreedy, 1, Values::kReal});
+                                Schedule::kGreedy, 1, Values::kReal, true, 2000 + static_cast<u32>(i)});
+        ++i;
     }
     static const Row kRows[] = {
         {"f16_sym_g64_m8_n128_p1_s1", {1, 256, 4096, -1}, {5, 0}},
@@ -247,7 +253,7 @@ void once(Runner& runner) {
         const int padding[] = {0, 5};
         runner.product(kernel, {{pick(rows, i / 2), pick(kColumns, i), i % 2 ? 520 : 384, group}, {2 + i % 2, kernel.least_stages(), 8, pick(padding, i)},
                                 pick(kSchedules, i), static_cast<u64>(i), Values::kExact, i % 2 == 0});
-        runner.product(kernel, {{pick(rows, i), 136, 456, group}, {2, 0}, pick(kSchedules, i + 2), static_cast<u64>(i), Values::kReal});
+        runner.product(kernel, {{pick(rows, i), 192, 712, group}, {2, 0}, pick(kSchedules, i + 2), static_cast<u64>(i), Values::kReal});
         ++i;
     }
 }
@@ -255,6 +261,18 @@ void once(Runner& runner) {
 // ---- every: whatever instructions an entry has ----
 
 void every(Runner& runner) {
+    for (const Kernel& kernel : runner.kernels("striped_")) {
+        const int group = kernel.group32 ? 32 : 64, strips = kernel.columns / 64;
+        for (int stages = 2; stages <= 8; ++stages) {   // all rows of a tile, and some; every tail of columns; portions shorter than the ring, and longer
+            const int rows = stages == 6 ? (kernel.rows + 2) / 3 : stages == 8 ? (2 * kernel.rows + 2) / 3 : kernel.rows;
+            const Size size{rows, 64 * (strips + stages) + stages - 1, stages % 2 ? 64 : 70 + 128 * kernel.depth(), group};
+            const Launch launch{stages % 3 == 0 ? 1 : 2 * stages - 1, stages, 8, stages % 2 * 8, stages == 4};
+            runner.product(kernel, {size, launch, pick(kSchedules, stages), static_cast<u64>(stages)});
+            Launch shared{stages, 2};   // one tile, that so many blocks add up; and next to nothing to fetch
+            shared.next = {0, 1, 0, 1, 1, 1, 1, 0};
+            runner.product(kernel, {{kernel.rows, 64, 64 * stages, group}, shared, pick(kSchedules, stages), static_cast<u64>(stages)});
+        }
+    }
     constexpr int kColumns[] = {100, 64, 520, 72, 300}, kDepths[] = {520, 1096, 64, 200, 1544, 384, 712};
     constexpr int kGroups[] = {128, -1, 64, 256}, kClusters[] = {0, 1, 2, 3, 5};
     int i = 0;

@@ -23,11 +23,12 @@ inline std::vector<u16> with_stride(const std::vector<u16>& rows, int m, int k, 
     return apart;
 }
 
-inline std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
-/** What the machine found in a launch. Empty if nothing. */
+/** What the machine found first in a launch, in a line. Empty if nothing. */
 inline std::string finding(const Result& result) {
-    return result.ok() ? "" : result.errors.empty() ? "did not complete" : first_line(result.text());
+    if (result.ok()) return "";
+    std::string text = result.errors.empty() ? "did not complete" : result.errors[0].text.substr(0, 4000);
+    std::replace(text.begin(), text.end(), '\n', ' ');
+    return text;
 }
 
 /** How a product is run: nothing of this may change a bit of the result. */
@@ -66,7 +67,7 @@ public:
         c_ = std::make_unique<Buffer>(2 * (c_offset_ + static_cast<std::size_t>(s.m - 1) * ldc_ + s.n), Role::kOutput);
         if (!kernel.stripes()) return;
         const int tile = kernel.neighbours * kernel.rows * kernel.columns;
-        partials_ = std::make_unique<Buffer>(std::size_t{8} * launch_.starts * tile, Role::kOutput);
+        partials_ = std::make_unique<Buffer>(std::size_t{8} * launch_.starts * tile, Role::kWorkspace);
         const int arrivals = kernel.hopper ? kernel.neighbours : kernel.columns / 64;   // of a tile, apart
         counters_ = std::make_unique<Buffer>(std::size_t{4} * n_tiles_ * m_tiles_ * arrivals, Role::kInOut);
     }
@@ -84,6 +85,7 @@ public:
         args.partials = partials_ ? partials_->address() : 0;
         args.counters = counters_ ? counters_->address() : 0;
         args.next = launch_.next.starts ? launch_.next : as_next(packed_.k_blocks);
+        if (!launch_.next.starts) args.next.starts += 2;   // behind the end there is nothing to fetch
         args.lda = lda_;
         args.ldc = ldc_;
         args.m = s.m;
@@ -142,11 +144,11 @@ public:
             difference += (is - want) * (is - want);
             norm += want * want;
         }
+        // The expected error is 2.8e-4 in fp16, with zero points 2.9e-4; a few hundred results scatter around it.
         const double error = std::sqrt(difference / norm);
-        if (values == Values::kReal && !(error <= kernel_.bound())) {
-            text << "relative error " << error << ", allowed " << kernel_.bound();
-        }
-        for (std::size_t i = 0; counters_ && i < counters_->size() / 4; ++i) {
+        const double allowed = kernel_.bound() * (1 + 2 / std::sqrt(expected.size()));
+        if (values == Values::kReal && !(error <= allowed)) text << "relative error " << error << ", allowed " << allowed;
+        for (std::size_t i = 0; counters_ && text.str().empty() && i < counters_->size() / 4; ++i) {
             if (counters_->as<u32>()[i] != 0) text << "left counter " << i << " at " << counters_->as<u32>()[i];
         }
         return text.str();

@@ -21,6 +21,7 @@ struct Case {
     u64 seed = 1;
     Values values = Values::kExact;
     bool bias = true;
+    u32 data = 0;            // seed of the operands; 0: one that depends on their size
 
     Options options() const {
         Options options;
@@ -34,7 +35,7 @@ struct Case {
 class Runner {
 public:
     std::vector<std::shared_ptr<const Program>> programs;
-    std::string prefix;              // of the entries that are run
+    std::string prefix;              // of the cases that are run; they begin with the entry's name
     std::string until;               // stop at a failure with this text in it
     int part = 0, parts = 1;         // every parts-th case
     int cases = 0, failures = 0;
@@ -46,7 +47,7 @@ public:
         std::vector<Kernel> found;
         for (const auto& program : programs) {
             for (const Entry& entry : program->entries()) {
-                if (entry.name.rfind(family, 0) == 0 && entry.name.rfind(prefix, 0) == 0) found.emplace_back(entry.name, program.get());
+                if (entry.name.rfind(family, 0) == 0) found.emplace_back(entry.name, program.get());
             }
         }
         return found;
@@ -54,19 +55,21 @@ public:
 
     /** Runs a case if it belongs to this part; `check` returns what is wrong. */
     void run(const std::string& name, const std::function<std::string()>& check) {
-        if (stopped || cases++ % parts != part) return;
+        if (stopped || name.rfind(prefix, 0) != 0 || cases++ % parts != part) return;
         const std::string wrong = check();
-        std::printf(wrong.empty() ? "ok %s\n" : "FAIL %s: %s\n", name.c_str(), wrong.c_str());
+        const std::string line = wrong.empty() ? "ok " + name : "FAIL " + name + ": " + wrong;
+        std::puts(line.c_str());
         std::fflush(stdout);
         failures += !wrong.empty();
-        stopped = !until.empty() && wrong.find(until) != std::string::npos;
+        stopped = !until.empty() && !wrong.empty() && line.find(until) != std::string::npos;
     }
 
     /** A product that must come out right; `also` may find more in what its launch returned. */
     void product(const Kernel& kernel, const Case& c, const std::string& more = "", Options* with = nullptr,
                  const std::function<std::string(const Result&)>& also = [](const Result&) { return ""; }) {
         run(describe(kernel, c) + more, [&] {
-            const Problem problem(c.size, {kernel.bf16}, kernel.zeros, c.bias, c.values, static_cast<u32>(c.size.m * 7 + c.size.n * 3 + c.size.k));
+            const u32 data = c.data ? c.data : static_cast<u32>(c.size.m * 7 + c.size.n * 3 + c.size.k);
+            const Problem problem(c.size, {kernel.bf16}, kernel.zeros, c.bias, c.values, data);
             Run run(kernel, problem, c.launch);
             Options options = with ? *with : c.options();
             options.coverage = &coverage;

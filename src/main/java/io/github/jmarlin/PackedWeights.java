@@ -2,6 +2,7 @@ package io.github.jmarlin;
 
 import io.github.jmarlin.layout.StripedLayout;
 import io.github.jmarlin.layout.StripedPacker;
+import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.memory.NativeMemory;
 import java.nio.IntBuffer;
 import java.util.Objects;
@@ -27,6 +28,7 @@ import java.util.Objects;
  */
 public final class PackedWeights implements AutoCloseable {
     private final StripedLayout layout;
+    private final WeightForm form;
     private final DataType computeType;
     private final NativeMemory codes;
     private final NativeMemory scales;
@@ -38,6 +40,7 @@ public final class PackedWeights implements AutoCloseable {
     private PackedWeights(StripedLayout layout, DataType computeType, NativeMemory codes, NativeMemory scales,
             NativeMemory zeros, NativeMemory factors, NativeMemory bias, IntBuffer inputOrder) {
         this.layout = layout;
+        this.form = WeightForm.int4(layout.groupSize(), zeros != null);
         this.computeType = computeType;
         this.codes = codes;
         this.scales = scales;
@@ -169,9 +172,14 @@ public final class PackedWeights implements AutoCloseable {
         return computeType;
     }
 
-    /** Whether there are zero points; otherwise all are 8. */
+    /** What a weight is: which kernels and routines can read it. */
+    public WeightForm form() {
+        return form;
+    }
+
+    /** Whether there are zero points, as {@link #form} says too; otherwise all are 8. */
     public boolean hasZeroPoints() {
-        return zeros != null;
+        return form.hasZeroPoints();
     }
 
     /** Whether there is a bias. */

@@ -2,6 +2,7 @@ package io.github.jmarlin;
 
 import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.layout.StripedLayout;
+import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.memory.NativeMemory;
 import java.nio.IntBuffer;
 import java.util.Objects;
@@ -105,9 +106,14 @@ public final class QuantizedMatrix implements AutoCloseable {
         return scaleType;
     }
 
-    /** Whether there are zero points; otherwise all are 8. */
+    /** What a weight is. */
+    public WeightForm form() {
+        return WeightForm.int4(groupSize(), zeroPoints != null);
+    }
+
+    /** Whether there are zero points, as {@link #form} says too; otherwise all are 8. */
     public boolean hasZeroPoints() {
-        return zeroPoints != null;
+        return form().hasZeroPoints();
     }
 
     /** Whether there is a bias. */

@@ -1,12 +1,12 @@
 package io.github.jmarlin.bench;
 
 import io.github.jmarlin.checkpoint.Checkpoint;
-import io.github.jmarlin.checkpoint.ModelPacker;
-import io.github.jmarlin.checkpoint.PackOptions;
-import io.github.jmarlin.checkpoint.PackedModel;
-import io.github.jmarlin.checkpoint.SafetensorsWriter;
-import io.github.jmarlin.checkpoint.TensorInfo;
-import io.github.jmarlin.checkpoint.TensorType;
+import io.github.jmarlin.checkpoint.container.SafetensorsWriter;
+import io.github.jmarlin.checkpoint.container.TensorInfo;
+import io.github.jmarlin.checkpoint.container.TensorType;
+import io.github.jmarlin.checkpoint.packed.ModelPacker;
+import io.github.jmarlin.checkpoint.packed.PackOptions;
+import io.github.jmarlin.checkpoint.packed.PackedModel;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

@@ -1,6 +1,16 @@
 package io.github.jmarlin.checkpoint;
 
 import io.github.jmarlin.JMarlinException;
+import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
+import io.github.jmarlin.checkpoint.container.SafetensorsFile;
+import io.github.jmarlin.checkpoint.container.Tensor;
+import io.github.jmarlin.checkpoint.container.TensorStore;
+import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
+import io.github.jmarlin.checkpoint.format.DenseFormat;
+import io.github.jmarlin.checkpoint.format.DenseQuantization;
+import io.github.jmarlin.checkpoint.format.LayerSource;
+import io.github.jmarlin.checkpoint.format.ModelConfig;
+import io.github.jmarlin.checkpoint.format.WeightFormat;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -20,13 +30,18 @@ import java.util.Set;
  * </pre>
  */
 public final class Checkpoint {
+    /** The key of an index's metadata that says that the model is packed, and in which version of the layout. */
+    public static final String PACKED_VERSION_KEY = "jmarlin.layout_version";
+    /** The index of a packed model. */
+    public static final String PACKED_INDEX = "model.safetensors.index.json";
+
     private final TensorStore store;
     private final WeightFormat format;
     private final DenseFormat dense;
     private final Map<String, WeightFormat> layers = new LinkedHashMap<>();
 
     /** @param format of the quantized layers, or null */
-    Checkpoint(TensorStore store, WeightFormat format, DenseFormat dense) {
+    public Checkpoint(TensorStore store, WeightFormat format, DenseFormat dense) {
         this.store = store;
         this.format = format;
         this.dense = dense;
@@ -55,8 +70,8 @@ public final class Checkpoint {
      */
     public static Checkpoint open(Path folder, DenseQuantization onTheFly) throws IOException {
         TensorStore store = TensorStore.open(folder);
-        if (store.metadata(PackedModel.VERSION_KEY) != null) {
-            throw new UnsupportedCheckpointException(folder, PackedModel.INDEX, "a packed model",
+        if (store.metadata(PACKED_VERSION_KEY) != null) {
+            throw new UnsupportedCheckpointException(folder, PACKED_INDEX, "a packed model",
                     "a model that is not packed yet");
         }
         return new Checkpoint(store, ModelConfig.read(folder), new DenseFormat(onTheFly));

@@ -1,20 +1,35 @@
 /**
- * Checkpoints as people have them, and packed models.
+ * Checkpoints as people have them, and packed models. What one layer passes through:
  *
  * <pre>
- *   Checkpoint.open(folder)         TensorStore (SafetensorsFile, MappedFile) and ModelConfig; picks the WeightFormat
- *     .layer(name)                  a LayerSource: every tensor's shape and type checked
- *       .read(from, to)             a QuantizedMatrix of some columns, whatever the format
- *   ModelPacker.run()               PackPlan (which layer into which file), ShardPacker (slabs of columns on all processors)
- *   PackedModel.open(folder)        PackedWeights that are regions of the mapped files
+ *   a folder              container/             format/                           packed/
+ *   +--------------+      +---------------+      +--------------------------+      +------------------------+
+ *   | *.safetensors|----->| TensorStore   |----->| a WeightFormat           |      | PackPlan               |
+ *   |              | map  |  named Tensors|      |  AwqFormat, GptqFormat,  |      |  which layer into which|
+ *   | *.index.json |      +---------------+      |  CompressedTensorsFormat,|      |  file                  |
+ *   |              |                             |  MarlinFormat,DenseFormat|      |         |              |
+ *   | config.json, |      +---------------+      |            |             |      |         v              |
+ *   | quantize_... |----->| ConfigNode    |----->| ModelConfig: finds and   | read | ModelPacker            |
+ *   +--------------+ Json |  value + place|      |  reconciles, picks one   |----->|  slabs of columns on   |
+ *                         +---------------+      |            v             |      |  all processors        |
+ *                                                | LayerSource: shapes and  |      |         |              |
+ *                                                |  types checked           |      |         v              |
+ *                                                +--------------------------+      | PackedModel            |
+ *                                                                                  |  PackedWeights in the  |
+ *                          QuantizedMatrix of some columns, whatever the format    |  map of its files      |
+ *                                                                                  +------------------------+
  * </pre>
+ * {@link io.github.jmarlin.checkpoint.Checkpoint} is the first three columns as one object. Nothing looks to its right:
+ * {@code container} knows no format, {@code format} no packed file.
  *
- * <h2>A packed model, layout version 1</h2>
+ * <h2>A packed model, layout version 2</h2>
  * Ordinary safetensors files with an index, {@code model.safetensors.index.json}, which is written last: a folder without it
  * is not a model. Each file's metadata has {@code jmarlin.layout_version}, {@code jmarlin.source_fingerprint} (of names,
  * sizes, times and headers of the source, and of the options) and, for each of its layers, {@code jmarlin.layer.<name>}: a
- * JSON object with {@code k, n, group_size, compute_type, zero_points, bias, act_order, scheme, source_tensors,
- * source_sha256}. A layer's parts are the tensors
+ * JSON object with {@code k, n, group_size, compute_type, code, offset, scale_source, sparsity, columns, bias, act_order,
+ * scheme, source_tensors, source_sha256}; code to columns say what a weight is, in the words of
+ * {@link io.github.jmarlin.layout.WeightForm}, and a word that a release does not know is refused. (Version 1 had
+ * {@code zero_points} instead, true or false, and is read as 4-bit integers.) A layer's parts are the tensors
  * <table>
  * <caption>Parts of a layer</caption>
  * <tr><th>name</th><th>type and shape</th></tr>
@@ -28,9 +43,9 @@
  * with the meaning that {@link io.github.jmarlin.PackedWeights} gives them. All other tensors and files are the source's own.
  *
  * <h2>Errors</h2>
- * {@link io.github.jmarlin.checkpoint.MalformedCheckpointException} for what breaks a rule,
- * {@link io.github.jmarlin.checkpoint.UnsupportedCheckpointException} for what is whole but cannot run, {@code IOException}
- * for what cannot be read or written. The files may come from strangers: nothing they say is used to size memory before it was
- * checked against the size of the file.
+ * {@link io.github.jmarlin.checkpoint.container.MalformedCheckpointException} for what breaks a rule,
+ * {@link io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException} for what is whole but cannot run,
+ * {@code IOException} for what cannot be read or written. The files may come from strangers: nothing they say is used to size
+ * memory before it was checked against the size of the file.
  */
 package io.github.jmarlin.checkpoint;

@@ -58,6 +58,7 @@ final class DemoCommand implements Callable<Integer> {
     public Integer call() {
         checkOptions();
         DeviceChoice choice = deviceOption.choose(spec);
+        CheckCommand.once(choice.device(), spec.commandLine().getOut());
         Table table = Table.ofFigures();
         table.fact("device", choice.device().name()).fact("why", choice.reason());
         boolean accurate;
@@ -126,7 +127,7 @@ final class DemoCommand implements Callable<Integer> {
             Table table, Progress progress) {
         ByteBuffer a = DemoLayer.encode(activations, type);
         ByteBuffer c = DemoLayer.allocate(most() * n, type);
-        double allowed = ErrorBound.of(type, packed.hasZeroPoints());
+        double allowed = ErrorBound.of(type, packed.form());
         boolean accurate = true;
         try (LinearLayer layer = device.place(packed);
                 Contender contender = device instanceof CudaDevice gpu ? onGpu(gpu, packed, a, table) : onCpu(layer, a, c, weights, activations)) {

@@ -1,7 +1,7 @@
 package io.github.jmarlin.cli;
 
-import io.github.jmarlin.checkpoint.Calibration;
-import io.github.jmarlin.checkpoint.DenseQuantization;
+import io.github.jmarlin.checkpoint.format.Calibration;
+import io.github.jmarlin.checkpoint.format.DenseQuantization;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;

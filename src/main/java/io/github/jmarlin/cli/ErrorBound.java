@@ -1,6 +1,7 @@
 package io.github.jmarlin.cli;
 
 import io.github.jmarlin.DataType;
+import io.github.jmarlin.layout.WeightForm;
 
 /**
  * What a product is promised to differ from fp64 at most: relative Frobenius error, Gaussian data, k up to 28672. The README states the
@@ -10,9 +11,9 @@ final class ErrorBound {
     private ErrorBound() {
     }
 
-    static double of(DataType type, boolean zeroPoints) {
+    static double of(DataType type, WeightForm form) {
         return switch (type) {
-            case FP16 -> zeroPoints ? 4.5e-4 : 3e-4;
+            case FP16 -> form.hasZeroPoints() ? 4.5e-4 : 3e-4;
             case BF16 -> 3.5e-3;
             case FP32 -> 1e-6;
         };

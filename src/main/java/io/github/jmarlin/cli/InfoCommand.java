@@ -8,6 +8,7 @@ import io.github.jmarlin.cuda.CudaDriver;
 import io.github.jmarlin.cuda.image.ImageFacts;
 import io.github.jmarlin.cuda.image.ImageManifest;
 import io.github.jmarlin.cuda.image.ImageStatus;
+import io.github.jmarlin.plan.KernelChecks;
 import io.github.jmarlin.plan.KernelFamily;
 import java.io.PrintWriter;
 import java.util.ArrayList;
@@ -49,6 +50,7 @@ final class InfoCommand implements Callable<Integer> {
             if (device instanceof CudaDevice gpu) {
                 String option = "cuda:" + cuda++;
                 table.row(gpu.facts().toString(), option, "fp16, bf16", computesWith(gpu, option, table));
+                checks(gpu, option, table);
             } else {
                 table.row(device.name(), device.kind(), "fp16, bf16, fp32", "Java");
             }
@@ -69,6 +71,15 @@ final class InfoCommand implements Callable<Integer> {
                 .collect(Collectors.groupingBy(image -> image.family() + "." + image.target(), LinkedHashMap::new, Collectors.toList()));
         kinds.forEach((kind, images) -> table.fact("", kind + (images.size() == 1 ? "" : ", " + images.size() + " tiles") + ", for compute"
                 + " capability " + images.get(0).capabilities() + ": " + images.get(0).description()));
+    }
+
+    /** What is known of the kernels' answers. */
+    private static void checks(CudaDevice gpu, String option, Table table) {
+        KernelChecks checks = gpu.checks();
+        checks.results().forEach((family, result) -> table.fact(option + " check", CheckCommand.text(family) + " " + result));
+        if (checks.isEmpty()) {
+            table.fact(option + " check", "none yet: jmarlin check" + (checks.note().isEmpty() ? "" : "; " + checks.note()));
+        }
     }
 
     /** Which image the driver took, for each family that the device can run, and which it did not. */

@@ -2,10 +2,10 @@ package io.github.jmarlin.cli;
 
 import io.github.jmarlin.JMarlinException;
 import io.github.jmarlin.checkpoint.Checkpoint;
-import io.github.jmarlin.checkpoint.LayerSource;
-import io.github.jmarlin.checkpoint.PackedLayer;
-import io.github.jmarlin.checkpoint.PackedModel;
-import io.github.jmarlin.checkpoint.Tensor;
+import io.github.jmarlin.checkpoint.container.Tensor;
+import io.github.jmarlin.checkpoint.format.LayerSource;
+import io.github.jmarlin.checkpoint.packed.PackedLayer;
+import io.github.jmarlin.checkpoint.packed.PackedModel;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -89,9 +89,9 @@ final class InspectCommand implements Callable<Integer> {
             table.row(layer.name(), layer.scheme(), layer.layout().k() + " x " + layer.layout().n(),
                     layer.layout().isOneGroup() ? "per column" : Integer.toString(layer.layout().groupSize()),
                     yes(layer.actOrder()),
-                    yes(layer.zeroPoints()), layer.computeType().name(), Figures.bytes(size));
+                    yes(layer.form().hasZeroPoints()), layer.computeType().name(), Figures.bytes(size));
         }
-        return table.fact("model", model.folder() + ", packed, layout version " + PackedModel.LAYOUT_VERSION)
+        return table.fact("model", model.folder() + ", packed, layout version " + model.version())
                 .fact("packed from", model.source() == null ? "unknown" : model.source().toString())
                 .fact("layers", model.layers().size() + ", " + Figures.bytes(bytes));
     }

@@ -2,9 +2,9 @@ package io.github.jmarlin.cli;
 
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.checkpoint.Checkpoint;
-import io.github.jmarlin.checkpoint.DenseQuantization;
-import io.github.jmarlin.checkpoint.ModelPacker;
-import io.github.jmarlin.checkpoint.PackOptions;
+import io.github.jmarlin.checkpoint.format.DenseQuantization;
+import io.github.jmarlin.checkpoint.packed.ModelPacker;
+import io.github.jmarlin.checkpoint.packed.PackOptions;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;

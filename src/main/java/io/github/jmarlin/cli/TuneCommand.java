@@ -108,6 +108,9 @@ final class TuneCommand implements Callable<Integer> {
         } else if (!rates.isEmpty()) {
             out.print(stored(facts, file, storeRates(facts, file)));
         } else {
+            if (!dryRun) {
+                CheckCommand.once(gpu, out);
+            }
             right = measureAll(gpu, layers, batches, file, out);
         }
         out.flush();
@@ -166,7 +169,7 @@ final class TuneCommand implements Callable<Integer> {
                 .fact("file", file + (dryRun ? ", not written: --dry-run" : ""));
         table.row("layer", "rows", "winner", "time", "predicted best", "gain", "candidates", "wrong");
         for (KernelFamily family : TuningCandidates.families(facts)) {
-            gpu.missing(family).ifPresent(why -> table.fact("not measured", family + ": " + why));
+            whyNot(gpu, family).ifPresent(why -> table.fact("not measured", family + ": " + why));
         }
         int wrong = 0;
         try (Progress progress = new Progress("tune", (long) layers.size() * batches.size() + 1)) {
@@ -201,12 +204,17 @@ final class TuneCommand implements Callable<Integer> {
             double[] expected = ReferenceProduct.multiply(matrix, activations, most);
             for (int m : batches) {
                 List<PlanOptions> candidates = TuningCandidates.of(gpu.facts(), layer, m, known).stream()
-                        .filter(options -> gpu.missing(options.family().orElseThrow()).isEmpty()).toList();
+                        .filter(options -> whyNot(gpu, options.family().orElseThrow()).isEmpty()).toList();
                 contests.put(m, TuneContest.of(timer, expected, layer, m, candidates));
                 progress.step(layer + ", m " + m);
             }
         }
         return contests;
+    }
+
+    /** Why a family is not measured: it cannot run, or it must not. */
+    private static Optional<String> whyNot(CudaDevice gpu, KernelFamily family) {
+        return gpu.missing(family).or(() -> gpu.checks().failure(family).map(why -> "failed this machine's check: " + why));
     }
 
     // ---- store ----

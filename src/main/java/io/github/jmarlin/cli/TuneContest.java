@@ -66,7 +66,7 @@ record TuneContest(Optional<Tuning.Winner> winner, Optional<Tuning.Winner> predi
     private static boolean isRight(LaunchTimer timer, double[] expected, WeightShape layer, int m, PlanOptions options) {
         DataType type = layer.computeType();
         double error = DemoLayer.relativeError(timer.product(m, options), type, expected, m * layer.n());
-        return error <= SCATTER * ErrorBound.of(type, layer.zeroPoints());      // NOTES: false for NaN
+        return error <= SCATTER * ErrorBound.of(type, layer.form());      // NOTES: false for NaN
     }
 
     private static Tuning.Winner timed(LaunchTimer timer, int m, PlanOptions options, Set<String> notCaptured) {

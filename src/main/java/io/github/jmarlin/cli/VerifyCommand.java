@@ -6,9 +6,9 @@ import io.github.jmarlin.LinearLayer;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.checkpoint.Checkpoint;
-import io.github.jmarlin.checkpoint.LayerSource;
-import io.github.jmarlin.checkpoint.PackedComparison;
-import io.github.jmarlin.checkpoint.PackedModel;
+import io.github.jmarlin.checkpoint.format.LayerSource;
+import io.github.jmarlin.checkpoint.packed.PackedComparison;
+import io.github.jmarlin.checkpoint.packed.PackedModel;
 import io.github.jmarlin.cpu.ReferenceProduct;
 import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.layout.PackedShards;
@@ -137,7 +137,7 @@ final class VerifyCommand implements Callable<Integer> {
             }
         }
         try (LinearLayer linear = computing.place(weights)) {
-            double bound = ErrorBound.of(linear.supports(DataType.FP32) ? DataType.FP32 : type, weights.hasZeroPoints());
+            double bound = ErrorBound.of(linear.supports(DataType.FP32) ? DataType.FP32 : type, weights.form());
             return new Finding(Optional.empty(), relativeError(expected, linear.multiply(a, 1)), bound);
         }
     }

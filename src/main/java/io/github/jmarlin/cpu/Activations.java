@@ -36,7 +36,7 @@ final class Activations {
         values = new float[rows][weights.paddedK()];
         sums = new float[rows][(weights.paddedK() - 1) / segmentRows + 1];
         fixed = new FixedPointRow[rows];
-        nonFinite = weights.hasZeroPoints() ? new int[rows][] : null;
+        nonFinite = weights.form().hasZeroPoints() ? new int[rows][] : null;
     }
 
     /** Rows of the weights in a segment, a divisor or a multiple of 64. */

@@ -201,7 +201,7 @@ final class TileProduct {
             for (int h = 0; h < 2; h++) {
                 int at = 2 * (row - begin) + h;
                 float[] columnScales = scales.scales(tile, scaleRow, h);
-                if (weights.hasZeroPoints()) {
+                if (weights.form().hasZeroPoints()) {
                     addZeroTerms(scales.zeroTerms(tile, scaleRow, h), activations.sum(row, index), total[at]);
                 }
                 if (fixed != null) {

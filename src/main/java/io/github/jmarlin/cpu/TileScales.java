@@ -22,7 +22,7 @@ final class TileScales {
         scaleRows = weights.scaleRows();
         tiles = (weights.strips() - 1) / TileWords.STRIPS + 1;
         scales = new float[tiles][2 * scaleRows][TileWords.PAIRS];
-        zeroTerms = weights.hasZeroPoints() ? new float[tiles][2 * scaleRows][TileWords.PAIRS] : null;
+        zeroTerms = weights.form().hasZeroPoints() ? new float[tiles][2 * scaleRows][TileWords.PAIRS] : null;
         for (int strip = 0; strip < weights.strips(); strip++) {
             readStrip(weights, strip);
         }
@@ -31,7 +31,7 @@ final class TileScales {
     private void readStrip(PackedWeights weights, int strip) {
         int bytes = (int) weights.layout().stripScaleBytes();
         ByteBuffer shifted = weights.scales().slice((long) strip * bytes, bytes);
-        ByteBuffer zeros = weights.hasZeroPoints() ? weights.zeros().slice((long) strip * bytes, bytes) : null;
+        ByteBuffer zeros = weights.form().hasZeroPoints() ? weights.zeros().slice((long) strip * bytes, bytes) : null;
         double[] unshift = new double[StripedLayout.BLOCK];
         for (int column = 0; column < StripedLayout.BLOCK; column++) {
             double factor = weights.factors().getFloat(((long) strip * StripedLayout.BLOCK + column) * Float.BYTES);

@@ -5,11 +5,17 @@ import io.github.jmarlin.DeviceOutOfMemoryException;
 import io.github.jmarlin.JMarlinException;
 import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.PackedWeights;
+import io.github.jmarlin.cuda.image.ImageHash;
 import io.github.jmarlin.cuda.image.ImageStatus;
 import io.github.jmarlin.cuda.image.KernelImages;
+import io.github.jmarlin.plan.CheckFile;
 import io.github.jmarlin.plan.DeviceFacts;
+import io.github.jmarlin.plan.KernelChecks;
 import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.PlanOptions;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
 import java.util.EnumMap;
 import java.util.Map;
 import java.util.Optional;
@@ -24,6 +30,7 @@ public final class CudaDevice implements ComputeDevice {
     private CudaEngine engine;
     private int layers;
     private final Map<KernelFamily, ImageStatus> images = new EnumMap<>(KernelFamily.class);
+    private KernelChecks checks;
 
     CudaDevice(int ordinal, DeviceFacts facts) {
         this.ordinal = ordinal;
@@ -81,6 +88,51 @@ public final class CudaDevice implements ComputeDevice {
      */
     public Optional<String> missing(KernelFamily family) {
         return CudaEngine.missing(family, images(family));
+    }
+
+    /**
+     * Has every kernel that a plan for this device can choose multiply layers whose answers are known, in a process of its own, so that
+     * a kernel that faults or never ends costs nobody else. What came out is stored beside the tuning file, where plans of this and of
+     * later processes find it: they choose the Hopper kernel, where it is predicted to be faster, only if it has passed, and never a
+     * family that failed. Layers that are placed already keep their plans. Nothing is stored with {@code -Djmarlin.tuning=none}; then
+     * this process alone knows.
+     *
+     * <p>Where no process can be started, or the time is up before all have answered, a family stays unchecked, with the reason.
+     *
+     * @param limit for all three families; each gets a third of it
+     * @param force to ask again where all is known already; else that is returned
+     * @throws IOException if what came out cannot be stored; it counts for this process all the same
+     * @throws IllegalArgumentException if the limit is less than three seconds
+     */
+    public KernelChecks check(Duration limit, boolean force) throws IOException {
+        if (limit.compareTo(KernelCheck.LEAST) < 0) {
+            throw new IllegalArgumentException("limit " + limit + ": must be at least " + KernelCheck.LEAST);
+        }
+        KernelChecks known = checks();
+        if (!force && !known.isEmpty()) {
+            return known;
+        }
+        KernelChecks found = new KernelCheck(this).run(limit);
+        synchronized (this) {
+            checks = found;
+        }
+        Optional<Path> file = CheckFile.location(facts);
+        if (file.isPresent() && !found.isEmpty()) {
+            CheckFile.write(file.get(), machine(), found);
+        }
+        return found;
+    }
+
+    /** What {@link #check} found out on this machine, now or earlier. */
+    public synchronized KernelChecks checks() {
+        if (checks == null) {
+            checks = CheckFile.load(facts, this::machine);
+        }
+        return checks;
+    }
+
+    private CheckFile.Machine machine() {
+        return new CheckFile.Machine(facts, CudaDriver.version(), ImageHash.of(facts));
     }
 
     @Override

@@ -37,7 +37,7 @@ public final class DeviceWeights implements AutoCloseable {
         packed.acquire();
         DeviceBuffer[] regions = new DeviceBuffer[6];
         try {
-            shape = new WeightShape(packed.k(), packed.n(), packed.groupSize(), packed.computeType(), packed.hasZeroPoints());
+            shape = new WeightShape(packed.k(), packed.n(), packed.computeType(), packed.form());
             holders = new Holders("weights " + shape + " on " + engine.device().name());
             regions[0] = copy(engine, packed.codes(), "weight codes");
             regions[1] = copy(engine, packed.scales(), "weight scales");

@@ -49,7 +49,7 @@ public final class MatrixShards {
                         + ": k, group size, scale type and input order must be the same");
             }
             n = Math.addExact(n, part.n());
-            zeroPoints |= part.hasZeroPoints();
+            zeroPoints |= part.form().hasZeroPoints();
             bias |= part.hasBias();
         }
         var joined = QuantizedMatrix.builder(first.k(), n, first.groupSize(), first.scaleType());
@@ -63,7 +63,7 @@ public final class MatrixShards {
         int column = 0;
         for (QuantizedMatrix part : parts) {
             copy(part, joined, 0, 0, part.n(), first.groupSize(), column, n, part.k());
-            if (zeroPoints && !part.hasZeroPoints()) {
+            if (zeroPoints && !part.form().hasZeroPoints()) {
                 fillZeroPoints(joined, part.groups(), column, part.n(), n);
             }
             column += part.n();
@@ -86,7 +86,7 @@ public final class MatrixShards {
             long element = old * source.n() + from;
             target.scales().copyFrom(((long) group * n + at) * Short.BYTES,
                     source.scales().slice(element * Short.BYTES, width * Short.BYTES));
-            if (source.hasZeroPoints()) {
+            if (source.form().hasZeroPoints()) {
                 target.withZeroPoints().zeroPoints().copyFrom((long) group * n + at, source.zeroPoints().slice(element, width));
             }
         }

@@ -110,7 +110,8 @@ public final class PackedShards {
             codes.copyFrom(layout.blockOffset(strip, 0), source);
         }
         NativeMemory scales = NativeMemory.allocate(layout.scaleBytes(), layout.stripScaleBytes());
-        NativeMemory zeros = packed.hasZeroPoints() ? NativeMemory.allocate(layout.scaleBytes(), layout.stripScaleBytes()) : null;
+        NativeMemory zeros = packed.form().hasZeroPoints()
+                ? NativeMemory.allocate(layout.scaleBytes(), layout.stripScaleBytes()) : null;
         long columnBytes = (long) layout.paddedN() * Float.BYTES;
         NativeMemory factors = NativeMemory.allocate(columnBytes, Float.BYTES);
         NativeMemory bias = packed.hasBias() && from == 0 ? part(packed.bias(), 0, columnBytes, Float.BYTES) : null;
@@ -124,7 +125,7 @@ public final class PackedShards {
      * One layer that computes the outputs of all {@code parts}, one behind the other, in memory of its own; for layers that
      * share their input, see {@link MatrixShards#join}.
      *
-     * @throws IllegalArgumentException if shape along k, compute type, zero points, bias or input order differ, or a part
+     * @throws IllegalArgumentException if shape along k, compute type, what a weight is, bias or input order differ, or a part
      *     other than the last is not whole strips wide
      */
     public static PackedWeights join(List<PackedWeights> parts) {
@@ -139,7 +140,7 @@ public final class PackedShards {
                         + StripedLayout.BLOCK);
             }
             if (part.k() != first.k() || part.layout().rowsPerGroup() != first.layout().rowsPerGroup()
-                    || part.computeType() != first.computeType() || part.hasZeroPoints() != first.hasZeroPoints()
+                    || part.computeType() != first.computeType() || !part.form().withGroupSize(first.groupSize()).equals(first.form())
                     || part.hasBias() != first.hasBias() || !Objects.equals(part.inputOrder(), first.inputOrder())) {
                 throw new IllegalArgumentException("cannot join " + part + " to " + first
                         + ": k, group size, compute type, zero points, bias and input order must be the same");

@@ -30,7 +30,7 @@ public final class ShiftedScales {
         }
         for (int column = firstColumn; column < end; column++) {
             packScales(matrix, packed, column);
-            for (int group = 0; packed.hasZeroPoints() && group < layout.groups(); group++) {
+            for (int group = 0; packed.form().hasZeroPoints() && group < layout.groups(); group++) {
                 short zeroCode = zeroCode(matrix.zeroPoint(group, column), column);
                 packed.zeros().putShort(layout.scaleOffset(group, column), zeroCode);
             }
@@ -101,7 +101,7 @@ public final class ShiftedScales {
         for (int column = strip * StripedLayout.BLOCK; column < end; column++) {
             for (int group = 0; group < layout.groups(); group++) {
                 matrix.setScaleBits(group, column, scaleBits(packed, group, column));
-                if (packed.hasZeroPoints()) {
+                if (packed.form().hasZeroPoints()) {
                     short zeroCode = packed.zeros().getShort(layout.scaleOffset(group, column));
                     matrix.setZeroPoint(group, column, zeroPoint(zeroCode, column));
                 }

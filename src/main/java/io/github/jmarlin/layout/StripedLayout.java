@@ -1,7 +1,5 @@
 package io.github.jmarlin.layout;
 
-import java.util.Arrays;
-
 /**
  * Where every code of a {@code [k][n]} matrix lies in the packed bytes, as one formula in both directions, and the sizes that
  * follow from it. The bytes are the register fragments of the tensor-core instruction m16n8k16 with the weights as its first
@@ -43,7 +41,7 @@ import java.util.Arrays;
 public record StripedLayout(int k, int n, int groupSize) {
     /** Columns of a strip, and rows and columns of a block. */
     public static final int BLOCK = 64;
-    /** Bytes of one block of 64 x 64 codes. */
+    /** Bytes of one block of 64 x 64 codes of 4 bits, see {@link WeightForm#blockBytes}. */
     public static final int BLOCK_BYTES = BLOCK * BLOCK / 2;
     /** Sub-blocks of a block; each is one 16-byte load of every lane of a warp. */
     public static final int SUB_BLOCKS = 4;
@@ -52,19 +50,15 @@ public record StripedLayout(int k, int n, int groupSize) {
     /** Bytes of one lane's share of a sub-block. */
     public static final int LANE_BYTES = 16;
     /** The group size that means one group per column. */
-    public static final int PER_COLUMN = -1;
+    public static final int PER_COLUMN = WeightForm.PER_COLUMN;
 
-    private static final int[] GROUP_SIZES = {PER_COLUMN, 32, 64, 128, 256};
     private static final int LARGEST_EXTENT = Integer.MAX_VALUE / BLOCK * BLOCK;
 
     /** Checks the shape and the group size. */
     public StripedLayout {
         checkExtent("k", k);
         checkExtent("n", n);
-        if (Arrays.stream(GROUP_SIZES).noneMatch(size -> size == groupSize)) {
-            throw new IllegalArgumentException("group size " + groupSize + " is not supported: one of "
-                    + Arrays.toString(GROUP_SIZES) + " expected (-1: one group per column)");
-        }
+        WeightForm.checkGroupSize(groupSize);
     }
 
     private static void checkExtent(String name, int extent) {

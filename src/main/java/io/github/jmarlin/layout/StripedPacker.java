@@ -35,7 +35,7 @@ public final class StripedPacker {
     public static PackedWeights pack(QuantizedMatrix matrix, DataType computeType) {
         PackedWeights.checkComputeType(computeType);
         StripedLayout layout = matrix.layout();
-        PackedWeights packed = allocate(layout, computeType, matrix.hasZeroPoints(), matrix.hasBias());
+        PackedWeights packed = allocate(layout, computeType, matrix.form(), matrix.hasBias());
         try {
             Tasks.forEach(layout.strips(), strip -> {
                 ShiftedScales.pack(matrix, packed, strip);
@@ -51,12 +51,12 @@ public final class StripedPacker {
         }
     }
 
-    private static PackedWeights allocate(StripedLayout layout, DataType computeType, boolean zeroPoints, boolean bias) {
+    private static PackedWeights allocate(StripedLayout layout, DataType computeType, WeightForm form, boolean bias) {
         List<NativeMemory> made = new ArrayList<>();
         try {
             made.add(NativeMemory.allocate(layout.codeBytes(), layout.stripCodeBytes()));
             made.add(NativeMemory.allocate(layout.scaleBytes(), layout.stripScaleBytes()));
-            made.add(zeroPoints ? NativeMemory.allocate(layout.scaleBytes(), layout.stripScaleBytes()) : null);
+            made.add(form.hasZeroPoints() ? NativeMemory.allocate(layout.scaleBytes(), layout.stripScaleBytes()) : null);
             made.add(NativeMemory.allocate((long) layout.paddedN() * Float.BYTES, Float.BYTES));
             made.add(bias ? NativeMemory.allocate((long) layout.paddedN() * Float.BYTES, Float.BYTES) : null);
             return PackedWeights.of(layout, computeType, made.get(0), made.get(1), made.get(2), made.get(3), made.get(4));
@@ -70,7 +70,7 @@ public final class StripedPacker {
     public static QuantizedMatrix unpack(PackedWeights packed) {
         StripedLayout layout = packed.layout();
         try (var matrix = QuantizedMatrix.builder(layout.k(), layout.n(), layout.groupSize(), packed.computeType())) {
-            if (packed.hasZeroPoints()) {
+            if (packed.form().hasZeroPoints()) {
                 matrix.withZeroPoints();
             }
             Tasks.forEach(layout.strips(), strip -> {

@@ -41,7 +41,7 @@ public record DensePlan(String kernel, int rows, WeightShape weights, boolean bi
 
     /** Entry point of the expansion of such weights. */
     public static String kernelName(WeightShape weights) {
-        return IMAGE + "_" + weights.typeTag() + (weights.zeroPoints() ? "_zp" : "_sym") + (weights.isGroupOf32() ? "_g32" : "_g64");
+        return IMAGE + "_" + weights.instance();
     }
 
     /** Thread blocks of the expansion on a device: it is bound by memory, whatever the shape. */

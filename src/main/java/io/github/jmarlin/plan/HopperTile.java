@@ -96,9 +96,9 @@ public record HopperTile(int batchTile, int nTile, int neighbours, int split) {
 
     /** Bytes of a slot of the ring: activations, codes, scales, zero points. */
     public int slotBytes(WeightShape weights) {
-        int parameterRows = kBlocksPerStage() * (weights.isGroupOf32() ? 2 : 1) * (weights.zeroPoints() ? 2 : 1);
+        int parameterRows = kBlocksPerStage() * (weights.isGroupOf32() ? 2 : 1) * weights.form().parameterWords();
         int activations = kBlocksPerStage() * batchTile * TileShape.STRIP * 2;
-        return aligned(activations + strips() * (kBlocksPerStage() * TileShape.BLOCK_BYTES + parameterRows * TileShape.SCALE_ROW_BYTES));
+        return aligned(activations + strips() * (kBlocksPerStage() * weights.form().blockBytes() + parameterRows * TileShape.SCALE_ROW_BYTES));
     }
 
     /** Bytes of the staging buffer in fp32 beside the ring: in stripes the ring is filled on while a tile is finished. */
@@ -127,7 +127,7 @@ public record HopperTile(int batchTile, int nTile, int neighbours, int split) {
 
     /** Entry point of the kernel of this shape for the given weights, as exported by the kernel image. */
     public String kernelName(WeightShape weights) {
-        return "hopper_" + weights.typeTag() + (weights.zeroPoints() ? "_zp" : "_sym") + (weights.isGroupOf32() ? "_g32" : "_g64")
+        return "hopper_" + weights.instance()
                 + "_m" + batchTile + "_n" + nTile + "_p" + neighbours + "_s" + split;
     }
 

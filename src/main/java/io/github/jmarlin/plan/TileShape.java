@@ -71,9 +71,9 @@ public record TileShape(int batchTile, int nTile) {
     /** Bytes of a pipeline stage: codes, scales, zero points, activations. */
     public int stageBytes(WeightShape weights) {
         int scaleRows = weights.isGroupOf32() ? 2 : 1;
-        int rowsOfParameters = scaleRows * (weights.zeroPoints() ? 2 : 1);
+        int rowsOfParameters = scaleRows * weights.form().parameterWords();
         int activations = kBlocksPerStage() * batchTile * STRIP * 2;
-        return WARPS * (BLOCK_BYTES + rowsOfParameters * SCALE_ROW_BYTES) + activations;
+        return WARPS * (weights.form().blockBytes() + rowsOfParameters * SCALE_ROW_BYTES) + activations;
     }
 
     /**
@@ -96,8 +96,7 @@ public record TileShape(int batchTile, int nTile) {
 
     /** Entry point of the kernel of this shape for the given weights, as exported by the kernel image. */
     public String kernelName(WeightShape weights) {
-        return "striped_" + weights.typeTag() + (weights.zeroPoints() ? "_zp" : "_sym")
-                + (weights.isGroupOf32() ? "_g32" : "_g64") + "_m" + batchTile + "_n" + nTile;
+        return "striped_" + weights.instance() + "_m" + batchTile + "_n" + nTile;
     }
 
     @Override

@@ -69,7 +69,7 @@ public final class Tuning {
 
         /** The product of {@code m} rows with these weights. */
         public static Product of(WeightShape weights, int m) {
-            return new Product(weights.k(), weights.n(), weights.isGroupOf32(), weights.computeType(), weights.zeroPoints(),
+            return new Product(weights.k(), weights.n(), weights.isGroupOf32(), weights.computeType(), weights.form().hasZeroPoints(),
                     (m + 7) / 8 * 8);
         }
     }

@@ -1,6 +1,7 @@
 package io.github.jmarlin.plan;
 
 import io.github.jmarlin.DataType;
+import io.github.jmarlin.layout.WeightForm;
 import java.util.Objects;
 
 /**
@@ -8,27 +9,34 @@ import java.util.Objects;
  *
  * @param k in-features (the reduction), unpadded
  * @param n out-features, unpadded
- * @param groupSize k-rows that share a scale: -1 (one group per column), 32, 64, 128 or 256
  * @param computeType FP16 or BF16
- * @param zeroPoints whether every group has its own zero point
+ * @param form what a weight is
  */
-public record WeightShape(int k, int n, int groupSize, DataType computeType, boolean zeroPoints) {
+public record WeightShape(int k, int n, DataType computeType, WeightForm form) {
 
     /** {@link #groupShift()} of weights with one group per column: larger than any block index. */
     public static final int ONE_GROUP = 31;
 
     public WeightShape {
         Objects.requireNonNull(computeType, "computeType");
+        Objects.requireNonNull(form, "form");
         if (k < 1 || n < 1 || k > Integer.MAX_VALUE - 63 || n > Integer.MAX_VALUE - 63) {
             throw new IllegalArgumentException("weights " + k + " x " + n + ": k and n must be in 1.."
                     + (Integer.MAX_VALUE - 63));
         }
-        if (groupSize != -1 && groupSize != 32 && groupSize != 64 && groupSize != 128 && groupSize != 256) {
-            throw new IllegalArgumentException("group size " + groupSize + ": must be -1, 32, 64, 128 or 256");
-        }
         if (computeType == DataType.FP32) {
             throw new IllegalArgumentException("compute type " + computeType + ": tensor cores take FP16 or BF16");
         }
+    }
+
+    /** Of 4-bit integers. */
+    public WeightShape(int k, int n, int groupSize, DataType computeType, boolean zeroPoints) {
+        this(k, n, computeType, WeightForm.int4(groupSize, zeroPoints));
+    }
+
+    /** k-rows that share a scale: -1 (one group per column), 32, 64, 128 or 256. */
+    public int groupSize() {
+        return form.groupSize();
     }
 
     /** Strips of 64 columns, the last one padded. */
@@ -43,12 +51,12 @@ public record WeightShape(int k, int n, int groupSize, DataType computeType, boo
 
     /** Whether one scale covers a whole column: g = -1, or a group as long as the column. */
     public boolean isOneGroup() {
-        return groupSize == -1 || groupSize >= k;
+        return groupSize() == -1 || groupSize() >= k;
     }
 
     /** Whether a block of 64 k holds two groups: the kernels have a variant for that. */
     public boolean isGroupOf32() {
-        return groupSize == 32 && !isOneGroup();
+        return groupSize() == 32 && !isOneGroup();
     }
 
     /** Rows of 64 scales in a strip. */
@@ -56,7 +64,7 @@ public record WeightShape(int k, int n, int groupSize, DataType computeType, boo
         if (isOneGroup()) {
             return 1;
         }
-        return isGroupOf32() ? 2 * kBlocks() : (int) ((64L * kBlocks() + groupSize - 1) / groupSize);
+        return isGroupOf32() ? 2 * kBlocks() : (int) ((64L * kBlocks() + groupSize() - 1) / groupSize());
     }
 
     /** log2 of the blocks of 64 k under one row of scales; {@link #ONE_GROUP} for one group, unused (0) for groups of 32. */
@@ -64,13 +72,13 @@ public record WeightShape(int k, int n, int groupSize, DataType computeType, boo
         if (isOneGroup()) {
             return ONE_GROUP;
         }
-        return isGroupOf32() ? 0 : Integer.numberOfTrailingZeros(groupSize / 64);
+        return isGroupOf32() ? 0 : Integer.numberOfTrailingZeros(groupSize() / 64);
     }
 
     /** Bytes of codes, scales and zero points on the device. */
     public long packedBytes() {
-        long parameters = (long) strips() * scaleRows() * TileShape.SCALE_ROW_BYTES * (zeroPoints ? 2 : 1);
-        return (long) strips() * kBlocks() * TileShape.BLOCK_BYTES + parameters;
+        long parameters = (long) strips() * scaleRows() * TileShape.SCALE_ROW_BYTES * form.parameterWords();
+        return (long) strips() * kBlocks() * form.blockBytes() + parameters;
     }
 
     /** Of these, per block of 64 x 64 codes. */
@@ -88,14 +96,14 @@ public record WeightShape(int k, int n, int groupSize, DataType computeType, boo
         return denseStride() * n * 2;
     }
 
-    /** The element type as kernel names spell it. */
-    String typeTag() {
-        return computeType == DataType.FP16 ? "f16" : "bf16";
+    /** What every kernel for such weights has in its name: {@code f16_sym_g64}. */
+    String instance() {
+        return (computeType == DataType.FP16 ? "f16_" : "bf16_") + form.tag() + (isGroupOf32() ? "_g32" : "_g64");
     }
 
     @Override
     public String toString() {
-        return k + " x " + n + " " + computeType + (groupSize == -1 ? ", one group per column" : ", groups of " + groupSize)
-                + (zeroPoints ? " with zero points" : ", symmetric");
+        return k + " x " + n + " " + computeType + (groupSize() == -1 ? ", one group per column" : ", groups of " + groupSize())
+                + (form.hasZeroPoints() ? " with zero points" : ", symmetric");
     }
 }

@@ -10,11 +10,11 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /** The checkpoints written by the real tools, src/test/resources/fixtures (its README says by which). */
-final class Fixtures {
+public final class Fixtures {
     private Fixtures() {
     }
 
-    static List<String> names() {
+    public static List<String> names() {
         try (Stream<Path> folders = Files.list(root())) {
             return folders.filter(Files::isDirectory).map(path -> path.getFileName().toString()).sorted().toList();
         } catch (IOException e) {
@@ -22,12 +22,12 @@ final class Fixtures {
         }
     }
 
-    static Path folder(String name) {
+    public static Path folder(String name) {
         return root().resolve(name);
     }
 
     /** A copy of a fixture, without the expected values, to be damaged. */
-    static Path copy(String name, Path target) throws IOException {
+    public static Path copy(String name, Path target) throws IOException {
         Files.createDirectories(target);
         try (Stream<Path> files = Files.list(folder(name))) {
             for (Path file : files.filter(path -> !path.endsWith("expected.safetensors")).toList()) {

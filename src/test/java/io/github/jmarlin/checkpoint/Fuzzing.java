@@ -2,6 +2,8 @@ package io.github.jmarlin.checkpoint;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
+import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
@@ -13,21 +15,21 @@ import java.nio.file.Path;
  * <p>The build looks for new inputs for {@link #TIME} per test class, each in a JVM of its own (a fuzzer watches every class
  * of its JVM); what it finds it keeps in {@code .cifuzz-corpus}. In an IDE the same methods run their seeds as plain tests.
  */
-final class Fuzzing {
+public final class Fuzzing {
     /** How long each test looks; the option -max_total_time of libFuzzer, which Jazzer drives. */
-    static final String TIME = "5s";
-    static final Path FILE = Path.of("fuzzed");
+    public static final String TIME = "5s";
+    public static final Path FILE = Path.of("fuzzed");
 
     private Fuzzing() {
     }
 
     /** Something that reads. */
-    interface Reading {
+    public interface Reading {
         void run();
     }
 
     /** Lets the documented exceptions pass if they say what was found where. */
-    static void documented(Reading reading) {
+    public static void documented(Reading reading) {
         try {
             reading.run();
         } catch (MalformedCheckpointException | UnsupportedCheckpointException e) {
@@ -35,7 +37,7 @@ final class Fuzzing {
         }
     }
 
-    static ByteBuffer little(byte[] bytes) {
+    public static ByteBuffer little(byte[] bytes) {
         return ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
     }
 }

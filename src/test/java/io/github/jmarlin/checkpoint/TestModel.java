@@ -1,5 +1,7 @@
 package io.github.jmarlin.checkpoint;
 
+import io.github.jmarlin.checkpoint.container.SafetensorsWriter;
+import io.github.jmarlin.checkpoint.container.TensorType;
 import io.github.jmarlin.layout.HalfFloats;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -14,25 +16,25 @@ import java.util.Random;
 import java.util.stream.LongStream;
 
 /** A small model folder made by hand, tensor by tensor. */
-final class TestModel {
+public final class TestModel {
     private final Map<String, Entry> tensors = new LinkedHashMap<>();
 
     private record Entry(TensorType type, List<Long> shape, ByteBuffer bytes) {
     }
 
-    TestModel ints(String name, int[] values, long... shape) {
+    public TestModel ints(String name, int[] values, long... shape) {
         ByteBuffer bytes = buffer(values.length * Integer.BYTES);
         bytes.asIntBuffer().put(values);
         return add(name, TensorType.I32, bytes, shape);
     }
 
-    TestModel longs(String name, long[] values, long... shape) {
+    public TestModel longs(String name, long[] values, long... shape) {
         ByteBuffer bytes = buffer(values.length * Long.BYTES);
         bytes.asLongBuffer().put(values);
         return add(name, TensorType.I64, bytes, shape);
     }
 
-    TestModel floats(String name, TensorType type, float[] values, long... shape) {
+    public TestModel floats(String name, TensorType type, float[] values, long... shape) {
         ByteBuffer bytes = buffer(values.length * type.bits() / 8);
         for (float value : values) {
             switch (type) {
@@ -45,12 +47,12 @@ final class TestModel {
         return add(name, type, bytes.flip(), shape);
     }
 
-    TestModel add(String name, TensorType type, ByteBuffer bytes, long... shape) {
+    public TestModel add(String name, TensorType type, ByteBuffer bytes, long... shape) {
         tensors.put(name, new Entry(type, LongStream.of(shape).boxed().toList(), bytes));
         return this;
     }
 
-    TestModel remove(String name) {
+    public TestModel remove(String name) {
         tensors.remove(name);
         return this;
     }
@@ -60,7 +62,7 @@ final class TestModel {
      *
      * @param zeroWords the stored words of the zero points, {@code [groups][n / 8]}
      */
-    TestModel gptqLayer(String name, int k, int n, int groupSize, int[] zeroWords, long seed) {
+    public TestModel gptqLayer(String name, int k, int n, int groupSize, int[] zeroWords, long seed) {
         Random random = new Random(seed);
         int groups = groupSize == -1 ? 1 : (k - 1) / groupSize + 1;
         ints(name + ".qweight", random.ints((long) k / 8 * n).toArray(), k / 8, n);
@@ -72,14 +74,14 @@ final class TestModel {
         return floats(name + ".scales", TensorType.F16, scales, groups, n);
     }
 
-    static int[] repeat(int word, int count) {
+    public static int[] repeat(int word, int count) {
         int[] words = new int[count];
         java.util.Arrays.fill(words, word);
         return words;
     }
 
     /** Writes {@code model.safetensors} and, unless null, {@code config.json}. */
-    Path write(Path folder, String config) throws IOException {
+    public Path write(Path folder, String config) throws IOException {
         Files.createDirectories(folder);
         writeFile(folder.resolve("model.safetensors"));
         if (config != null) {
@@ -88,7 +90,7 @@ final class TestModel {
         return folder;
     }
 
-    Path writeFile(Path file) throws IOException {
+    public Path writeFile(Path file) throws IOException {
         SafetensorsWriter.Layout layout = new SafetensorsWriter.Layout();
         tensors.forEach((name, entry) -> layout.add(name, entry.type, entry.shape));
         try (SafetensorsWriter writer = SafetensorsWriter.create(file, layout, Map.of("format", "pt"))) {
@@ -100,19 +102,19 @@ final class TestModel {
         return file;
     }
 
-    static String quantization(String json) {
+    public static String quantization(String json) {
         return "{\"quantization_config\": " + json + "}";
     }
 
     /** A safetensors file with this very header and data. */
-    static Path raw(Path file, String header, byte[] data) throws IOException {
+    public static Path raw(Path file, String header, byte[] data) throws IOException {
         byte[] json = header.getBytes(StandardCharsets.UTF_8);
         ByteBuffer bytes = buffer(Long.BYTES + json.length + data.length);
         bytes.putLong(json.length).put(json).put(data);
         return Files.write(file, bytes.array());
     }
 
-    static ByteBuffer buffer(int bytes) {
+    public static ByteBuffer buffer(int bytes) {
         return ByteBuffer.allocate(bytes).order(ByteOrder.LITTLE_ENDIAN);
     }
 }

@@ -3,6 +3,7 @@ package io.github.jmarlin.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.github.jmarlin.DataType;
+import io.github.jmarlin.layout.WeightForm;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -25,7 +26,8 @@ class ErrorBoundTest {
         }
         Map<String, String> checked = new TreeMap<>();
         for (DataType type : DataType.values()) {
-            checked.put(type.name().toLowerCase(java.util.Locale.ROOT), ErrorBound.of(type, false) + ", " + ErrorBound.of(type, true));
+            checked.put(type.name().toLowerCase(java.util.Locale.ROOT), ErrorBound.of(type, WeightForm.int4(128, false)) + ", "
+                    + ErrorBound.of(type, WeightForm.int4(128, true)));
         }
         assertEquals(checked, promised);
     }

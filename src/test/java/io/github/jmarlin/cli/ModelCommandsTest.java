@@ -49,7 +49,7 @@ final class ModelCommandsTest {
         assertEquals(0, run("pack", fixture(name), target()), err.toString());
         assertTrue(out.toString().matches("(?s)[12] layers \\(.*\\) in [12] files: read .*GB/s\\R"), out.toString());
         assertEquals(0, run("inspect", target()), err.toString());
-        assertTrue(out.toString().contains("packed, layout version 1"), out.toString());
+        assertTrue(out.toString().contains("packed, layout version 2"), out.toString());
         assertEquals(1, run("pack", target(), folder.resolve("again").toString()));
         assertTrue(err.toString().contains("found a packed model"), err.toString());
         assertEquals(0, run("verify", target(), "--device", "cpu"), out.toString() + err);

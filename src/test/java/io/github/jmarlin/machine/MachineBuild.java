@@ -85,7 +85,7 @@ public final class MachineBuild {
     public static MachineBuild withSanitizers() {
         Path root = Path.of(System.getProperty("basedir", ""));
         return new MachineBuild(root, root.resolve("target/machine/sanitized"),
-                List.of("-fsanitize=address,undefined", "-fno-sanitize-recover=all"));
+                List.of("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"));
     }
 
     /** Builds the stand-in driver. */

@@ -44,12 +44,11 @@ final class Mutant {
         String images = !name.matches() ? entry.substring(0, entry.indexOf('_')) + "\\.compute_80"
                 : name.group(1) + "(_" + entry.substring(name.start(5) - 1) + ")?\\.compute_" + (name.group(1).equals("hopper") ? "90a" : "80");
         String text = Files.readString(PtxSuite.texts(images).get(0));
-        String[] entries = text.split("(?=\\.visible \\.entry )");
+        int files = text.indexOf("\n\t.file\t");
+        String[] entries = (files < 0 ? text : text.substring(0, files)).split("(?=\\.visible \\.entry )");
         for (int i = 1; i < entries.length; i++) {
             if (entries[i].startsWith(".visible .entry " + entry + "(")) {
-                int end = entries[i].indexOf("\n}\n") + 3;
-                int files = text.indexOf("\n\t.file\t");
-                return entries[0] + entries[i].substring(0, end) + (files < 0 ? "" : text.substring(files));
+                return entries[0] + entries[i] + (files < 0 ? "" : text.substring(files));
             }
         }
         throw new IOException("no entry " + entry + " in " + PtxSuite.texts(images).get(0));

@@ -12,7 +12,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * One way to break a kernel, of {@code src/test/cuda/suites/mutations.txt}, which describes its own form.
+ * One way to break a kernel, of {@code mutations.txt}, which describes its own form.
  *
  * @param file a header of {@code src/main/cuda}, or "ptx"
  * @param entry the kernel that shows it
@@ -83,7 +83,7 @@ record Mutation(String file, String entry, String name, boolean representative, 
     }
 
     static List<Mutation> all() throws IOException {
-        return read(PtxSuite.SOURCES.resolve("mutations.txt"));
+        return read(PtxSuite.RESOURCES.resolve("mutations.txt"));
     }
 
     private static List<Mutation> read(Path list) throws IOException {

@@ -19,6 +19,7 @@ import java.util.stream.Stream;
 final class PtxSuite {
     static final Path ROOT = Path.of(System.getProperty("basedir", "")).toAbsolutePath().normalize();
     static final Path SOURCES = ROOT.resolve("src/test/cuda/suites");
+    static final Path RESOURCES = ROOT.resolve("src/test/resources/io/github/jmarlin/machine");
     static final int PROCESSORS = Runtime.getRuntime().availableProcessors();
     /** As they ship, and with the source lines that a finding then names. */
     static final Path TEXTS = ROOT.resolve("target/kernels/lined");

@@ -147,7 +147,7 @@ class PtxSuiteTest {
         }
         passed(PtxSuite.runInParts(SECONDS, PtxSuite.texts(family + "(_.*)?\\." + target), suites,
                 part -> List.of("--coverage", files.get(part).toString())));
-        Covered covered = new Covered();
+        Covered covered = new Covered(family);
         for (Path file : files) {
             covered.add(file);
         }

@@ -91,8 +91,9 @@ public final class StandIn {
      *
      * @param key devices, capability (80 for 8.0), multiprocessors, shared (bytes a block can opt in to), l2, memory (bytes),
      *     driver (13000, which reads the PTX of nvcc 13.0), registers (what functions say they use; 0: what their launch bounds
-     *     allow), fast (1: launches are checked and not run), races (1: kernels run under the race detector), machine_code (1: images
-     *     of machine code are loaded as a driver of that version would; their kernels fail)
+     *     allow), clock (how many seconds pass between events in one, so that measurements that want enough of them end sooner),
+     *     fast (1: launches are checked and not run), races (1: kernels run under the race detector), machine_code (1: images of
+     *     machine code are loaded as a driver of that version would; their kernels fail)
      */
     public static void set(String key, long value) {
         command("standin.set " + key + " " + value);

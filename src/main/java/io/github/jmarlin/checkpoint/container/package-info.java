@@ -1,0 +1,2 @@
+/** Bytes to named tensors: mapped safetensors files, a folder of them as one model, and JSON whose values know where they stand. */
+package io.github.jmarlin.checkpoint.container;

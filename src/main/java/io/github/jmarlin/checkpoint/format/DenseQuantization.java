@@ -1,0 +1,35 @@
+package io.github.jmarlin.checkpoint.format;
+
+import io.github.jmarlin.layout.StripedLayout;
+import java.util.regex.Pattern;
+
+/**
+ * How linear layers in full precision become 4-bit when they are read, and which tensors are such layers: matrices
+ * {@code <layer>.weight} in F16, BF16 or F32 whose layer name the pattern {@code excluded} does not find.
+ *
+ * @param groupSize -1, 32, 64, 128 or 256
+ * @param symmetric zero point 8 everywhere, or one per group
+ * @param clippingSearch look for the range of each group with the least squared error
+ * @param excluded layers to leave alone
+ * @param calibration layers that it has are quantized with GPTQ, in act order; the others, or all if it is null, to the nearest
+ */
+public record DenseQuantization(int groupSize, boolean symmetric, boolean clippingSearch, Pattern excluded,
+        Calibration calibration) {
+    /** Embeddings, output heads, norms and expert routers: lookups, or too sensitive for four bits. */
+    public static final Pattern USUALLY_EXCLUDED =
+            Pattern.compile("embed|(^|\\.)(wte|wpe|lm_head|output_head|shared|router|gate)$|norm|(^|\\.)ln_");
+
+    /** Symmetric, groups of 128, with clipping search, to the nearest. */
+    public static final DenseQuantization DEFAULT = new DenseQuantization(128, true, true, USUALLY_EXCLUDED, null);
+
+    /** Checks the group size. */
+    public DenseQuantization {
+        new StripedLayout(1, 1, groupSize);
+    }
+
+    /** What a packed model depends on, as text. */
+    public String describe() {
+        return "group " + groupSize + ", symmetric " + symmetric + ", clipping " + clippingSearch + ", except " + excluded
+                + ", calibration " + (calibration == null ? "none" : calibration.describe());
+    }
+}

@@ -1,0 +1,182 @@
+package io.github.jmarlin.checkpoint.format;
+
+import io.github.jmarlin.DataType;
+import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.checkpoint.container.Floats;
+import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
+import io.github.jmarlin.checkpoint.container.Shapes;
+import io.github.jmarlin.checkpoint.container.Tensor;
+import io.github.jmarlin.checkpoint.container.TensorType;
+import io.github.jmarlin.layout.WeightForm;
+import java.nio.ByteBuffer;
+import java.nio.IntBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+
+/**
+ * One linear layer of a checkpoint that this library can run, whatever the format it is stored in. Its shapes and settings were
+ * checked against each other when it was made; its elements are read, and checked, by {@link #read}. Immutable and thread-safe.
+ */
+public abstract class LayerSource {
+    /** Columns at which {@link #read} may start: strips of the packed form, and a multiple of every format's own unit. */
+    public static final int COLUMN_STEP = 64;
+
+    private final Facts facts;
+
+    /**
+     * What every format must find out about a layer.
+     *
+     * @param fileGroupSize rows per scale in the file; at least k for one group
+     * @param zeroPoints the layer needs zero points: not all are 8
+     * @param bias the bias tensor, or null
+     * @param inputOrder see {@link QuantizedMatrix#inputOrder}, or null
+     * @param tensors the tensors the layer is made of, without the bias
+     */
+    record Facts(String name, String scheme, int k, int n, int fileGroupSize, boolean zeroPoints, DataType scaleType,
+            Tensor bias, int[] inputOrder, List<Tensor> tensors) {
+    }
+
+    LayerSource(Facts facts) {
+        this.facts = facts;
+        if (facts.bias != null) {
+            Shapes.require(facts.bias, facts.n);
+            Shapes.requireType(facts.bias, TensorType.F16, TensorType.BF16, TensorType.F32);
+        }
+    }
+
+    /** The layer's name: what its tensors' names have in common. */
+    public String name() {
+        return facts.name;
+    }
+
+    /** The format and its variant, for people. */
+    public String scheme() {
+        return facts.scheme;
+    }
+
+    /** In-features. */
+    public int k() {
+        return facts.k;
+    }
+
+    /** Out-features. */
+    public int n() {
+        return facts.n;
+    }
+
+    /** Rows per scale in the file; k if one group spans all rows. */
+    public int fileGroupSize() {
+        return Math.min(facts.fileGroupSize, facts.k);
+    }
+
+    /**
+     * The group size of the matrix that {@link #read} gives: the file's, or the largest supported one that divides it (scales are
+     * then repeated), or -1.
+     */
+    public int groupSize() {
+        return GroupSizes.forFile(facts.fileGroupSize, facts.k);
+    }
+
+    /** What a weight is, in the groups of the matrix. */
+    public WeightForm form() {
+        return WeightForm.int4(groupSize(), facts.zeroPoints);
+    }
+
+    /** Whether there are zero points; otherwise all are 8. */
+    public boolean hasZeroPoints() {
+        return form().hasZeroPoints();
+    }
+
+    /** Whether there is a bias. */
+    public boolean hasBias() {
+        return facts.bias != null;
+    }
+
+    /** The 16-bit type of the scales. */
+    public DataType scaleType() {
+        return facts.scaleType;
+    }
+
+    /** Whether the rows of the file had to be sorted by group, so that activations must follow. */
+    public boolean isActOrdered() {
+        return facts.inputOrder != null;
+    }
+
+    /** The tensors of the checkpoint that make up this layer. */
+    public List<Tensor> tensors() {
+        List<Tensor> tensors = new ArrayList<>(facts.tensors);
+        if (facts.bias != null) {
+            tensors.add(facts.bias);
+        }
+        return tensors;
+    }
+
+    /** Bytes of those tensors. */
+    public long bytes() {
+        return tensors().stream().mapToLong(Tensor::bytes).sum();
+    }
+
+    /** The whole layer. */
+    public QuantizedMatrix read() {
+        return read(0, n());
+    }
+
+    /**
+     * Columns {@code [from, to)} of the layer.
+     *
+     * @param from a multiple of {@link #COLUMN_STEP}
+     * @param to a multiple too, or n
+     * @throws MalformedCheckpointException if a scale or bias is not finite, or a zero point is outside 0..16
+     */
+    public QuantizedMatrix read(int from, int to) {
+        Objects.checkFromToIndex(from, to, n());
+        if (from % COLUMN_STEP != 0 || to % COLUMN_STEP != 0 && to != n() || from == to) {
+            throw new IllegalArgumentException("columns " + from + ".." + to + " of " + n() + ": both must be multiples of "
+                    + COLUMN_STEP + " or the end, and not the same");
+        }
+        try (QuantizedMatrix.Builder matrix = QuantizedMatrix.builder(k(), to - from, groupSize(), scaleType())) {
+            if (facts.zeroPoints) {
+                matrix.withZeroPoints();
+            }
+            if (facts.inputOrder != null) {
+                matrix.withInputOrder(inputOrder());
+            }
+            if (facts.bias != null) {
+                matrix.setBias(Floats.read(facts.bias, from, to));
+            }
+            fill(matrix, from, to);
+            return matrix.build();
+        }
+    }
+
+    /** See {@link QuantizedMatrix#inputOrder}; null if there is none. */
+    final IntBuffer inputOrder() {
+        return facts.inputOrder == null ? null : IntBuffer.wrap(facts.inputOrder);
+    }
+
+    /** Writes codes, scales and zero points of columns {@code [from, to)} into the matrix. */
+    abstract void fill(QuantizedMatrix.Builder matrix, int from, int to);
+
+    /** Groups of the matrix. */
+    final int groups() {
+        int rows = groupSize() < 0 ? k() : groupSize();
+        return (k() - 1) / rows + 1;
+    }
+
+    /** The file's group that holds the scales of the matrix's group. */
+    final int fileGroup(int group) {
+        return groupSize() < 0 ? 0 : (int) ((long) group * groupSize() / facts.fileGroupSize);
+    }
+
+    /** Copies 16-bit scales of the matrix's group, given the file's row of them. */
+    static void putScales(QuantizedMatrix.Builder matrix, int group, short[] bits) {
+        ByteBuffer row = matrix.scales().slice((long) group * bits.length * Short.BYTES, bits.length * Short.BYTES);
+        row.asShortBuffer().put(bits);
+    }
+
+    @Override
+    public String toString() {
+        return name() + " " + scheme() + " k " + k() + ", n " + n();
+    }
+}

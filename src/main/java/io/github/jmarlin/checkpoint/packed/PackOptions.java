@@ -1,0 +1,38 @@
+package io.github.jmarlin.checkpoint.packed;
+
+import io.github.jmarlin.DataType;
+import io.github.jmarlin.checkpoint.format.DenseQuantization;
+import java.util.Objects;
+
+/**
+ * How a model is packed.
+ *
+ * @param computeType FP16 or BF16, or null for each layer's own scale type
+ * @param dense how layers in full precision are quantized
+ * @param quantizeDense whether they are at all; otherwise they are copied
+ * @param threads how many threads work, at least 1
+ * @param progress told the bytes of the source that were dealt with, from any thread
+ */
+public record PackOptions(DataType computeType, DenseQuantization dense, boolean quantizeDense, int threads, Progress progress) {
+    /** Told how far packing is. */
+    public interface Progress {
+        /** {@code bytes} more bytes of the source are dealt with. */
+        void advanced(long bytes);
+    }
+
+    /** Each layer's own type, full precision copied, all processors, no progress. */
+    public static final PackOptions DEFAULT = new PackOptions(null, DenseQuantization.DEFAULT, false,
+            Runtime.getRuntime().availableProcessors(), bytes -> { });
+
+    /** Checks the values. */
+    public PackOptions {
+        Objects.requireNonNull(dense, "dense");
+        Objects.requireNonNull(progress, "progress");
+        if (computeType == DataType.FP32) {
+            throw new IllegalArgumentException("compute type FP32 is not supported: FP16 or BF16 expected");
+        }
+        if (threads < 1) {
+            throw new IllegalArgumentException("threads " + threads + ": at least 1 expected");
+        }
+    }
+}

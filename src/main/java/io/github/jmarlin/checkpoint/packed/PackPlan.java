@@ -1,0 +1,178 @@
+package io.github.jmarlin.checkpoint.packed;
+
+import io.github.jmarlin.DataType;
+import io.github.jmarlin.JMarlinException;
+import io.github.jmarlin.checkpoint.Checkpoint;
+import io.github.jmarlin.checkpoint.container.SafetensorsFile;
+import io.github.jmarlin.checkpoint.container.SafetensorsWriter;
+import io.github.jmarlin.checkpoint.container.Tensor;
+import io.github.jmarlin.checkpoint.format.LayerSource;
+import io.github.jmarlin.checkpoint.packed.PackedLayer.Part;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+
+/**
+ * Which layer and tensor goes into which file of a packed model, decided before anything is written and the same on every run:
+ * a file per transformer block, cut where it would pass 1 GiB. A file is what an interrupted run keeps or loses.
+ */
+final class PackPlan {
+    private static final long LARGEST_SHARD = 1L << 30;
+
+    /** One output file: packed layers and copied tensors. */
+    static final class Shard {
+        final List<LayerSource> sources = new ArrayList<>();
+        final List<PackedLayer> layers = new ArrayList<>();
+        final List<Tensor> copies = new ArrayList<>();
+        long bytes;
+
+        /** Packed parts first, largest alignment first: all their sizes but the input order's are multiples of 128 bytes. */
+        SafetensorsWriter.Layout layout() {
+            SafetensorsWriter.Layout layout = new SafetensorsWriter.Layout();
+            for (Part part : Part.values()) {
+                for (PackedLayer layer : layers) {
+                    if (layer.has(part)) {
+                        layout.add(layer.tensor(part), layer.type(part), layer.shape(part));
+                    }
+                }
+            }
+            for (Tensor tensor : copies) {
+                layout.add(tensor.name(), tensor.type(), tensor.shape());
+            }
+            return layout;
+        }
+    }
+
+    private final List<Shard> shards = new ArrayList<>();
+    private final String fingerprint;
+
+    private PackPlan(String fingerprint) {
+        this.fingerprint = fingerprint;
+    }
+
+    List<Shard> shards() {
+        return shards;
+    }
+
+    /** Changes whenever the source or the options do, so that a finished file of another run is not taken for one of this run. */
+    String fingerprint() {
+        return fingerprint;
+    }
+
+    /** {@code model-00001-of-00033.safetensors}. */
+    String fileName(int shard) {
+        return String.format("model-%05d-of-%05d.safetensors", shard + 1, shards.size());
+    }
+
+    static PackPlan of(Checkpoint source, PackOptions options) throws IOException {
+        PackPlan plan = new PackPlan(fingerprint(source, options));
+        Set<String> consumed = new HashSet<>();
+        Map<String, List<LayerSource>> layers = new TreeMap<>(NATURAL);
+        for (String name : source.layerNames()) {
+            if (!source.isDense(name) || options.quantizeDense()) {
+                LayerSource layer = source.layer(name);
+                layers.computeIfAbsent(block(name), key -> new ArrayList<>()).add(layer);
+                layer.tensors().forEach(tensor -> consumed.add(tensor.name()));
+            }
+        }
+        if (layers.isEmpty()) {
+            throw new JMarlinException(source.folder() + ": no layer to pack; " + source.layerNames().size()
+                    + " layers in full precision were found, which are packed only if asked for");
+        }
+        Map<String, List<Tensor>> copies = new TreeMap<>(NATURAL);
+        for (Tensor tensor : source.tensors().values()) {
+            if (!consumed.contains(tensor.name())) {
+                copies.computeIfAbsent(block(tensor.name()), key -> new ArrayList<>()).add(tensor);
+            }
+        }
+        Set<String> blocks = new java.util.TreeSet<>(NATURAL);
+        blocks.addAll(layers.keySet());
+        blocks.addAll(copies.keySet());
+        for (String block : blocks) {
+            plan.addBlock(layers.getOrDefault(block, List.of()), copies.getOrDefault(block, List.of()), options.computeType());
+        }
+        return plan;
+    }
+
+    private void addBlock(List<LayerSource> layers, List<Tensor> copies, DataType computeType) {
+        Shard shard = new Shard();
+        for (LayerSource source : layers.stream().sorted(Comparator.comparing(LayerSource::name, NATURAL)).toList()) {
+            PackedLayer layer = PackedLayer.of(source, computeType == null ? source.scaleType() : computeType);
+            long bytes = layer.layout().codeBytes();
+            shard = room(shard, bytes);
+            shard.sources.add(source);
+            shard.layers.add(layer);
+            shard.bytes += bytes;
+        }
+        Comparator<Tensor> widestFirst = Comparator.comparing((Tensor tensor) -> -tensor.type().bits());
+        for (Tensor tensor : copies.stream().sorted(widestFirst.thenComparing(Tensor::name, NATURAL)).toList()) {
+            shard = room(shard, tensor.bytes());
+            shard.copies.add(tensor);
+            shard.bytes += tensor.bytes();
+        }
+        shards.add(shard);
+    }
+
+    private Shard room(Shard shard, long bytes) {
+        if (shard.bytes == 0 || shard.bytes + bytes <= LARGEST_SHARD) {
+            return shard;
+        }
+        shards.add(shard);
+        return new Shard();
+    }
+
+    /** The name up to its first number: {@code model.layers.7} of {@code model.layers.7.mlp.up_proj}; empty if it has none. */
+    static String block(String name) {
+        int from = 0;
+        for (String part : name.split("\\.")) {
+            if (!part.isEmpty() && part.chars().allMatch(c -> c >= '0' && c <= '9')) {
+                return name.substring(0, from + part.length());
+            }
+            from += part.length() + 1;
+        }
+        return "";
+    }
+
+    /** Orders names with the numbers in them as numbers, and before words: layers.2, layers.10, layers.1x. */
+    static final Comparator<String> NATURAL = (a, b) -> {
+        String[] x = a.split("\\.");
+        String[] y = b.split("\\.");
+        for (int i = 0; i < Math.min(x.length, y.length); i++) {
+            boolean number = x[i].matches("[0-9]{1,9}");
+            int order = number != y[i].matches("[0-9]{1,9}") ? (number ? -1 : 1)
+                    : number ? Integer.compare(Integer.parseInt(x[i]), Integer.parseInt(y[i])) : x[i].compareTo(y[i]);
+            if (order != 0) {
+                return order;
+            }
+        }
+        return x.length != y.length ? Integer.compare(x.length, y.length) : a.compareTo(b);
+    };
+
+    /** Names, sizes, times and headers of the source's files, its configuration and the options; not the gigabytes themselves. */
+    private static String fingerprint(Checkpoint source, PackOptions options) throws IOException {
+        SourceHash hash = new SourceHash();
+        hash.add("layout " + PackedModel.LAYOUT_VERSION + ", compute type " + options.computeType());
+        if (options.quantizeDense()) {
+            hash.add(options.dense().describe());
+        }
+        for (SafetensorsFile file : source.files()) {
+            hash.add(file.path().getFileName() + " " + file.size() + " " + Files.getLastModifiedTime(file.path()).toMillis());
+            for (Tensor tensor : file.tensors().values()) {
+                hash.add(tensor + " " + tensor.fileOffset());
+            }
+        }
+        for (String config : List.of("config.json", "quantize_config.json", "quant_config.json")) {
+            if (Files.exists(source.folder().resolve(config))) {
+                hash.add(new String(Files.readAllBytes(source.folder().resolve(config)), StandardCharsets.ISO_8859_1));
+            }
+        }
+        return hash.finish();
+    }
+}

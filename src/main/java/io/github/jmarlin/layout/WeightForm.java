@@ -1,0 +1,123 @@
+package io.github.jmarlin.layout;
+
+import java.util.Arrays;
+import java.util.Objects;
+
+/**
+ * What a weight is: how a code, an offset and a scale make a number, and how codes lie in their blocks. One value decides the
+ * bytes of a block, which instance of a kernel and which routine of the CPU can read it, and what the header of a packed file says;
+ * whoever wants to know whether there are zero points asks it too.
+ *
+ * <p>A new kind of number is a new constant below; what does not know the constant refuses it by its name. This version implements
+ * 4-bit integers.
+ *
+ * @param code what a stored code is
+ * @param offset what is taken from a code before it is scaled
+ * @param scaleSource where its scale comes from
+ * @param groupSize rows that share a scale, as asked for: 32, 64, 128, 256, or -1 for one group per column
+ * @param sparsity which weights are stored at all
+ * @param columns in which order columns lie
+ */
+public record WeightForm(Code code, Offset offset, ScaleSource scaleSource, int groupSize, Sparsity sparsity, Columns columns) {
+    /** The group size that means one group per column. */
+    public static final int PER_COLUMN = -1;
+
+    private static final int[] GROUP_SIZES = {PER_COLUMN, 32, 64, 128, 256};
+
+    /** What a stored code is. */
+    public enum Code {
+        /** An integer 0..15. */
+        INT4(4);
+
+        private final int bits;
+
+        Code(int bits) {
+            this.bits = bits;
+        }
+
+        /** Bits of one code. */
+        public int bits() {
+            return bits;
+        }
+    }
+
+    /** What is taken from a code before it is scaled. */
+    public enum Offset {
+        /** The middle of the code's range, 8 for 4 bits: symmetric weights. */
+        MIDDLE,
+        /** An integer zero point for each group and column, 0..16. */
+        ZERO_POINT
+    }
+
+    /** Where a weight's scale comes from. */
+    public enum ScaleSource {
+        /** A 16-bit float for each group and column, times a power of two for each column. */
+        GROUP
+    }
+
+    /** Which weights are stored at all. */
+    public enum Sparsity {
+        /** Every one. */
+        DENSE
+    }
+
+    /** In which order columns lie. */
+    public enum Columns {
+        /** As in the matrix. */
+        NATURAL
+    }
+
+    /** Checks the group size. */
+    public WeightForm {
+        Objects.requireNonNull(code, "code");
+        Objects.requireNonNull(offset, "offset");
+        Objects.requireNonNull(scaleSource, "scale source");
+        Objects.requireNonNull(sparsity, "sparsity");
+        Objects.requireNonNull(columns, "columns");
+        checkGroupSize(groupSize);
+    }
+
+    /** 4-bit integers in groups, every weight stored, columns in their order. */
+    public static WeightForm int4(int groupSize, boolean zeroPoints) {
+        return new WeightForm(Code.INT4, zeroPoints ? Offset.ZERO_POINT : Offset.MIDDLE, ScaleSource.GROUP, groupSize,
+                Sparsity.DENSE, Columns.NATURAL);
+    }
+
+    /** The same with another group size, for instance of a shard. */
+    public WeightForm withGroupSize(int other) {
+        return new WeightForm(code, offset, scaleSource, other, sparsity, columns);
+    }
+
+    static void checkGroupSize(int groupSize) {
+        if (Arrays.stream(GROUP_SIZES).noneMatch(size -> size == groupSize)) {
+            throw new IllegalArgumentException("group size " + groupSize + " is not supported: one of "
+                    + Arrays.toString(GROUP_SIZES) + " expected (-1: one group per column)");
+        }
+    }
+
+    /** Whether every group and column has an integer zero point of its own. */
+    public boolean hasZeroPoints() {
+        return offset == Offset.ZERO_POINT;
+    }
+
+    /** 16-bit words for each group and column: its scale, and its zero point if there is one. */
+    public int parameterWords() {
+        return hasZeroPoints() ? 2 : 1;
+    }
+
+    /** Bytes of the codes of one block of 64 x 64 weights. */
+    public int blockBytes() {
+        return StripedLayout.BLOCK * StripedLayout.BLOCK * code.bits() / Byte.SIZE;
+    }
+
+    /** What instances of a kernel that read such weights have in their name: {@code zp} or {@code sym}. */
+    public String tag() {
+        return hasZeroPoints() ? "zp" : "sym";
+    }
+
+    /** {@code symmetric} or {@code zero points}, for messages. */
+    @Override
+    public String toString() {
+        return hasZeroPoints() ? "zero points" : "symmetric";
+    }
+}
