@@ -40,7 +40,7 @@ final class NativeCpu {
             }
             return "";
         } catch (IOException | UnsatisfiedLinkError | SecurityException e) {
-            return "the native kernels cannot be loaded: " + e.getMessage();
+            return "the native kernels cannot be loaded: " + e.getClass().getSimpleName() + ": " + e.getMessage();
         }
     }
 
