@@ -2,7 +2,7 @@ package io.github.jmarlin.bench;
 
 /**
  * What a reader wants to know about a measurement. A figure that cannot be stated is null: nothing to divide by, a wrong answer,
- * or an emulated device.
+ * or a stand-in device.
  *
  * @param gigabytesPerSecond the least bytes over the time
  * @param percentOfCopy that in percent of what a copy reaches on this device

@@ -78,7 +78,7 @@ public record Results(RunInfo run, List<Session> sessions, List<Measurement> mea
 
     /** What can be said about a measurement. */
     public Figures figures(Measurement m) {
-        if (!m.counts() || run.emulated()) {
+        if (!m.counts() || run.standIn()) {
             return Figures.NONE;
         }
         double bytesPerSecond = m.bytes() / seconds(m);

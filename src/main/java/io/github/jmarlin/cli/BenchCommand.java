@@ -119,6 +119,7 @@ final class BenchCommand implements Callable<Integer> {
         PrintWriter out = spec.commandLine().getOut();
         out.println("Measuring " + choice.device().name() + " (" + choice.reason() + ")");
         out.flush();
+        CheckCommand.once(choice.device(), out);
         Duration budget = Duration.ofSeconds(seconds != null ? seconds : quick ? 160 : 520);
         String commandLine = "jmarlin " + String.join(" ", spec.commandLine().getParent() == null ? List.of()
                 : spec.commandLine().getParent().getParseResult().originalArgs());

@@ -59,6 +59,7 @@ final class DemoCommand implements Callable<Integer> {
     public Integer call() {
         checkOptions();
         DeviceChoice choice = deviceOption.choose(spec);
+        CheckCommand.once(choice.device(), spec.commandLine().getOut());
         Table table = Table.ofFigures();
         table.fact("device", choice.device().name() + (choice.device() instanceof CpuDevice cpu ? ", " + cpu.computesWith() : "")).fact("why", choice.reason());
         boolean accurate;

@@ -4,6 +4,7 @@ import io.github.jmarlin.JMarlinException;
 import io.github.jmarlin.checkpoint.container.FileProblem;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.io.UncheckedIOException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
@@ -11,7 +12,7 @@ import picocli.CommandLine.Command;
 @Command(name = "jmarlin", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
         description = "4-bit weight matrix multiplication on the GPU or the CPU.",
         subcommands = {DemoCommand.class, InfoCommand.class, PackCommand.class, InspectCommand.class, VerifyCommand.class,
-            BenchCommand.class, TuneCommand.class},
+            CheckCommand.class, BenchCommand.class, TuneCommand.class},
         exitCodeListHeading = "Exit codes:%n",
         exitCodeList = {"0:done", "1:failed, or an error bound is broken", "2:bad options"})
 public final class Main {
@@ -36,14 +37,14 @@ public final class Main {
                     return command.getCommandSpec().exitCodeOnInvalidInput();
                 })
                 .setExecutionExceptionHandler((failure, command, parsed) -> {
-                    if (failure instanceof JMarlinException || failure instanceof IOException
-                            || failure instanceof IllegalArgumentException) {
-                        PrintWriter err = command.getErr();
-                        err.println("jmarlin " + command.getCommandName() + ": " + (failure instanceof IOException
-                                ? FileProblem.message((IOException) failure) : failure.getMessage()));
-                        return CommandLine.ExitCode.SOFTWARE;
+                    Exception known = failure instanceof UncheckedIOException ? ((UncheckedIOException) failure).getCause() : failure;
+                    if (!(known instanceof JMarlinException || known instanceof IOException || known instanceof IllegalArgumentException)) {
+                        throw failure;
                     }
-                    throw failure;
+                    PrintWriter err = command.getErr();
+                    err.println("jmarlin " + command.getCommandName() + ": " + (known instanceof IOException
+                            ? FileProblem.message((IOException) known) : known.getMessage()));
+                    return CommandLine.ExitCode.SOFTWARE;
                 });
     }
 

@@ -87,8 +87,8 @@ final class VerifyCommand implements Callable<Integer> {
         try (Progress progress = new Progress("verify", layers.size())) {
             for (Map.Entry<String, LayerSource> layer : layers.entrySet()) {
                 Finding finding = verify(packed, checkpoint, layer.getKey(), layer.getValue(), computing);
-                table.row(layer.getKey(), finding.difference.orElse("equal"), Figures.format("%.2e", finding.error),
-                        Figures.format("%.1e", finding.bound));
+                table.row(layer.getKey(), finding.difference.orElseGet(() -> equal(layer.getValue())),
+                        Figures.format("%.2e", finding.error), Figures.format("%.1e", finding.bound));
                 bad += finding.isGood() ? 0 : 1;
                 bytes += layer.getValue() == null ? 0 : layer.getValue().bytes();
                 progress.step(layer.getKey());
@@ -105,6 +105,10 @@ final class VerifyCommand implements Callable<Integer> {
         out.print(table);
         out.flush();
         return wrong == 0 && !layers.isEmpty() ? 0 : 1;
+    }
+
+    private static String equal(LayerSource layer) {
+        return layer.scaleType() == DataType.FP32 ? "equal; scales " + layer.scales() : "equal";
     }
 
     /** The layers to be verified; null for one that the source does not have, or cannot read, any more. */
@@ -188,7 +192,7 @@ final class VerifyCommand implements Callable<Integer> {
             return new Finding(Optional.of(why), Double.NaN, 0);
         }
         if (model == null) {
-            return verify(layer, layer.scaleType(), (slab, from, to) -> PackedWeights.pack(slab, layer.scaleType()), computing);
+            return verify(layer, layer.computeType(), (slab, from, to) -> PackedWeights.pack(slab, layer.computeType()), computing);
         }
         if (!model.layers().containsKey(name)) {
             return new Finding(Optional.of("the packed model has no such layer"), Double.NaN, 0);
@@ -223,13 +227,23 @@ final class VerifyCommand implements Callable<Integer> {
                 }
                 try (LinearLayer linear = computing.place(weights)) {
                     bound = ErrorBound.of(linear.supports(DataType.FP32) ? DataType.FP32 : type, weights.form());
-                    addSquares(ReferenceProduct.multiply(slab, a, 1), linear.multiply(a, 1), squares);
+                    addSquares(reference(slab, weights, a), linear.multiply(a, 1), squares);
                 }
             } catch (IllegalArgumentException e) {
                 throw new JMarlinException("layer " + layer.name() + ", columns " + from + ".." + to + ": " + e.getMessage(), e);
             }
         }
         return new Finding(Optional.empty(), squares[0] == 0 ? 0 : Math.sqrt(squares[0] / squares[1]), bound);
+    }
+
+    /** With the packed weights' own scales where packing had to round them: what that lost is said, and is no error of a product. */
+    private static double[] reference(QuantizedMatrix slab, PackedWeights weights, float[] a) {
+        if (slab.scaleType() != DataType.FP32) {
+            return ReferenceProduct.multiply(slab, a, 1);
+        }
+        try (QuantizedMatrix packed = weights.unpack()) {
+            return ReferenceProduct.multiply(packed, a, 1);
+        }
     }
 
     /** Adds |found - expected|^2 and |expected|^2, whose ratio is the squared relative error in the Frobenius norm. */

@@ -19,7 +19,7 @@ import java.util.stream.Collectors;
 
 /**
  * Decides which charts the results are good for: speedup over m and share of the copy bandwidth over m for every shape, type and
- * mode with several m, and bars for the blocks of models. Nothing is drawn from an emulated device.
+ * mode with several m, and bars for the blocks of models. Nothing is drawn from a stand-in device.
  */
 final class Charts {
     private final Results results;
@@ -78,7 +78,7 @@ final class Charts {
 
     static List<Plot> of(Results results) {
         List<Plot> plots = new ArrayList<>();
-        if (!results.run().emulated()) {
+        if (!results.run().standIn()) {
             Charts charts = new Charts(results);
             charts.addLines(plots);
             charts.addBlocks(plots);

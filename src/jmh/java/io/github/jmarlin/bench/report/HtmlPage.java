@@ -37,7 +37,7 @@ final class HtmlPage {
         page.append("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>JMarlin on ")
                 .append(escape(results.run().device())).append("</title>\n<style>\n").append(STYLE)
                 .append("</style>\n</head>\n<body>\n<h1>JMarlin on ").append(escape(results.run().device())).append("</h1>\n");
-        if (results.run().emulated()) {
+        if (results.run().standIn()) {
             page.append("<p class=\"warning\">").append(escape(TextTable.caption(results))).append("</p>\n");
         }
         appendProvenance(page, results);

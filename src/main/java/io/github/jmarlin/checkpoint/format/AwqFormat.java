@@ -75,7 +75,7 @@ final class AwqFormat implements WeightFormat {
         Shapes.require(zeros, groups, n / Nibbles.PER_WORD);
         boolean zeroPoints = Words.firstOther(zeros, 0x88888888) >= 0;
         return new Layer(new LayerSource.Facts(name, scheme(), k, n, rows, zeroPoints,
-                Floats.scaleType(scales),
+                Floats.scaleTypes(scales),
                 bias, null, List.of(codes, zeros, scales)), codes, zeros, scales);
     }
 
@@ -102,7 +102,7 @@ final class AwqFormat implements WeightFormat {
             }
             for (int group = 0; group < groups(); group++) {
                 long fileRow = (long) fileGroup(group) * n();
-                putScales(matrix, group, Floats.encode(scaleType(), Floats.read(scales, fileRow + from, fileRow + to)));
+                putScales(matrix, group, Floats.read(scales, fileRow + from, fileRow + to));
                 if (hasZeroPoints()) {
                     readWords(zeros, fileGroup(group), from, words);
                     ByteBuffer zeroPoints = matrix.zeroPoints().slice((long) group * width, width);

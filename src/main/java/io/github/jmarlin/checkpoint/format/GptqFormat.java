@@ -157,7 +157,7 @@ final class GptqFormat implements WeightFormat {
             parts.add(groupIndex);
         }
         boolean zeroPoints = hasZeroPoints(zeros);
-        LayerSource.Facts facts = new LayerSource.Facts(name, scheme(), k, n, groupSize, zeroPoints, Floats.scaleType(scales),
+        LayerSource.Facts facts = new LayerSource.Facts(name, scheme(), k, n, groupSize, zeroPoints, Floats.scaleTypes(scales),
                 bias, inputOrder, parts);
         return new GptqLayer(facts, codes, zeros, scales, version == Version.V2);
     }

@@ -79,7 +79,7 @@ final class MarlinFormat implements WeightFormat {
         int groups = k / rows;
         Shapes.requireType(scales, TensorType.F16, TensorType.BF16, TensorType.F32);
         Shapes.require(scales, groups, n);
-        return new Layer(new LayerSource.Facts(name, scheme(), k, n, rows, false, Floats.scaleType(scales),
+        return new Layer(new LayerSource.Facts(name, scheme(), k, n, rows, false, Floats.scaleTypes(scales),
                 bias, null, List.of(codes, scales)), codes, scales);
     }
 
@@ -112,7 +112,7 @@ final class MarlinFormat implements WeightFormat {
                 }
             }
             for (int group = 0; group < groups(); group++) {
-                putScales(matrix, group, Floats.encode(scaleType(), scales(fileGroup(group), from, to)));
+                putScales(matrix, group, scales(fileGroup(group), from, to));
             }
         }
 

@@ -131,7 +131,7 @@ final class PackPlan {
     private void addBlock(List<LayerSource> layers, List<Tensor> copies, DataType computeType) {
         Shard shard = new Shard();
         for (LayerSource source : layers.stream().sorted(Comparator.comparing(LayerSource::name, NATURAL)).toList()) {
-            PackedLayer layer = PackedLayer.of(source, computeType == null ? source.scaleType() : computeType);
+            PackedLayer layer = PackedLayer.of(source, computeType == null ? source.computeType() : computeType);
             long bytes = layer.layout().codeBytes();
             shard = room(shard, bytes);
             shard.sources.add(source);

@@ -130,7 +130,7 @@ final class ReaderFuzzTest {
     /** Scales of a file may be of a size that no layer has; packing says so in its own words. */
     private static void pack(QuantizedMatrix matrix) {
         try {
-            PackedWeights.pack(matrix, matrix.scaleType()).close();
+            PackedWeights.pack(matrix, matrix.computeType()).close();
         } catch (IllegalArgumentException e) {
             assertTrue(e.getMessage().contains("cannot be packed"), e.getMessage());
         }
