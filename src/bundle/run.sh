@@ -70,7 +70,7 @@ tests() {         # tests SECONDS JUNIT_OPTION...; tests of the source tree and 
     limited "${limit:-$seconds}" "$here/jre/bin/java" $java_flags -Djmarlin.tuning=none -cp "$here/lib/junit.jar:$here/tests:$here/lib/jmarlin-cli.jar" \
         org.junit.platform.console.ConsoleLauncher execute --disable-banner --disable-ansi-colors --details=tree --fail-if-no-tests \
         --scan-class-path "$here/tests" --reports-dir "$out/junit" --exclude-package io.github.jmarlin.build \
-        --exclude-package io.github.jmarlin.emulator --exclude-tag source-tree \
+        --exclude-package io.github.jmarlin.machine --exclude-tag source-tree \
         --exclude-tag gpu-on-stand-in "$@"
 }
 

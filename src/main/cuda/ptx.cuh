@@ -1,11 +1,8 @@
 // Every machine operation the kernels use, one function per instruction. Nothing else in src/main/cuda touches
-// memory, threads or tensor cores, so a twin of this header (src/test/cuda/emulator/ptx.cuh) can run the same
-// kernels on a CPU. Whoever adds a function here adds it there; a test compares the names.
+// memory, threads or tensor cores. The tests execute the PTX that becomes of it (src/test/cuda/machine).
 //
 // Section numbers of the comments are those of "Parallel Thread Execution ISA", version 9.0.
-// A guard by name, not #pragma once: the twin takes this header's place by being included first and defining it.
-#ifndef JMARLIN_PTX_CUH
-#define JMARLIN_PTX_CUH
+#pragma once
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -280,5 +277,3 @@ template <>
 JMARLIN_DEVICE u32 pack2<Bfloat16>(float low, float high) { return bits_of(__floats2bfloat162_rn(low, high)); }
 
 }  // namespace jmarlin
-
-#endif  // JMARLIN_PTX_CUH

@@ -1,10 +1,8 @@
 // The machine operations of sm_90a only, one function per instruction: mbarriers, bulk copies, warpgroup matrix
-// products, clusters. Its twin for the CPU is src/test/cuda/emulator/ptx_sm90.cuh; a test compares the names.
+// products, clusters.
 //
 // Section numbers of the comments are those of "Parallel Thread Execution ISA", version 9.0.
-// A guard by name for the same reason as in ptx.cuh.
-#ifndef JMARLIN_PTX_SM90_CUH
-#define JMARLIN_PTX_SM90_CUH
+#pragma once
 
 #include "ptx.cuh"
 
@@ -120,10 +118,16 @@ JMARLIN_DEVICE F32x2 ld_cluster_f32x2(u32 mapped_address) {
     return v;
 }
 
-// Execution barrier of all threads of the cluster; orders their accesses to each other's shared memory.
+// Execution barrier of all threads of the cluster, in two halves: what a thread did to shared memory before it arrived comes before
+// what all do after they have waited. Every thread arrives and waits in turn.
+// NOTES: an arrival is a fence of the whole GPU: it takes as long as the thread's stores to memory before it do.
+JMARLIN_DEVICE void cluster_arrive() { asm volatile("barrier.cluster.arrive.release;" ::: "memory"); }
+
+JMARLIN_DEVICE void cluster_wait() { asm volatile("barrier.cluster.wait.acquire;" ::: "memory"); }
+
 JMARLIN_DEVICE void cluster_sync() {
-    asm volatile("barrier.cluster.arrive.release;\n"
-                 "barrier.cluster.wait.acquire;" ::: "memory");
+    cluster_arrive();
+    cluster_wait();
 }
 
 // The same for mbarriers that fence_mbarrier_init made ready, and nothing else: no fence of the whole GPU, as cluster_sync is.
@@ -207,5 +211,3 @@ JMARLIN_WGMMA_BOTH(128, 64, "%64, %65, %66, %67", "%68")
 #undef JMARLIN_D4
 
 }  // namespace jmarlin
-
-#endif  // JMARLIN_PTX_SM90_CUH

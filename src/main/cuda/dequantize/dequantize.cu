@@ -1,5 +1,6 @@
 // Entry points of the dequantization kernel, dequantize_{f16|bf16}_{sym|zp}_{g64|g32}, and of the one that finishes
 // a product with a bias, dequantize_bias_{f16|bf16}; any grid of blocks of 256 threads.
+// ptx: 7.4
 #include <cstddef>
 
 #include "bias.cuh"

@@ -1,4 +1,5 @@
 // Does nothing: what a launch costs by itself.
+// ptx: 7.4
 extern "C" __global__ void empty_kernel() {}
 
 // As of every family: version, size of the arguments.

@@ -1,4 +1,5 @@
 // Entry point of the gather kernel, gather_16bit; any grid of blocks of 256 threads.
+// ptx: 7.4
 #include <cstddef>
 
 #include "gather.cuh"

@@ -28,35 +28,60 @@ struct Parts {
     }
 };
 
-// Called when the partial tiles of all blocks are staged: this block's share of the tile, summed in rank order.
+// What a thread makes of a tile: of its block's part of the rows, eight columns of every kTokenStep-th row.
 template <class Shape>
-JMARLIN_DEVICE void reduce_and_store(const GemmArgs& args, u32 staging, const Place<Shape>& place) {
-    constexpr u32 kChunks = Shape::kN / 8;
-    u32 rank = k_rank<Shape>();
-    u32 items = u32(place.rows) * kChunks;
-    u32 end = items * (rank + 1) / Shape::kSplit;
-    for (u32 item = items * rank / Shape::kSplit + thread_index(); item < end; item += kConsumerThreads) {
-        u32 token = item / kChunks;
-        u32 chunk = item % kChunks;
-        s32 column = place.column + s32(chunk) * 8;
-        if (column >= args.n) continue;
-        u32 staged[4];
-#pragma unroll
-        for (u32 s = 0; s < 4; ++s) staged[s] = staging + staging_offset<Shape>(token, chunk / 8, s, chunk % 8);
-        Parts<Shape> parts;
-        parts.load(staged);
-        float sum[8] = {};
-#pragma unroll
-        for (u32 q = 0; q < Shape::kSplit; ++q) {
-#pragma unroll
-            for (u32 s = 0; s < 4; ++s) {
-                sum[2 * s] += parts.of_rank[q][s].x;
-                sum[2 * s + 1] += parts.of_rank[q][s].y;
-            }
-        }
-        store_columns<typename Shape::Element>(args, place.row + s32(token), column, sum);
+struct Share {
+    using T = typename Shape::Element;
+    static constexpr u32 kChunks = Shape::kN / 8;
+    static constexpr u32 kTokenStep = kConsumerThreads / kChunks;
+    static constexpr u32 kMost = (Shape::kM * kChunks / Shape::kSplit + kConsumerThreads - 1) / kConsumerThreads;
+
+    u32 token;      // the first
+    u32 chunk;
+    s32 column;
+    u32 count;
+    Vec16 results[kMost];
+
+    JMARLIN_DEVICE Share(const GemmArgs& args, const Place<Shape>& place) {
+        u32 items = u32(place.rows) * kChunks / Shape::kSplit;      // of a block
+        u32 item = items * k_rank<Shape>() + thread_index();
+        token = item / kChunks;
+        chunk = item % kChunks;
+        column = place.column + s32(chunk) * 8;
+        bool idle = thread_index() >= items || column >= args.n;
+        count = idle ? 0 : (items - thread_index() + kConsumerThreads - 1) / kConsumerThreads;
     }
-}
+
+    // Sums in rank order, of the partial tiles that all blocks have staged.
+    JMARLIN_DEVICE void add_up(u32 staging, const ColumnEpilogue& epilogue) {
+#pragma unroll
+        for (u32 i = 0; i < kMost; ++i) {
+            if (i >= count) continue;
+            u32 staged[4];
+#pragma unroll
+            for (u32 s = 0; s < 4; ++s) staged[s] = staging + staging_offset<Shape>(token + i * kTokenStep, chunk / 8, s, chunk % 8);
+            Parts<Shape> parts;
+            parts.load(staged);
+            float sum[8] = {};
+#pragma unroll
+            for (u32 q = 0; q < Shape::kSplit; ++q) {
+#pragma unroll
+                for (u32 s = 0; s < 4; ++s) {
+                    sum[2 * s] += parts.of_rank[q][s].x;
+                    sum[2 * s + 1] += parts.of_rank[q][s].y;
+                }
+            }
+            results[i] = epilogue.template results<T>(sum);
+        }
+    }
+
+    JMARLIN_DEVICE void store(const GemmArgs& args, s32 first_row) const {
+#pragma unroll
+        for (u32 i = 0; i < kMost; ++i) {
+            if (i < count) store_columns<T>(args, first_row + s32(token + i * kTokenStep), column, results[i]);
+        }
+    }
+};
 
 // The tile is staged over the ring: the other warpgroup may still be reading that, and activations on their way to the neighbour
 // leave it until the neighbour has multiplied them.
@@ -77,16 +102,23 @@ JMARLIN_DEVICE void finish_tile_as_producer() {
     cluster_sync();     // and read: the ring is free again
 }
 
-// The sums of one tile to C.
+// The sums of one tile to C. Nobody waits for what is read from memory or stored there: the factors come while the blocks meet, and the
+// ring is handed back when the partial tiles are read.
 template <class Shape>
 JMARLIN_DEVICE void finish_tile(const GemmArgs& args, const Ring<Shape>& ring, const Consumer<Shape>& consumer,
                                 const Place<Shape>& place, bool spread) {
     wait_for_readers_of_ring<Shape>();
     stage_sums<Shape>(consumer, ring.staging, 0, place.rows, spread);
-    cluster_sync();
-    reduce_and_store<Shape>(args, ring.staging, place);
-    fence_proxy_async();                        // the copy engine writes the ring next
-    cluster_sync();
+    cluster_arrive();
+    Share<Shape> share(args, place);
+    ColumnEpilogue epilogue{};
+    if (share.count > 0) epilogue = ColumnEpilogue::load(args, share.column);
+    cluster_wait();
+    share.add_up(ring.staging, epilogue);
+    fence_proxy_async();        // the copy engine writes the ring next
+    cluster_arrive();
+    share.store(args, place.row);
+    cluster_wait();
 }
 
 }  // namespace hopper

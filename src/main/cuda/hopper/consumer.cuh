@@ -82,7 +82,10 @@ struct Consumer {
         wgmma_wait<1>();
     }
 
+    // NOTES: the copy engine overwrites the slot next. An arrival orders this lane's plain reads before other plain accesses, not before
+    // those of the copy engine: a read that is still under way would get bytes of the coming stage.
     JMARLIN_DEVICE void release(u32 slot) const {
+        fence_proxy_async();
         warp_sync();
         if (lane_index() == 0) {
             mbarrier_arrive(ring.empty(slot));

@@ -1,9 +1,12 @@
 // Entry points of the Hopper kernel, hopper_{f16|bf16}_{sym|zp}_{g64|g32}_m{batch tile}_n{n tile}_p{neighbours}_s{split}: the
 // types, whether the weights have zero points, the group size (g64: a multiple of 64, or per column; g32: 32), the rows and columns of a
 // block, the blocks that share activations, the blocks that share a tile along k (1: the striped schedule).
-// targets: sm_90a
+// targets: sm_90a compute_90a
+// ptx: 8.0
+// tiles: m n p s
 // registers: 168
 #include "hopper.cuh"
+#include "one_tile.cuh"
 #include "tiles.cuh"
 
 using namespace jmarlin;
@@ -14,7 +17,12 @@ using namespace jmarlin;
         hopper::multiply<hopper::Shape<T, zero_points, group32, batch, columns, neighbours, split>>(args);         \
     }
 
-#define ENTRIES(name, T, zero_points, group32) JMARLIN_HOPPER_TILES(ENTRY, name, T, zero_points, group32)
+#ifdef JMARLIN_TILE
+#define TILES JMARLIN_ONE_TILE
+#else
+#define TILES JMARLIN_HOPPER_TILES
+#endif
+#define ENTRIES(name, T, zero_points, group32) TILES(ENTRY, name, T, zero_points, group32)
 
 ENTRIES(f16_sym_g64, Half, false, false)
 ENTRIES(f16_sym_g32, Half, false, true)

@@ -40,7 +40,7 @@ template <class Shape>
 JMARLIN_DEVICE void multiply(const GemmArgs& args) {
     const Ring<Shape> ring(u32(args.stages));
     if (thread_index() == kConsumerThreads) {
-        u32 copies = spread_rows<Shape>(args) ? 1 : 1 + kProducerThreads / 32;      // the bulk copies, and each warp's cp.async
+        u32 copies = spread_rows<Shape>(args) ? 1 : 1 + kProducerWarps;             // the bulk copies, and each warp's cp.async
         for (u32 slot = 0; slot < ring.slots; ++slot) {
             mbarrier_init(ring.full(slot), copies);
             mbarrier_init(ring.empty(slot), Shape::kNeighbours * (kConsumerThreads / 32));

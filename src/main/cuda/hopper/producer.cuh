@@ -174,29 +174,28 @@ JMARLIN_DEVICE void produce(const GemmArgs& args, const Ring<Shape>& ring) {
     ActivationCopies<Shape> activations(args, ring, thread);
     Cursor fill;
     Work<Shape> work(args);
-    s32 requested = stages_ahead<Shape>(work);
-    // The warps' first threads request stages in turn: with its share of the activations one warp alone would be too slow.
-    s32 turn = spread ? 0 : s32(thread / 32);
-    s32 turns = spread ? 1 : kProducerThreads / 32;
-    s32 stage = 0;
+    u32 requested = u32(stages_ahead<Shape>(work));
+    // The warps' first threads request stages in turn: one alone would be too slow.
+    u32 turn = thread / 32;
+    u32 stage = 0;
 
     for (; work.more(); work.next()) {
         const Place<Shape> place(args, work.tile);
-        if (thread == 0 || !spread) {
 #pragma unroll 1
-            for (s32 first = work.begin; first < work.end; first += Shape::kDepth) {
-                s32 blocks = smaller(work.end - first, Shape::kDepth);
-                mbarrier_wait(ring.empty(fill.slot), fill.parity ^ 1);
-                if (lane_index() == 0 && stage >= requested && stage % turns == turn) {
-                    bulk.request(fill.slot, place, first, blocks, spread_tokens);
-                }
-                ++stage;
-                if (!spread) activations.start(fill.slot, place, first, blocks);
-                fill.advance(ring.slots);
-            }
+        for (s32 first = work.begin; first < work.end; first += Shape::kDepth) {
+            s32 blocks = smaller(work.end - first, Shape::kDepth);
+            // NOTES: what was requested ahead is not waited for. Spread rows need nobody else, so that slot may have been released already,
+            // and the phase that this would wait for be one that never ends. Any other is filled by the warp that waits for it.
+            bool ahead = stage < requested;
+            bool own_turn = !ahead && stage % kProducerWarps == turn;
+            if (own_turn || !(ahead || spread)) mbarrier_wait(ring.empty(fill.slot), fill.parity ^ 1);
+            if (own_turn && lane_index() == 0) bulk.request(fill.slot, place, first, blocks, spread_tokens);
+            ++stage;
+            if (!spread) activations.start(fill.slot, place, first, blocks);
+            fill.advance(ring.slots);
         }
         if (!spread && (!Shape::kStriped || work.last())) activations.finish();
-        warp_sync();    // with spread rows only the first thread has been busy so far
+        warp_sync();    // the first lane has been busy
         if (work.last()) prefetch_next(args, thread);
         if constexpr (!Shape::kStriped) finish_tile_as_producer<Shape>();
     }

@@ -8,6 +8,7 @@ namespace hopper {
 
 constexpr int kConsumerThreads = 256;                     // two warpgroups that multiply
 constexpr int kProducerThreads = 128;                     // one that copies
+constexpr int kProducerWarps = kProducerThreads / 32;
 constexpr int kThreads = kConsumerThreads + kProducerThreads;
 constexpr int kConsumerRegisters = 216;                   // together the 384 * 168 that the kernel starts with
 constexpr int kProducerRegisters = 72;
@@ -50,7 +51,7 @@ struct Shape {
     // Each neighbour copies its part of the rows of A, each of its four producer warps a part of that: 8 lanes a row, the four rows
     // that a warp copies at a time from one k-block or, where it has only two, from two.
     static constexpr int kOwnRows = kM / kNeighbours;
-    static constexpr int kWarpRows = kOwnRows / (kProducerThreads / 32);
+    static constexpr int kWarpRows = kOwnRows / kProducerWarps;
     static constexpr int kPassRows = kWarpRows < 4 ? kWarpRows : 4;
     static constexpr int kPassBlocks = 4 / kPassRows;
     static constexpr int kPasses = kWarpRows / kPassRows;

@@ -47,19 +47,36 @@ JMARLIN_DEVICE void stage_sums(const Consumer<Shape>& consumer, u32 staging, int
     }
 }
 
-// Eight columns of a row of C from their fp32 sums.
+// What becomes of the sums of eight columns.
+struct ColumnEpilogue {
+    ColumnValues factors;
+    ColumnValues bias;
+
+    JMARLIN_DEVICE static ColumnEpilogue load(const GemmArgs& args, s32 column) {
+        u64 offset = u64(column) * 4;
+        ColumnEpilogue epilogue{ColumnValues::load(args.factors + offset), {}};
+        if (args.bias != 0) epilogue.bias = ColumnValues::load(args.bias + offset);
+        return epilogue;
+    }
+
+    template <class T>
+    JMARLIN_DEVICE Vec16 results(const float (&sum)[8]) const {
+        return {pack2<T>(sum[0] * factors.low.x + bias.low.x, sum[1] * factors.low.y + bias.low.y),
+                pack2<T>(sum[2] * factors.low.z + bias.low.z, sum[3] * factors.low.w + bias.low.w),
+                pack2<T>(sum[4] * factors.high.x + bias.high.x, sum[5] * factors.high.y + bias.high.y),
+                pack2<T>(sum[6] * factors.high.z + bias.high.z, sum[7] * factors.high.w + bias.high.w)};
+    }
+};
+
 template <class T>
-JMARLIN_DEVICE void store_columns(const GemmArgs& args, s32 row, s32 column, const float (&sum)[8]) {
-    u64 offset = u64(column) * 4;
-    ColumnValues factors = ColumnValues::load(args.factors + offset);
-    ColumnValues bias{};
-    if (args.bias != 0) bias = ColumnValues::load(args.bias + offset);
-    Vec16 results{pack2<T>(sum[0] * factors.low.x + bias.low.x, sum[1] * factors.low.y + bias.low.y),
-                  pack2<T>(sum[2] * factors.low.z + bias.low.z, sum[3] * factors.low.w + bias.low.w),
-                  pack2<T>(sum[4] * factors.high.x + bias.high.x, sum[5] * factors.high.y + bias.high.y),
-                  pack2<T>(sum[6] * factors.high.z + bias.high.z, sum[7] * factors.high.w + bias.high.w)};
+JMARLIN_DEVICE void store_columns(const GemmArgs& args, s32 row, s32 column, const Vec16& results) {
     u64 address = args.c + (u64(row) * u64(args.ldc) + u64(column)) * 2;
     store_row<T>(address, results, args.n - column, address % 16 == 0);
+}
+
+template <class T>
+JMARLIN_DEVICE void store_columns(const GemmArgs& args, s32 row, s32 column, const float (&sum)[8]) {
+    store_columns<T>(args, row, column, ColumnEpilogue::load(args, column).results<T>(sum));
 }
 
 }  // namespace hopper

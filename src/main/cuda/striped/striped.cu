@@ -1,6 +1,10 @@
 // Entry points of the striped kernel, striped_{f16|bf16}_{sym|zp}_{g64|g32}_m{batch tile}_n{n tile}: the types, whether
 // the weights have zero points, the group size (g64: a multiple of 64, or per column; g32: 32), and the tile.
+// ptx: 7.4
+// tiles: m n
+#include "one_tile.cuh"
 #include "striped.cuh"
+#include "tiles.cuh"
 
 using namespace jmarlin;
 
@@ -10,15 +14,12 @@ using namespace jmarlin;
         striped_gemm<StripedShape<T, zero_points, group32, batch, columns>>(args);                       \
     }
 
-#define ENTRIES(name, T, zero_points, group32)     \
-    ENTRY(name, T, zero_points, group32, 8, 64)    \
-    ENTRY(name, T, zero_points, group32, 8, 128)   \
-    ENTRY(name, T, zero_points, group32, 16, 128)  \
-    ENTRY(name, T, zero_points, group32, 16, 256)  \
-    ENTRY(name, T, zero_points, group32, 32, 128)  \
-    ENTRY(name, T, zero_points, group32, 32, 256)  \
-    ENTRY(name, T, zero_points, group32, 48, 256)  \
-    ENTRY(name, T, zero_points, group32, 64, 256)
+#ifdef JMARLIN_TILE
+#define TILES JMARLIN_ONE_TILE
+#else
+#define TILES JMARLIN_STRIPED_TILES
+#endif
+#define ENTRIES(name, T, zero_points, group32) TILES(ENTRY, name, T, zero_points, group32)
 
 ENTRIES(f16_sym_g64, Half, false, false)
 ENTRIES(f16_sym_g32, Half, false, true)

@@ -27,7 +27,7 @@ struct Entry {
     u32 parameter_bytes;   // of all parameters, as laid out one after the other
     u32 max_threads;       // .maxntid, 1024 if not given
     u32 cluster = 1;       // .reqnctapercluster: blocks, consecutive
-    u32 instructions;      // for coverage
+    u32 instructions;      // for coverage; 0 until Program::code or a launch decoded the body
 };
 
 /** A variable of the module, with its initial bytes. */
@@ -36,7 +36,7 @@ struct Global {
     std::vector<u8> bytes;
 };
 
-struct Code;   // decoded instructions; program.hpp
+struct Code;   // decoded instructions; code.hpp
 
 /** One PTX text, decoded. Immutable: may be shared by threads. */
 class Program {
@@ -57,8 +57,9 @@ public:
     /** The decoded instructions of an entry. Throws ParseError at the first that is in no table. */
     const Code& code(const Entry& entry) const;
 
+    struct Impl;   // program.hpp
+
 private:
-    struct Impl;
     explicit Program(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
 };
@@ -67,9 +68,10 @@ private:
 
 /** What a kernel may do with a buffer. */
 enum class Role {
-    kInput,    // only read
-    kOutput,   // written before it is read; starts as 0xff bytes, which is NaN in every float format
-    kInOut     // starts as zeros, or as what the host wrote
+    kInput,       // only read
+    kOutput,      // written before it is read, once; starts as 0xff bytes, which is NaN in every float format
+    kWorkspace,   // the same, but what depends on a value that nobody wrote may pass through it, and it is written again and again
+    kInOut        // starts as zeros, or as what the host wrote
 };
 
 constexpr u32 kAnyDevice = ~0u;
@@ -94,13 +96,12 @@ public:
     u64 address() const { return address_; }
     std::size_t size() const { return bytes_; }
     template <class T> T* as() const { return reinterpret_cast<T*>(address_); }
-    /** Puts the initial bytes back: 0xff for an output, 0 otherwise. */
+    /** Puts the initial bytes back: 0xff for an output or a workspace, 0 otherwise. */
     void reset();
 
 private:
     u64 address_;
     std::size_t bytes_;
-    Role role_;
 };
 
 // ---- Launches ----

@@ -33,6 +33,8 @@ public:
         if (!function_) fail(std::string("the CUDA driver has no ") + name);
     }
 
+    Result status(Parameters... arguments) const { return function_(arguments...); }
+
     void operator()(Parameters... arguments) const {
         if (Result code = function_(arguments...)) fail(std::string(name_) + " failed with " + std::to_string(code));
     }

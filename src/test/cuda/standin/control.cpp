@@ -3,10 +3,11 @@
 //   standin.inject FUNCTION CODE AFTER TIMES   calls of FUNCTION fail with CODE, after AFTER that succeed, TIMES times
 //   standin.reset                              no injections, counts 0, settings as at the start, no sticky errors
 //   standin.count FUNCTION                     size = how often FUNCTION was called ("kernels" = kernels that ran, "prefetched" = bytes the
-//                                                last one fetched into the L2 cache, "graphs" = those not destroyed)
+//                                                last one fetched into the L2 cache, "refused" = images, "graphs" = those not destroyed)
 //   standin.enter FUNCTION                     counts a call of another stand-in library, and fails with what is injected for it
-//   standin.set KEY VALUE                      devices, capability (80), multiprocessors, shared, l2, memory, driver, fast, races
-//   standin.errors                             address, size = text of what the emulator found last
+//   standin.set KEY VALUE                      devices, capability (80), multiprocessors, shared, l2, memory, driver, registers, clock,
+//                                                fast, races, machine_code
+//   standin.errors                             address, size = text of what the machine found last
 #include "control.hpp"
 
 #include <cstdio>
@@ -16,7 +17,6 @@
 #include <sstream>
 
 #include "driver.hpp"
-#include "memory.hpp"
 
 namespace standin {
 
@@ -43,15 +43,19 @@ bool set(const std::string& key, unsigned long long value) {
     else if (key == "l2") settings.l2 = static_cast<long>(value);
     else if (key == "memory") settings.memory = value;
     else if (key == "driver") settings.driver_version = static_cast<int>(value);
+    else if (key == "registers") settings.registers = static_cast<int>(value);
+    else if (key == "clock") settings.clock = static_cast<int>(value);
     else if (key == "fast") settings.fast = value != 0;
     else if (key == "races") settings.races = value != 0;
+    else if (key == "machine_code") settings.machine_code = value != 0;
     else return false;
     return true;
 }
 
 /** JMARLIN_STANDIN_DEVICES=2 and so on, one variable per key. */
 void read_environment() {
-    for (const char* key : {"devices", "capability", "multiprocessors", "shared", "l2", "memory", "driver", "fast", "races"}) {
+    for (const char* key : {"devices", "capability", "multiprocessors", "shared", "l2", "memory", "driver", "registers", "clock", "fast",
+                            "races", "machine_code"}) {
         std::string variable = "JMARLIN_STANDIN_";
         for (const char* c = key; *c; ++c) variable += static_cast<char>(std::toupper(*c));
         if (const char* value = std::getenv(variable.c_str())) set(key, std::strtoull(value, nullptr, 10));
@@ -72,10 +76,14 @@ void reset() {
     settings.l2 = fresh.l2;
     settings.memory = fresh.memory;
     settings.driver_version = fresh.driver_version;
+    settings.registers = fresh.registers;
+    settings.clock = fresh.clock;
     settings.fast = fresh.fast;
     settings.races = fresh.races;
+    settings.machine_code = fresh.machine_code;
     settings.kernels_run = 0;
     settings.prefetched = 0;
+    settings.refused = 0;
     settings.last_errors.clear();
     read_environment();
     for (Context* context : contexts.all()) context->sticky = CUDA_SUCCESS;
@@ -126,9 +134,9 @@ CUresult run_command(const char* command, CUdeviceptr* address, std::size_t* siz
     }
     if (verb == "standin.errors") {
         static CUdeviceptr text = 0;
-        if (text) jmarlin::emulator::deallocate(text);
-        text = jmarlin::emulator::allocate(settings.last_errors.size() + 1, jmarlin::emulator::Role::kInOut,
-                jmarlin::emulator::kAnyDevice);
+        if (text) jmarlin::machine::deallocate(text);
+        text = jmarlin::machine::allocate(settings.last_errors.size() + 1, jmarlin::machine::Role::kInOut,
+                jmarlin::machine::kAnyDevice);
         std::memcpy(reinterpret_cast<void*>(text), settings.last_errors.data(), settings.last_errors.size());
         if (address) *address = text;
         if (size) *size = settings.last_errors.size();
@@ -147,6 +155,7 @@ CUresult run_command(const char* command, CUdeviceptr* address, std::size_t* siz
     if (verb == "standin.count" && words >> name) {
         unsigned long long count = name == "kernels" ? settings.kernels_run.load()
                                  : name == "prefetched" ? settings.prefetched.load()
+                                 : name == "refused" ? settings.refused
                                  : name == "graphs" ? graphs.all().size() + graph_execs.all().size()
                                  : call_named(name).count.load();
         if (size) *size = count;

@@ -21,6 +21,7 @@ std::map<CUdevice, Primary> primaries;
 
 thread_local std::vector<Context*> context_stack;
 
+constexpr int kFirstDriverOf10 = 12080;   // and of 12.0
 constexpr long kSharedDefault = 48 * 1024;
 constexpr long kSharedReserved = 1024;   // per block, for the driver
 
@@ -34,7 +35,7 @@ int attribute_value(int attribute) {
         case 8: return static_cast<int>(kSharedDefault);                           // MAX_SHARED_MEMORY_PER_BLOCK
         case 9: return 64 * 1024;                                                  // TOTAL_CONSTANT_MEMORY
         case 10: return 32;                                                        // WARP_SIZE
-        case 12: case 82: return 65536;                                            // REGISTERS_PER_BLOCK, _PER_MULTIPROCESSOR
+        case 12: case 82: return kRegisters;                                          // REGISTERS_PER_BLOCK, _PER_MULTIPROCESSOR
         case 13: return 1410000;                                                   // CLOCK_RATE in kHz
         case 15: return 1;                                                         // GPU_OVERLAP
         case 16: return settings.multiprocessors;                                  // MULTIPROCESSOR_COUNT
@@ -167,7 +168,8 @@ JMARLIN_EXPORT CUresult cuGetErrorString(CUresult code, const char** text) {
 JMARLIN_EXPORT CUresult cuDeviceGetCount(int* count) {
     DRIVER_CALL(false);
     DRIVER_REQUIRE(count, CUDA_ERROR_INVALID_VALUE);
-    *count = settings.devices;
+    // A driver from before the device's architecture does not see it.
+    *count = settings.major >= 10 && settings.driver_version < kFirstDriverOf10 ? 0 : settings.devices;
     return CUDA_SUCCESS;
 }
 
@@ -183,7 +185,7 @@ JMARLIN_EXPORT CUresult cuDeviceGetName(char* name, int length, CUdevice device)
     DRIVER_CALL(false);
     DRIVER_REQUIRE(name && length > 0, CUDA_ERROR_INVALID_VALUE);
     DRIVER_REQUIRE(valid_device(device), CUDA_ERROR_INVALID_DEVICE);
-    std::snprintf(name, static_cast<std::size_t>(length), "Emulated sm_%d%d device", settings.major, settings.minor);
+    std::snprintf(name, static_cast<std::size_t>(length), "Stand-in sm_%d%d device", settings.major, settings.minor);
     return CUDA_SUCCESS;
 }
 

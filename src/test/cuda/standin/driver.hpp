@@ -4,12 +4,14 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <unordered_set>
 #include <vector>
 
+#include "../machine/machine.hpp"
 #include "cuda_api.hpp"
 
 struct Context {
@@ -18,21 +20,23 @@ struct Context {
     CUresult sticky = CUDA_SUCCESS;   // a kernel failed: every later call of this context says so
 };
 
+/** A variable of a module, in device memory. */
+struct Variable {
+    CUdeviceptr address;
+    std::size_t bytes;
+};
+
 struct Module {
     Context* context;
-    std::string family;               // entry points start with it
-    std::vector<CUdeviceptr> globals;
+    std::shared_ptr<const jmarlin::machine::Program> program;
+    std::map<std::string, Variable> variables;   // those that were asked for
 };
 
 struct Function {
     Module* module;
     Context* context;
-    std::string name;
-    void* entry;
-    std::size_t argument_bytes;       // 0: not known
+    const jmarlin::machine::Entry* entry;
     int max_dynamic_shared = 48 * 1024;
-    unsigned max_threads = 256;        // __launch_bounds__ of the entry point
-    unsigned cluster = 1;              // its __cluster_dims__
 };
 
 /** One captured operation; it runs with the bytes that its arguments had when it was captured. */
@@ -79,6 +83,8 @@ struct Event {
 
 namespace standin {
 
+constexpr int kRegisters = 65536;   // of a multiprocessor, and of a block at most
+
 /** Held by every call from its first line to its last, kernels included: the devices do one thing at a time. */
 extern std::recursive_mutex lock;
 
@@ -121,12 +127,16 @@ struct Settings {
     long shared_optin = 163 * 1024;   // of a compute capability 8.0 device
     long l2 = 40l << 20;
     unsigned long long memory = 8ull << 30;
-    int driver_version = 12060;
+    int driver_version = 13000;       // reads what nvcc 13.0 writes
+    int registers = 0;                // of a thread of every kernel; 0: as many as its launch bounds allow
+    int clock = 1;                    // how many seconds pass between events in one
     bool fast = false;                // cuLaunchKernel checks its arguments and returns
     bool races = false;               // kernels run under the race detector
+    bool machine_code = false;        // can be loaded, but not run; else it is refused as code for another device
     std::atomic<unsigned long long> kernels_run{0};
     std::atomic<unsigned long long> prefetched{0};   // bytes, by the last kernel
-    std::string last_errors;          // what the emulator found in the last kernel that failed
+    unsigned long long refused = 0;   // images
+    std::string last_errors;          // what the machine found in the last kernel that failed
 };
 extern Settings settings;
 

@@ -1,6 +1,4 @@
 // Device and pinned host memory, copies, memsets.
-#include "../emulator/memory.hpp"
-
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -26,8 +24,8 @@ CUresult allocate(CUdeviceptr* address, std::size_t bytes, Kind kind) {
     bool device = kind == Kind::kDevice;
     if (device && bytes > settings.memory - std::min(settings.memory, used_memory(context->device)))
         return CUDA_ERROR_OUT_OF_MEMORY;
-    *address = jmarlin::emulator::allocate(bytes, jmarlin::emulator::Role::kInOut,
-                                           device ? static_cast<unsigned>(context->device) : jmarlin::emulator::kAnyDevice);
+    *address = jmarlin::machine::allocate(bytes, jmarlin::machine::Role::kInOut,
+                                           device ? static_cast<unsigned>(context->device) : jmarlin::machine::kAnyDevice);
     DRIVER_REQUIRE(*address, CUDA_ERROR_OUT_OF_MEMORY);
     // What the hardware leaves there is unknown: NaN here. Only the start of a large one, whose pages would all become real.
     if (device) std::memset(reinterpret_cast<void*>(*address), 0xff, std::min<std::size_t>(bytes, 16 << 20));
@@ -38,13 +36,13 @@ CUresult allocate(CUdeviceptr* address, std::size_t bytes, Kind kind) {
 CUresult release(CUdeviceptr address, Kind kind, CUresult unknown) {
     auto found = owned.find(address);
     DRIVER_REQUIRE(found != owned.end() && found->second.kind == kind, unknown);
-    jmarlin::emulator::deallocate(address);
+    jmarlin::machine::deallocate(address);
     owned.erase(found);
     return CUDA_SUCCESS;
 }
 
 bool device_range(CUdeviceptr address, std::size_t bytes) {
-    return bytes == 0 || jmarlin::emulator::is_device_memory(address, bytes);
+    return bytes == 0 || jmarlin::machine::is_device_memory(address, bytes);
 }
 
 CUresult copy(CUstream stream, CUdeviceptr to, bool to_device, CUdeviceptr from, bool from_device, std::size_t bytes) {
@@ -111,7 +109,7 @@ unsigned long long used_memory(CUdevice device) {
 void free_memory_of(Context* context) {
     for (auto it = owned.begin(); it != owned.end();) {
         if (it->second.context != context) { ++it; continue; }
-        jmarlin::emulator::deallocate(it->first);
+        jmarlin::machine::deallocate(it->first);
         it = owned.erase(it);
     }
 }
@@ -175,7 +173,7 @@ JMARLIN_EXPORT CUresult cuMemFreeHost(void* pointer) {
 
 JMARLIN_EXPORT CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr* address, void* pointer, unsigned flags) {
     DRIVER_CALL(true);
-    DRIVER_REQUIRE(address && flags == 0 && jmarlin::emulator::is_device_memory(host(pointer), 1), CUDA_ERROR_INVALID_VALUE);
+    DRIVER_REQUIRE(address && flags == 0 && jmarlin::machine::is_device_memory(host(pointer), 1), CUDA_ERROR_INVALID_VALUE);
     *address = host(pointer);
     return CUDA_SUCCESS;
 }
@@ -183,7 +181,7 @@ JMARLIN_EXPORT CUresult cuMemHostGetDevicePointer_v2(CUdeviceptr* address, void*
 JMARLIN_EXPORT CUresult cuMemHostRegister_v2(void* pointer, std::size_t bytes, unsigned) {
     DRIVER_CALL_OUTSIDE_CAPTURE;
     DRIVER_REQUIRE(pointer && bytes > 0, CUDA_ERROR_INVALID_VALUE);
-    DRIVER_REQUIRE(jmarlin::emulator::adopt(host(pointer), bytes, jmarlin::emulator::kAnyDevice),
+    DRIVER_REQUIRE(jmarlin::machine::adopt(host(pointer), bytes, jmarlin::machine::kAnyDevice),
             CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
     owned[host(pointer)] = {bytes, current_context(), Kind::kRegistered};
     return CUDA_SUCCESS;

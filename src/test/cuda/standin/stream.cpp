@@ -208,7 +208,7 @@ JMARLIN_EXPORT CUresult cuEventElapsedTime(float* milliseconds, CUevent start, C
     DRIVER_REQUIRE(milliseconds, CUDA_ERROR_INVALID_VALUE);
     DRIVER_REQUIRE(events.has(start) && events.has(end) && start->recorded && end->recorded, CUDA_ERROR_INVALID_HANDLE);
     DRIVER_REQUIRE(!(start->flags & 2) && !(end->flags & 2), CUDA_ERROR_INVALID_HANDLE);
-    *milliseconds = std::chrono::duration<float, std::milli>(end->time - start->time).count();
+    *milliseconds = std::chrono::duration<float, std::milli>(end->time - start->time).count() * static_cast<float>(settings.clock);
     return CUDA_SUCCESS;
 }
 

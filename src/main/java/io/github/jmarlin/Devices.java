@@ -24,28 +24,43 @@ public final class Devices {
 
     /** One sentence for everything that could have been a device: what it is and why it cannot be used. */
     public static List<String> unavailable() {
-        List<String> reasons = new ArrayList<>();
-        if (!CudaDriver.isAvailable() && CudaDriver.unusableDevices().isEmpty()) {
-            reasons.add(CudaDriver.unavailableReason());
-        }
-        reasons.addAll(CudaDriver.unusableDevices());
+        List<String> reasons = ofDriver();
         for (CudaDevice device : CudaDriver.devices()) {
             device.missingKernels().ifPresent(reasons::add);
         }
         return List.copyOf(reasons);
     }
 
-    /** The GPU with the fastest memory, or the processor if no GPU can be used; and why. */
-    public static DeviceChoice best() {
-        List<CudaDevice> gpus = usableGpus();
-        Optional<CudaDevice> fastest = gpus.stream().max(Comparator
-                .comparingLong((CudaDevice gpu) -> gpu.facts().memoryBytesPerSecond())
-                .thenComparing(Comparator.comparingInt(CudaDevice::ordinal).reversed()));
-        if (fastest.isPresent()) {
-            return new DeviceChoice(fastest.get(), gpus.size() == 1 ? "the only usable GPU"
-                    : "the fastest memory of " + gpus.size() + " usable GPUs");
+    /** What the driver itself cannot use. */
+    private static List<String> ofDriver() {
+        List<String> reasons = new ArrayList<>();
+        if (!CudaDriver.isAvailable() && CudaDriver.unusableDevices().isEmpty()) {
+            reasons.add(CudaDriver.unavailableReason());
         }
-        return new DeviceChoice(CPU, "no usable GPU: " + String.join("; ", unavailable()));
+        reasons.addAll(CudaDriver.unusableDevices());
+        return reasons;
+    }
+
+    /**
+     * The GPU with the fastest memory among those whose driver takes the kernels, or the processor if no GPU can be used; and why,
+     * with what is wrong with GPUs that would have come first.
+     */
+    public static DeviceChoice best() {
+        List<CudaDevice> gpus = CudaDriver.devices().stream().sorted(Comparator
+                .comparingLong((CudaDevice gpu) -> gpu.facts().memoryBytesPerSecond()).reversed()
+                .thenComparing(CudaDevice::ordinal)).toList();
+        List<String> unusable = new ArrayList<>();
+        for (CudaDevice gpu : gpus) {
+            Optional<String> missing = gpu.missingKernels();
+            if (missing.isEmpty()) {
+                return new DeviceChoice(gpu, (gpus.size() == 1 ? "the only usable GPU"
+                        : "the usable GPU with the fastest memory, of " + gpus.size())
+                        + unusable.stream().map(reason -> "; " + reason).reduce("", String::concat));
+            }
+            unusable.add(missing.get());
+        }
+        unusable.addAll(0, ofDriver());
+        return new DeviceChoice(CPU, "no usable GPU: " + String.join("; ", unusable));
     }
 
     private static List<CudaDevice> usableGpus() {

@@ -4,7 +4,7 @@ package io.github.jmarlin.bench;
  * Where results come from.
  *
  * @param device name of the GPU, or of the CPU if there is none
- * @param emulated whether the device is a stand-in whose times mean nothing
+ * @param standIn whether the device is the tests' stand-in, whose times mean nothing
  * @param driver version of the NVIDIA driver, or why there is none
  * @param cuda version of CUDA that the driver supports, null without one
  * @param cublas version and place of cuBLAS, or why there is none
@@ -15,6 +15,6 @@ package io.github.jmarlin.bench;
  * @param system operating system and processor type
  * @param commit of JMarlin, or {@code unknown}
  */
-public record RunInfo(String device, boolean emulated, String driver, String cuda, String cublas, int multiprocessors,
+public record RunInfo(String device, boolean standIn, String driver, String cuda, String cublas, int multiprocessors,
         long l2Bytes, long memoryBytes, String java, String system, String commit) {
 }

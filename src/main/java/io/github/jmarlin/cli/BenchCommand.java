@@ -32,7 +32,7 @@ import picocli.CommandLine.TypeConversionException;
 
 /** Measures this machine and writes a report. */
 @Command(name = "bench", mixinStandardHelpOptions = true,
-        description = "Measure JMarlin against cuBLAS on a GPU (or against plain Java on a CPU) and write a report: a table, "
+        description = "Measure JMarlin against cuBLAS on a GPU (on a CPU against OpenBLAS if it is there, else a plain Java loop) and write a report: a table, "
                 + "JSON, CSV, charts and one HTML page.",
         exitCodeListHeading = "Exit codes:%n",
         exitCodeList = {"0:all answers are right", "1:an answer is wrong, or the run failed", "2:bad options"})
@@ -119,6 +119,7 @@ final class BenchCommand implements Callable<Integer> {
         PrintWriter out = spec.commandLine().getOut();
         out.println("Measuring " + choice.device().name() + " (" + choice.reason() + ")");
         out.flush();
+        CheckCommand.once(choice.device(), out);
         Duration budget = Duration.ofSeconds(seconds != null ? seconds : quick ? 160 : 520);
         String commandLine = "jmarlin " + String.join(" ", spec.commandLine().getParent() == null ? List.of()
                 : spec.commandLine().getParent().getParseResult().originalArgs());

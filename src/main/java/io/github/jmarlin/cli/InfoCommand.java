@@ -3,11 +3,20 @@ package io.github.jmarlin.cli;
 import io.github.jmarlin.ComputeDevice;
 import io.github.jmarlin.DeviceChoice;
 import io.github.jmarlin.Devices;
+import io.github.jmarlin.cpu.CpuDevice;
 import io.github.jmarlin.cuda.CudaDevice;
 import io.github.jmarlin.cuda.CudaDriver;
-import io.github.jmarlin.cuda.ImageManifest;
+import io.github.jmarlin.cuda.image.ImageFacts;
+import io.github.jmarlin.cuda.image.ImageManifest;
+import io.github.jmarlin.cuda.image.ImageStatus;
+import io.github.jmarlin.plan.KernelChecks;
+import io.github.jmarlin.plan.KernelFamily;
 import java.io.PrintWriter;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
@@ -18,8 +27,6 @@ import picocli.CommandLine.Spec;
 @Command(name = "info", mixinStandardHelpOptions = true,
         description = "List the devices, the kernel images and what can run where.")
 final class InfoCommand implements Callable<Integer> {
-    private static final String KERNEL_FAMILY = "striped";
-
     @Spec
     private CommandSpec spec;
 
@@ -36,17 +43,17 @@ final class InfoCommand implements Callable<Integer> {
         }
         table.fact("kernels", manifest.images().isEmpty() ? "none in " + manifest.origin()
                 : "in " + manifest.origin() + ", by nvcc " + manifest.nvcc());
-        for (String image : manifest.images()) {
-            table.fact("", image + ", for compute capability " + capabilities(image));
-        }
+        images(manifest, table);
         table.fact("best device", best.device().name() + (best.device().kind().equals("cpu") ? "" : ", " + best.reason()));
         table.row("device", "--device", "activations", "computes with");
         int cuda = 0;
         for (ComputeDevice device : Devices.all()) {
             if (device instanceof CudaDevice gpu) {
-                table.row(gpu.facts().toString(), "cuda:" + cuda++, "fp16, bf16", ImageManifest.imageFor(KERNEL_FAMILY, gpu.facts()));
+                String option = "cuda:" + cuda++;
+                table.row(gpu.facts().toString(), option, "fp16, bf16", computesWith(gpu, option, table));
+                checks(gpu, option, table);
             } else {
-                table.row(device.name(), device.kind(), "fp16, bf16, fp32", "Java");
+                table.row(device.name(), device.kind(), "fp16, bf16, fp32", device instanceof CpuDevice cpu ? cpu.computesWith() : "");
             }
         }
         PrintWriter out = spec.commandLine().getOut();
@@ -56,14 +63,36 @@ final class InfoCommand implements Callable<Integer> {
     }
 
     private static String driver() {
-        int version = CudaDriver.version();
-        return version == 0 ? "none" : String.format(Locale.ROOT, "for CUDA %d.%d", version / 1000, version % 1000 / 10);
+        return CudaDriver.version() == 0 ? "none" : "for CUDA " + CudaDriver.versionText();
     }
 
-    private static String capabilities(String image) {
-        if (image.contains(".sm_90a.")) {
-            return "9.0";
+    /** A line for each family and target: a family with tiles has an image for each of them. */
+    private static void images(ImageManifest manifest, Table table) {
+        Map<String, List<ImageFacts>> kinds = manifest.images().stream()
+                .collect(Collectors.groupingBy(image -> image.family() + "." + image.target(), LinkedHashMap::new, Collectors.toList()));
+        kinds.forEach((kind, images) -> table.fact("", kind + (images.size() == 1 ? "" : ", " + images.size() + " tiles") + ", for compute"
+                + " capability " + images.get(0).capabilities() + ": " + images.get(0).description()));
+    }
+
+    /** What is known of the kernels' answers. */
+    private static void checks(CudaDevice gpu, String option, Table table) {
+        KernelChecks checks = gpu.checks();
+        checks.results().forEach((family, result) -> table.fact(option + " check", CheckCommand.text(family) + " " + result));
+        if (checks.isEmpty()) {
+            table.fact(option + " check", "none yet: jmarlin check" + (checks.note().isEmpty() ? "" : "; " + checks.note()));
         }
-        return image.endsWith(".ptx") ? "10.0 and newer, finished by the driver" : "8.0 to 8.9";
+    }
+
+    /** Which image the driver took, for each family that the device can run, and which it did not. */
+    private static String computesWith(CudaDevice gpu, String option, Table table) {
+        List<String> taken = new ArrayList<>();
+        for (KernelFamily family : KernelFamily.values()) {
+            ImageStatus status = gpu.images(family);
+            status.refusals().forEach(refusal -> table.fact(option + " refuses", refusal));
+            if (status.isUsable()) {
+                taken.add(family.name().toLowerCase(Locale.ROOT) + " " + status.image().substring(status.image().indexOf('.') + 1));
+            }
+        }
+        return String.join(", ", taken);
     }
 }

@@ -82,8 +82,8 @@ final class TuneCommand implements Callable<Integer> {
                     + " LEAST_WGMMA_CLOCKS=21.5 (names: ${COMPLETION-CANDIDATES})")
     private Map<Rate, Double> rates = Map.of();
 
-    @Option(names = "--store-emulated", hidden = true, description = "store times that mean nothing: for this library's tests")
-    private boolean storeEmulated;
+    @Option(names = "--store-stand-in", hidden = true, description = "store times that mean nothing: for this library's tests")
+    private boolean storeStandIn;
 
     @Override
     public Integer call() throws IOException {
@@ -98,8 +98,8 @@ final class TuneCommand implements Callable<Integer> {
         }
         DeviceFacts facts = gpu.facts();
         Path file = TuningFile.location(facts).orElseThrow(() -> bad("-Djmarlin.tuning=none: there is no file for winners"));
-        if (!show && !dryRun && !storeEmulated && facts.name().startsWith("Emulated")) {
-            throw bad("device " + facts.name() + ": times of an emulated device mean nothing and are not stored;"
+        if (!show && !dryRun && !storeStandIn && facts.isStandIn()) {
+            throw bad("device " + facts.name() + ": times of a stand-in device mean nothing and are not stored;"
                     + " --dry-run prints them");
         }
         PrintWriter out = spec.commandLine().getOut();
@@ -109,6 +109,9 @@ final class TuneCommand implements Callable<Integer> {
         } else if (!rates.isEmpty()) {
             out.print(stored(facts, file, storeRates(facts, file)));
         } else {
+            if (!dryRun) {
+                CheckCommand.once(gpu, out);
+            }
             right = measureAll(gpu, layers, batches, file, out);
         }
         out.flush();
@@ -167,7 +170,7 @@ final class TuneCommand implements Callable<Integer> {
                 .fact("file", file + (dryRun ? ", not written: --dry-run" : ""));
         table.row("layer", "rows", "winner", "time", "predicted best", "gain", "candidates", "wrong");
         for (KernelFamily family : TuningCandidates.families(facts)) {
-            gpu.missing(family).ifPresent(why -> table.fact("not measured", family + ": " + why));
+            whyNot(gpu, family).ifPresent(why -> table.fact("not measured", family + ": " + why));
         }
         int wrong = 0;
         try (Progress progress = new Progress("tune", (long) layers.size() * batches.size() + 1)) {
@@ -202,12 +205,17 @@ final class TuneCommand implements Callable<Integer> {
             double[] expected = ReferenceProduct.multiply(matrix, activations, most);
             for (int m : batches) {
                 List<PlanOptions> candidates = TuningCandidates.of(gpu.facts(), layer, m, known).stream()
-                        .filter(options -> gpu.missing(options.family().orElseThrow()).isEmpty()).toList();
+                        .filter(options -> whyNot(gpu, options.family().orElseThrow()).isEmpty()).toList();
                 contests.put(m, TuneContest.of(timer, expected, layer, m, candidates));
                 progress.step(layer + ", m " + m);
             }
         }
         return contests;
+    }
+
+    /** Why a family is not measured: it cannot run, or it must not. */
+    private static Optional<String> whyNot(CudaDevice gpu, KernelFamily family) {
+        return gpu.missing(family).or(() -> gpu.checks().failure(family).map(why -> "failed this machine's check: " + why));
     }
 
     // ---- store ----

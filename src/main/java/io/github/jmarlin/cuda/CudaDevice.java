@@ -2,12 +2,22 @@ package io.github.jmarlin.cuda;
 
 import io.github.jmarlin.ComputeDevice;
 import io.github.jmarlin.DeviceOutOfMemoryException;
+import io.github.jmarlin.JMarlinException;
 import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.PackedWeights;
+import io.github.jmarlin.cuda.image.ImageHash;
+import io.github.jmarlin.cuda.image.ImageStatus;
+import io.github.jmarlin.cuda.image.KernelImages;
+import io.github.jmarlin.plan.CheckFile;
 import io.github.jmarlin.plan.DeviceFacts;
+import io.github.jmarlin.plan.KernelChecks;
 import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.PlanOptions;
-import java.util.Locale;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.EnumMap;
+import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -19,6 +29,8 @@ public final class CudaDevice implements ComputeDevice {
     private final DeviceFacts facts;
     private CudaEngine engine;
     private int layers;
+    private final Map<KernelFamily, ImageStatus> images = new EnumMap<>(KernelFamily.class);
+    private KernelChecks checks;
 
     CudaDevice(int ordinal, DeviceFacts facts) {
         this.ordinal = ordinal;
@@ -35,14 +47,39 @@ public final class CudaDevice implements ComputeDevice {
         return facts;
     }
 
-    /** Why this copy of the library has no kernels for the device; empty if it has. */
-    public Optional<String> missingKernels() {
-        try {
-            KernelImages.load(ImageFamily.STRIPED.folder(), facts);
-            return Optional.empty();
-        } catch (KernelImageException e) {
-            return Optional.of(e.getMessage());
+    /**
+     * Which image of a family's kernels the driver takes; of {@link KernelFamily#DENSE} those that expand the weights. Asked once: the
+     * first call makes the device's primary context, unless layers hold it already, and has the driver load an image into it. Never
+     * throws.
+     */
+    public synchronized ImageStatus images(KernelFamily family) {
+        String module = ImageFamily.of(family).firstModule();
+        if (KernelImages.candidates(module, facts).isEmpty()) {
+            return ImageStatus.unusable(KernelImages.missing(module, facts));
         }
+        ImageStatus known = images.get(family);
+        if (known != null) {
+            return known;
+        }
+        try {
+            CudaEngine shared = enter();
+            try {
+                known = shared.images(family);
+            } finally {
+                leave();
+            }
+        } catch (KernelImageException e) {
+            known = ImageStatus.unusable(e.getMessage());
+        } catch (JMarlinException e) {
+            return ImageStatus.unusable(this + " does not answer: " + e.getMessage());      // it may, another time
+        }
+        images.put(family, known);
+        return known;
+    }
+
+    /** Why no kernels run on the device; empty if some do. */
+    public Optional<String> missingKernels() {
+        return missing(KernelFamily.STRIPED);
     }
 
     /**
@@ -50,11 +87,52 @@ public final class CudaDevice implements ComputeDevice {
      * loads cuBLAS.
      */
     public Optional<String> missing(KernelFamily family) {
-        if (family == KernelFamily.DENSE) {
-            return Optional.of(DenseProduct.missing(facts)).filter(why -> !why.isEmpty());
+        return CudaEngine.missing(family, images(family));
+    }
+
+    /**
+     * Has every kernel that a plan for this device can choose multiply layers whose answers are known, in a process of its own, so that
+     * a kernel that faults or never ends costs nobody else. What came out is stored beside the tuning file, where plans of this and of
+     * later processes find it: they choose the Hopper kernel, where it is predicted to be faster, only if it has passed, and never a
+     * family that failed. Layers that are placed already keep their plans. Nothing is stored with {@code -Djmarlin.tuning=none}; then
+     * this process alone knows.
+     *
+     * <p>Where no process can be started, or the time is up before all have answered, a family stays unchecked, with the reason.
+     *
+     * @param limit for all three families; each gets a third of it
+     * @param force to ask again where all is known already; else that is returned
+     * @throws IOException if what came out cannot be stored; it counts for this process all the same
+     * @throws IllegalArgumentException if the limit is less than three seconds
+     */
+    public KernelChecks check(Duration limit, boolean force) throws IOException {
+        if (limit.compareTo(KernelCheck.LEAST) < 0) {
+            throw new IllegalArgumentException("limit " + limit + ": must be at least " + KernelCheck.LEAST);
         }
-        String image = family.name().toLowerCase(Locale.ROOT);
-        return KernelImages.exists(image, facts) ? Optional.empty() : Optional.of("no image of " + image + " kernels for " + facts);
+        KernelChecks known = checks();
+        if (!force && !known.isEmpty()) {
+            return known;
+        }
+        KernelChecks found = new KernelCheck(this).run(limit);
+        synchronized (this) {
+            checks = found;
+        }
+        Optional<Path> file = CheckFile.location(facts);
+        if (file.isPresent() && !found.isEmpty()) {
+            CheckFile.write(file.get(), machine(), found);
+        }
+        return found;
+    }
+
+    /** What {@link #check} found out on this machine, now or earlier. */
+    public synchronized KernelChecks checks() {
+        if (checks == null) {
+            checks = CheckFile.load(facts, this::machine);
+        }
+        return checks;
+    }
+
+    private CheckFile.Machine machine() {
+        return new CheckFile.Machine(facts, CudaDriver.version(), ImageHash.of(facts));
     }
 
     @Override
@@ -71,6 +149,7 @@ public final class CudaDevice implements ComputeDevice {
      * Copies the weights to the device; they may be closed afterwards.
      *
      * @throws DeviceOutOfMemoryException if they do not fit
+     * @throws KernelImageException if no kernels run on the device, with everything that its driver refused
      */
     @Override
     public CudaLinear place(PackedWeights weights) {

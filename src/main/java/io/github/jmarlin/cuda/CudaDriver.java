@@ -70,6 +70,11 @@ public final class CudaDriver {
         return THIS_MACHINE.version;
     }
 
+    /** {@link #version} as people write it: 13.0. */
+    public static String versionText() {
+        return version() / 1000 + "." + version() % 1000 / 10;
+    }
+
     /** @throws DeviceUnavailableException with the reason, if no device can be used */
     static void require() {
         if (!isAvailable()) {

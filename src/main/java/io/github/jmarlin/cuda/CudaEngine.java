@@ -12,11 +12,15 @@ import io.github.jmarlin.DeviceOutOfMemoryException;
 import io.github.jmarlin.DeviceUnavailableException;
 import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.PackedWeights;
+import io.github.jmarlin.cuda.cublas.CublasLibrary;
+import io.github.jmarlin.cuda.image.ImageStatus;
 import io.github.jmarlin.plan.DeviceFacts;
+import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.Tuning;
 import io.github.jmarlin.plan.TuningFile;
 import io.github.jmarlin.plan.WorkspaceSize;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Supplier;
 import jcuda.driver.CUcontext;
@@ -36,7 +40,7 @@ public final class CudaEngine implements AutoCloseable {
     private final CudaDevice device;
     private final CUcontext context;
     private final CUdevice retained;
-    private final Map<ImageFamily, KernelModule> kernels = new ConcurrentHashMap<>();
+    private final Map<String, KernelModule> kernels = new ConcurrentHashMap<>();
     private final Holders holders;
     private final Tuning tuning;
 
@@ -47,7 +51,8 @@ public final class CudaEngine implements AutoCloseable {
         this.retained = retained;
         holders = new Holders("engine on " + device.name());
         tuning = TuningFile.load(device.facts());
-        kernels.put(ImageFamily.STRIPED, inContext(() -> KernelModule.load(ImageFamily.STRIPED, device.facts())));
+        // What cannot load the first module of the kernels that run everywhere can load none: better now than at the first product.
+        inContext(() -> loaded(ImageFamily.STRIPED, ImageFamily.STRIPED.firstModule()));
     }
 
     /**
@@ -199,19 +204,52 @@ public final class CudaEngine implements AutoCloseable {
     CUfunction kernel(String name) {
         holders.acquire();
         try {
-            return inContext(() -> loaded(ImageFamily.of(name)).function(name));
+            ImageFamily family = ImageFamily.of(name);
+            return inContext(() -> loaded(family, family.module(name)).function(name));
         } finally {
             holders.release();
         }
     }
 
-    /** The kernels of a family, loaded when one is first used. */
-    private KernelModule loaded(ImageFamily family) {
-        return kernels.computeIfAbsent(family, first -> KernelModule.load(first, device.facts()));
+    /** The kernels of a module, loaded when one is first used. */
+    private KernelModule loaded(ImageFamily family, String module) {
+        return kernels.computeIfAbsent(module, first -> KernelModule.load(family, first, device.facts()));
     }
 
+    /**
+     * Which image serves a family, as {@link ImageFamily#of(KernelFamily)} names it. Its first module is loaded for the answer, if it was
+     * not used before.
+     */
+    ImageStatus images(KernelFamily family) {
+        ImageFamily wanted = ImageFamily.of(family);
+        holders.acquire();
+        try {
+            return inContext(() -> loaded(wanted, wanted.firstModule()).status());
+        } catch (KernelImageException e) {
+            return ImageStatus.unusable(e.getMessage());
+        } finally {
+            holders.release();
+        }
+    }
+
+    /** Why products cannot run through a family's kernels in this context; empty if they can. */
+    Optional<String> missing(KernelFamily family) {
+        return missing(family, images(family));
+    }
+
+    /** The first question after {@link KernelFamily#DENSE} loads cuBLAS. */
+    static Optional<String> missing(KernelFamily family, ImageStatus images) {
+        if (!images.isUsable() || family != KernelFamily.DENSE) {
+            return Optional.of(images.problem()).filter(why -> !why.isEmpty());
+        }
+        CublasLibrary library = CublasLibrary.load();
+        return library.isAvailable() ? Optional.empty() : Optional.of("no cuBLAS: " + library.description());
+    }
+
+    /** Each by itself: what the driver does not let us unload does not keep the others. */
     private void unload() {
-        runInContext(() -> Cuda.closeAll(kernels.values().toArray(AutoCloseable[]::new)));
+        Cuda.closeAll(kernels.values().stream().map(module -> (AutoCloseable) () -> runInContext(module::close))
+                .toArray(AutoCloseable[]::new));
     }
 
     /** Everything that belongs to the engine holds it, so that it outlives them. */

@@ -38,7 +38,7 @@ public final class CudaGemm {
     CudaGemm(DeviceWeights weights, PlanOptions options) {
         this.weights = weights;
         planner = new Planner(weights.engine().facts(), weights.shape(), options, weights.engine().tuning(),
-                weights.engine().device()::missing);
+                weights.engine()::missing, weights.engine().device().checks());
         kernels = new PlannedKernel[planner.rowsPerLaunch() / 8 + 1];
     }
 

@@ -2,7 +2,6 @@ package io.github.jmarlin.cuda;
 
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.cuda.cublas.CublasLibrary;
-import io.github.jmarlin.plan.DeviceFacts;
 import io.github.jmarlin.plan.DensePlan;
 import io.github.jmarlin.plan.WeightShape;
 import jcuda.driver.CUfunction;
@@ -25,15 +24,6 @@ final class DenseProduct {
         dequantizer = weights.dequantizer();
         biasKernel = "dequantize_bias_" + (weights.shape().computeType() == DataType.FP16 ? "f16" : "bf16");
         biasFunction = weights.bias() == 0 ? null : weights.engine().kernel(biasKernel);
-    }
-
-    /** Why no product on a device can run this way; empty if it can. Loads cuBLAS on the first call. */
-    static String missing(DeviceFacts device) {
-        if (!KernelImages.exists(DensePlan.IMAGE, device)) {
-            return "this library has no kernel image " + KernelImages.fileName(DensePlan.IMAGE, device);
-        }
-        CublasLibrary library = CublasLibrary.load();
-        return library.isAvailable() ? "" : "no cuBLAS: " + library.description();
     }
 
     /** @throws IllegalArgumentException if a row stride is more than cuBLAS counts */

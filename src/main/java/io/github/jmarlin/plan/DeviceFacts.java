@@ -22,6 +22,9 @@ public record DeviceFacts(String name, int computeMajor, int computeMinor, int m
     /** The oldest architecture the kernels run on: cp.async and bf16 tensor cores came with 8.0. */
     public static final int OLDEST_MAJOR = 8;
 
+    /** How the names of the stand-in driver's devices begin. */
+    private static final String STAND_IN = "Stand-in ";
+
     public DeviceFacts {
         Objects.requireNonNull(name, "name");
         if (computeMajor < 1 || computeMinor < 0 || multiprocessors < 1 || sharedMemoryPerBlockOptin < 1) {
@@ -43,6 +46,11 @@ public record DeviceFacts(String name, int computeMajor, int computeMinor, int m
     /** Whether the kernels can run here: compute capability 8.0 or newer. */
     public boolean isSupported() {
         return computeMajor >= OLDEST_MAJOR;
+    }
+
+    /** Whether the tests' stand-in driver made this device up: it executes kernels on the CPU, so its times mean nothing. */
+    public boolean isStandIn() {
+        return name.startsWith(STAND_IN);
     }
 
     @Override

@@ -43,7 +43,7 @@ final class HopperPlanner {
         List<HopperPlan> plans = tiles.stream()
                 .flatMap(each -> schedules(rows, each).flatMap(schedule -> planWith(rows, each, schedule).stream()))
                 .sorted(Comparator.comparingDouble(plan -> plan.prediction().seconds())).toList();
-        return plans.stream().findFirst().map(best -> best.withReason("Hopper kernel as asked, never measured; " + reason(plans)));
+        return plans.stream().findFirst().map(best -> best.withReason("Hopper kernel, never measured; " + reason(plans)));
     }
 
     private String reason(List<HopperPlan> plans) {

@@ -5,13 +5,13 @@ public enum KernelFamily {
     /** {@code mma.sync} on every architecture from 8.0 on: what is chosen unless somebody asks for something else. */
     STRIPED,
     /**
-     * {@code wgmma} and bulk copies, for compute capability 9.0 only. Tested in the emulator, never run on hardware: so it runs
+     * {@code wgmma} and bulk copies, for compute capability 9.0 only. Tests execute its PTX, no hardware did: so it runs
      * only if asked for, or where the user's own {@link Tuning} found it faster, until a measured result says where it is.
      */
     HOPPER,
     /**
      * Dense weights, expanded at every call, and cuBLAS: for many rows, where cuBLAS and its binding org.jcuda:jcublas are installed.
-     * Tested in the emulator, never run on hardware; runs if asked for, or from where the user's own {@link Tuning} found it faster.
+     * Tests execute its PTX, no hardware did; it runs if asked for, or from where the user's own {@link Tuning} found it faster.
      * Weights smaller than the compute type's normal numbers (6e-5 in fp16) lose bits, as they do in any dense 16-bit matrix; the
      * other kernels keep them.
      */

@@ -18,8 +18,6 @@ public final class Planner {
     /** Most rows of one launch otherwise; far more than it takes to be bound by the tensor cores. */
     public static final int MOST_ROWS = 8192;
 
-    /** The family where nobody asks for one and nothing was measured. */
-    private static final KernelFamily AUTOMATIC = KernelFamily.STRIPED;
     private static final int BATCH_INVARIANT_N_TILE = 128;
 
     private final DeviceFacts device;
@@ -32,6 +30,7 @@ public final class Planner {
     private final HopperPlanner hopper;
     private final DensePlanner dense;
     private final Function<KernelFamily, Optional<String>> missing;
+    private final KernelChecks checks;
     private final int rowsPerLaunch;
 
     /** As {@link #Planner(DeviceFacts, WeightShape, PlanOptions, Tuning)}, with nothing measured. */
@@ -39,18 +38,25 @@ public final class Planner {
         this(device, weights, options, Tuning.NONE);
     }
 
-    /** As {@link #Planner(DeviceFacts, WeightShape, PlanOptions, Tuning, Function)}, where every family's kernels and cuBLAS are at hand. */
+    /** As the next, where every family's kernels and cuBLAS are at hand. */
     public Planner(DeviceFacts device, WeightShape weights, PlanOptions options, Tuning tuning) {
         this(device, weights, options, tuning, family -> Optional.empty());
+    }
+
+    /** As the next, where no family was checked. */
+    public Planner(DeviceFacts device, WeightShape weights, PlanOptions options, Tuning tuning,
+                   Function<KernelFamily, Optional<String>> missing) {
+        this(device, weights, options, tuning, missing, KernelChecks.NONE);
     }
 
     /**
      * @param tuning what was measured on this device; decides where the options leave everything to the planner
      * @param missing why nothing can run through a family's kernels, or empty; asked when the options or a winner want that family
+     * @param checks which families gave the right answers on this machine; asked where the options leave the family to the planner
      * @throws IllegalArgumentException if the options ask for something that does not exist or does not fit on the device
      */
     public Planner(DeviceFacts device, WeightShape weights, PlanOptions options, Tuning tuning,
-                   Function<KernelFamily, Optional<String>> missing) {
+                   Function<KernelFamily, Optional<String>> missing, KernelChecks checks) {
         this.device = device;
         this.weights = weights;
         this.options = options;
@@ -66,6 +72,7 @@ public final class Planner {
         hopper = HopperPlanner.runsOn(device) ? new HopperPlanner(device, weights, options, rates) : null;
         dense = new DensePlanner(device, weights, rates);
         this.missing = missing;
+        this.checks = checks;
         options.tile().ifPresent(this::checkOverride);
         options.hopperTile().ifPresent(Planner::checkExists);
         if (options.asks(KernelFamily.HOPPER) && hopper == null) {
@@ -95,13 +102,44 @@ public final class Planner {
         return tuning.winner(weights, rows).map(served -> measured(rows, served)).orElseGet(() -> withNote(predicted(rows), ignoredNote));
     }
 
-    /** The fastest prediction of the family asked for. */
+    /** The fastest prediction of the family asked for; of those that may be chosen if none is. */
     private GemmPlan predicted(int rows) {
-        return withNote(switch (options.family().orElse(AUTOMATIC)) {
+        return withNote(options.family().isEmpty() ? automatic(rows) : switch (options.family().get()) {
             case STRIPED -> striped(rows);
             case HOPPER -> hopper.plan(rows).orElseThrow(this::noKernelFits);
             case DENSE -> dense.plan(rows);
         }, ratesNote);
+    }
+
+    /**
+     * The striped kernel; the Hopper kernel where it passed this machine's check and is predicted to be faster, or the other failed; dense
+     * weights where both did.
+     */
+    private GemmPlan automatic(int rows) {
+        Optional<String> stripedFailed = checks.failure(KernelFamily.STRIPED);
+        Optional<HopperPlan> checked = checks.passed(KernelFamily.HOPPER) && mayChoose(KernelFamily.HOPPER)
+                ? hopper.plan(rows) : Optional.empty();
+        if (stripedFailed.isEmpty()) {
+            StripedPlan striped = striped(rows);
+            double seconds = striped.prediction().seconds();
+            return checked.filter(plan -> plan.prediction().seconds() < seconds).<GemmPlan>map(plan -> plan.withReason(String.format(
+                    "it passed this machine's check and is predicted to be faster than the striped kernel (%.2f us); %s", 1e6 * seconds,
+                    plan.reason()))).orElse(striped);
+        }
+        String why = "the striped kernel failed this machine's check (" + stripedFailed.get() + ")";
+        if (checked.isPresent()) {
+            return withNote(checked.get(), why);
+        }
+        if (!mayChoose(KernelFamily.DENSE) || checks.failure(KernelFamily.DENSE).isPresent()) {
+            throw new IllegalArgumentException("no kernel for " + weights + " on " + device.name() + " with " + options + ": " + why
+                    + ", and no other can be chosen; jmarlin check --force asks again");
+        }
+        return withNote(dense.plan(rows), why);
+    }
+
+    /** Whether a family that is not the striped one can do what the options ask for, which only know that one's tiles, and runs here. */
+    private boolean mayChoose(KernelFamily family) {
+        return options.equals(PlanOptions.DEFAULT) && (family != KernelFamily.HOPPER || hopper != null) && missing.apply(family).isEmpty();
     }
 
     /** As the tuning file says; as predicted if that is not possible. */
@@ -109,8 +147,12 @@ public final class Planner {
         Tuning.Winner winner = served.winner();
         String measured = String.format(Locale.ROOT, "measured at %.2f us on this device%s, by tuning file %s", 1e6 * winner.seconds(),
                 served.rows() == rows ? "" : " for " + served.rows() + " rows, a crossover that serves more", tuning.origin());
+        Optional<String> failed = checks.failure(winner.family());
+        if (failed.isPresent()) {
+            return withNote(predicted(rows), "ignored what was " + measured + ": that kernel failed this machine's check, " + failed.get());
+        }
         try {
-            return new Planner(device, weights, winner.options(), tuning.withoutWinners(), missing).plan(rows).withReason(measured);
+            return new Planner(device, weights, winner.options(), tuning.withoutWinners(), missing, checks).plan(rows).withReason(measured);
         } catch (IllegalArgumentException e) {
             return withNote(predicted(rows), "ignored what was " + measured + ": " + e.getMessage());
         }
@@ -183,14 +225,19 @@ public final class Planner {
             reason += "; work cut for " + options.grid() + " blocks as asked";
         }
         if (hopper != null && !options.batchInvariant() && options.family().isEmpty()) {
-            reason += hopper.plan(best.rows()).map(plan -> String.format(Locale.ROOT,
-                    "; the Hopper kernel, predicted at %.2f us with tile %s,"
-                    + " is not chosen before a measurement", 1e6 * plan.prediction().seconds(), plan.tile())).orElse("");
+            reason += hopper.plan(best.rows()).map(plan -> String.format(Locale.ROOT, "; the Hopper kernel, predicted at %.2f us with tile %s, %s",
+                    1e6 * plan.prediction().seconds(), plan.tile(), whyNotHopper())).orElse("");
         }
         if (!options.batchInvariant() && options.family().isEmpty()) {
             reason += dense.hint(best.rows(), best.prediction().seconds());
         }
         return best.withReason(reason);
+    }
+
+    private String whyNotHopper() {
+        return checks.failure(KernelFamily.HOPPER).map(why -> "failed this machine's check and is not chosen: " + why)
+                .orElse(checks.passed(KernelFamily.HOPPER) ? "passed this machine's check" : "is not chosen before it has passed this"
+                        + " machine's check, jmarlin check or CudaDevice.check" + (checks.note().isEmpty() ? "" : "; " + checks.note()));
     }
 
     private static void checkExists(HopperTile tile) {

@@ -56,9 +56,16 @@ public enum Rate {
     /** Two barriers of a cluster and the latency of a remote read, assumed. */
     CLUSTER_SYNC_SECONDS(0.5e-6),
     /** Clusters of two blocks that run at once, each block alone on its SM: assumed that they fill all SMs. */
-    CLUSTERS_OF_2(device -> device.multiprocessors() / 2),
-    /** Clusters of four alike: 33 of 132 SMs, assumed. A cluster lies in one GPC; a GPC of 14 SMs would leave two of them idle. */
-    CLUSTERS_OF_4(device -> device.multiprocessors() / 4),
+    CLUSTERS_OF_2(device -> mostClusters(device, 2)),
+    /**
+     * Clusters of four alike. A cluster lies in one GPC, and a GPC has at most {@value #SMS_OF_GPC} SMs, so at most four clusters; fewer
+     * where SMs of it are switched off, which differs from chip to chip. One less than the most is assumed, 31 on 132 SMs: a launch of
+     * one cluster too many takes twice the time.
+     */
+    CLUSTERS_OF_4(device -> {
+        int gpcs = Ceil.div(device.multiprocessors(), Rate.SMS_OF_GPC);
+        return Math.max(1, Math.min(mostClusters(device, 4), Rate.SMS_OF_GPC / 4 * gpcs) - 1);
+    }),
 
     // ---- dense weights and cuBLAS ----
 
@@ -66,6 +73,8 @@ public enum Rate {
     CUBLAS_TENSOR_EFFICIENCY(0.65),
     /** From the end of one kernel to the full speed of the next, as between any two: assumed, docs/hopper.md. */
     KERNEL_GAP_SECONDS(3.3e-6);
+
+    private static final int SMS_OF_GPC = 18;
 
     private final ToDoubleFunction<DeviceFacts> assumed;
 
@@ -95,10 +104,18 @@ public enum Rate {
     /** @throws IllegalArgumentException if this cannot be a measured value of that device: a cluster has an SM for each of its blocks */
     void check(double value, DeviceFacts device) {
         check(value);
-        if ((this == CLUSTERS_OF_2 || this == CLUSTERS_OF_4) && value > assumed(device)) {
-            throw new IllegalArgumentException("rate " + this + " of " + value + ": the " + device.multiprocessors() + " SMs of "
-                    + device.name() + " hold at most " + assumed(device));
+        if (this == CLUSTERS_OF_2 || this == CLUSTERS_OF_4) {
+            int most = mostClusters(device, this == CLUSTERS_OF_2 ? 2 : 4);
+            if (value > most) {
+                throw new IllegalArgumentException("rate " + this + " of " + value + ": the " + device.multiprocessors() + " SMs of "
+                        + device.name() + " hold at most " + most);
+            }
         }
+    }
+
+    /** What a device could hold if its SMs lay in one GPC. */
+    static int mostClusters(DeviceFacts device, int blocks) {
+        return device.multiprocessors() / blocks;
     }
 
     private static boolean isHopper(DeviceFacts device) {

@@ -44,8 +44,8 @@ class ResultsTest {
     @Test
     void whatDoesNotCountHasNoFigures() {
         Results real = SampleResults.all(false);
-        Results emulated = SampleResults.all(true);
-        assertEquals(Figures.NONE, emulated.figures(emulated.measurements().get(2)));
+        Results standIn = SampleResults.all(true);
+        assertEquals(Figures.NONE, standIn.figures(standIn.measurements().get(2)));
         assertEquals(Figures.NONE, real.figures(Measurement.skipped(SQUARE, TimingMode.GRAPH, Contenders.JMARLIN, 128,
                 "no memory")));
         Measurement row = real.measurements().get(2);

@@ -14,13 +14,13 @@ public final class SampleResults {
     private SampleResults() {
     }
 
-    public static RunInfo run(boolean emulated) {
-        return new RunInfo(emulated ? "Sample (emulated)" : "Sample GPU", emulated, "999.1", "13.9", "cuBLAS 13 from a sample",
+    public static RunInfo run(boolean standIn) {
+        return new RunInfo(standIn ? "Sample (stand-in)" : "Sample GPU", standIn, "999.1", "13.9", "cuBLAS 13 from a sample",
                 100, 50 << 20, 64L << 30, "17", "Linux", "0123456");
     }
 
     /** Layers in graph and flushed mode, blocks, device rows. */
-    public static Results all(boolean emulated) {
+    public static Results all(boolean standIn) {
         List<Measurement> rows = new ArrayList<>();
         rows.add(new Measurement(Subject.device(), TimingMode.GRAPH, Contenders.COPY, 0, Measurement.Status.OK, null,
                 time(2e9 / BANDWIDTH), 2e9, 0, null, null));
@@ -36,7 +36,7 @@ public final class SampleResults {
                 addBlock(rows, model, m);
             }
         }
-        return new Results(run(emulated), List.of(new Session("2026-01-02T03:04:05Z", 12.5, "bench --quick", "1980 MHz, 100 W",
+        return new Results(run(standIn), List.of(new Session("2026-01-02T03:04:05Z", 12.5, "bench --quick", "1980 MHz, 100 W",
                 "1980 MHz, 300 W", 0)), rows);
     }
 

@@ -4,8 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.jmarlin.build.KernelBuild.NoCompilerException;
-import io.github.jmarlin.build.KernelBuild.Nvcc;
+import io.github.jmarlin.build.KernelBuildException.NoCompiler;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -50,7 +49,7 @@ class NvccTest {
     void tooOldAndBrokenCompilersAreNamedWhenThereIsNoOther() throws Exception {
         Path old = install("old", "Cuda compilation tools, release 11.5, V11.5.119");
         Path mute = install("mute", "hello");
-        String message = assertThrows(NoCompilerException.class,
+        String message = assertThrows(NoCompiler.class,
                 () -> Nvcc.find(Map.of("CUDA_HOME", old.toString()), List.of(mute))).getMessage();
         assertEquals("no usable nvcc: " + old.resolve("bin/nvcc") + " is 11.5.119 and the kernels need 12.0 or newer; "
                 + mute.resolve("bin/nvcc") + " does not tell its version", message);
@@ -62,7 +61,7 @@ class NvccTest {
     void aFileThatCannotRunIsNotACompiler() throws Exception {
         Path toolkit = install("toolkit", "V13.0.1");
         Files.setPosixFilePermissions(toolkit.resolve("bin/nvcc"), PosixFilePermissions.fromString("rw-r--r--"));
-        assertTrue(assertThrows(NoCompilerException.class, () -> Nvcc.find(Map.of(), List.of(toolkit))).getMessage()
+        assertTrue(assertThrows(NoCompiler.class, () -> Nvcc.find(Map.of(), List.of(toolkit))).getMessage()
                 .startsWith("no nvcc in "));
     }
 

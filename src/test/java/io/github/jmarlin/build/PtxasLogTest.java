@@ -5,8 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.github.jmarlin.build.KernelBuild.KernelBuildException;
-import io.github.jmarlin.build.KernelBuild.Resources;
+import io.github.jmarlin.build.PtxasLog.Resources;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -31,7 +30,7 @@ class PtxasLogTest {
     void readsEveryFigure() {
         assertEquals(List.of(new Resources("second", "sm_90a", true, 255, 132096, 0, 0, 0),
                 new Resources("first", "sm_90a", true, 32, 0, 24, 20, 28),
-                new Resources("_Z6helperPf", "sm_90a", false, 0, 0, 16, 0, 0)), KernelBuild.parse(LOG));
+                new Resources("_Z6helperPf", "sm_90a", false, 0, 0, 16, 0, 0)), PtxasLog.parse(LOG));
     }
 
     @Test
@@ -47,7 +46,7 @@ class PtxasLogTest {
         for (String missing : List.of("Used 255 registers", "0 bytes stack frame", "Function properties for second",
                 "Compiling entry function 'second'")) {
             String log = LOG.lines().filter(line -> !line.contains(missing)).reduce("", (a, b) -> a + b + "\n");
-            String message = assertThrows(KernelBuildException.class, () -> KernelBuild.parse(log), missing).getMessage();
+            String message = assertThrows(KernelBuildException.class, () -> PtxasLog.parse(log), missing).getMessage();
             assertTrue(message.startsWith("ptxas -v: "), message);
         }
     }

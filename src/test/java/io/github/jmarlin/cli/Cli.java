@@ -11,8 +11,8 @@ import picocli.CommandLine;
  * @param out what went to stdout
  * @param err what went to stderr
  */
-record Cli(int status, String out, String err) {
-    static Cli run(String... args) {
+public record Cli(int status, String out, String err) {
+    public static Cli run(String... args) {
         StringWriter out = new StringWriter();
         StringWriter err = new StringWriter();
         CommandLine commands = Main.commandLine().setOut(new PrintWriter(out)).setErr(new PrintWriter(err));

@@ -6,7 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.jmarlin.cuda.CudaDriver;
-import io.github.jmarlin.emulator.StandIn;
+import io.github.jmarlin.machine.StandIn;
+import io.github.jmarlin.testing.Gpu;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -92,18 +93,18 @@ class DemoCommandTest {
     @Test
     @Tag("gpu")
     void multipliesOnACudaDevice() {
-        assumeTrue(CudaDriver.isAvailable(), CudaDriver::unavailableReason);
+        String name = Gpu.first().name();
         Cli run = Cli.run("demo", "--device", "cuda", "--k", "192", "--n", "72", "--m", "1,9");
         assertEquals("", run.err());
         assertEquals(0, run.status(), run.out());
         assertEquals(2, ROW.matcher(run.out()).results().count(), run.out());
-        assertTrue(run.out().contains(CudaDriver.devices().get(0).name()), run.out());
+        assertTrue(run.out().contains(name), run.out());
     }
 
     @Test
     @Tag("gpu-on-stand-in")
     void timesOfSingleLaunchesAreCalledSo() {
-        assumeTrue(StandIn.isLoaded(), "the driver is not the stand-in");
+        StandIn.assumeLoaded();
         String[] options = {"demo", "--device", "cuda", "--k", "192", "--n", "72", "--m", "1,9"};
         assertFalse(Cli.run(options).out().contains("one by one"));
         StandIn.inject("cuStreamBeginCapture", 900, 1, 1);

@@ -10,9 +10,8 @@ import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.cuda.CudaDevice;
-import io.github.jmarlin.cuda.CudaDriver;
 import io.github.jmarlin.cuda.CudaLinear;
-import io.github.jmarlin.emulator.StandIn;
+import io.github.jmarlin.machine.StandIn;
 import io.github.jmarlin.plan.GemmPlan;
 import io.github.jmarlin.plan.HopperTile;
 import io.github.jmarlin.plan.KernelFamily;
@@ -25,6 +24,7 @@ import io.github.jmarlin.plan.TuningCandidates;
 import io.github.jmarlin.plan.TuningFile;
 import io.github.jmarlin.plan.WeightShape;
 import io.github.jmarlin.quantize.RoundToNearest;
+import io.github.jmarlin.testing.Gpu;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
@@ -73,11 +73,11 @@ class TuneCommandTest {
 
     @Test
     @Tag("gpu-on-stand-in")
-    void timesOfAnEmulatedDeviceAreNotStored() {
-        assertTrue(gpu().name().startsWith("Emulated"), gpu().name());
+    void timesOfAStandInDeviceAreNotStored() {
+        assertTrue(Gpu.first().facts().isStandIn(), Gpu.first().name());
         Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x64", "--m", "1");
         assertEquals(2, run.status(), run.out());
-        assertTrue(run.err().contains("times of an emulated device mean nothing and are not stored; --dry-run"), run.err());
+        assertTrue(run.err().contains("times of a stand-in device mean nothing and are not stored; --dry-run"), run.err());
         assertFalse(Files.exists(file));
     }
 
@@ -86,16 +86,16 @@ class TuneCommandTest {
     @Tag("gpu-on-stand-in")
     @Tag("hopper")
     void whatIsStoredIsObeyed() throws Exception {
-        CudaDevice gpu = gpu();
+        CudaDevice gpu = Gpu.first();
         Tuning.Product other = Tuning.Product.of(new WeightShape(256, 64, 32, DataType.BF16, true), 8);
         Tuning.Winner old = new Tuning.Winner(PlanOptions.DEFAULT.withTile(new TileShape(8, 64)), 1e-6);
         TuningFile.write(file, gpu.facts(), Tuning.NONE.with(other, old));
-        Cli rate = Cli.run("tune", "--device", "cuda", "--rate", "L2_BYTES_PER_CLOCK=40,OVERLAP_LOSS=0.2", "--store-emulated");
+        Cli rate = Cli.run("tune", "--device", "cuda", "--rate", "L2_BYTES_PER_CLOCK=40,OVERLAP_LOSS=0.2", "--store-stand-in");
         assertEquals(0, rate.status(), rate.err());
         assertTrue(rate.out().contains("L2_BYTES_PER_CLOCK") && rate.out().contains("striped 8x64"), rate.out());
 
         // 1 and 3 rows share a winner.
-        Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x72", "--m", "1,3", "--group", "64", "--store-emulated");
+        Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x72", "--m", "1,3", "--group", "64", "--store-stand-in");
         assertEquals("", run.err());
         assertEquals(0, run.status(), run.out());
         assertTrue(run.out().matches("(?s).*\\| +64x72 +3 +(striped \\d+x|hopper \\d+x|dense ).* [1-9]\\d* +0 +\\|.*"), run.out());
@@ -124,12 +124,12 @@ class TuneCommandTest {
     @Test
     @Tag("gpu-on-stand-in")
     void wrongAnswersAreCountedAndNotStored() throws Exception {
-        CudaDevice gpu = gpu();
+        CudaDevice gpu = Gpu.first();
         TuningFile.write(file, gpu.facts(), Tuning.NONE.with(Tuning.Product.of(new WeightShape(64, 64, 128, DataType.FP16, false), 1),
                 new Tuning.Winner(PlanOptions.DEFAULT.withTile(new TileShape(8, 64)), 1e-6)));
         StandIn.set("fast", 1);         // kernels do not run, the output stays as it was
         try {
-            Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x64", "--m", "1", "--store-emulated");
+            Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x64", "--m", "1", "--store-stand-in");
             assertEquals(1, run.status(), run.out());
             assertTrue(run.out().matches("(?s).*\\| +64x64 +1 +none +n/a +n/a +n/a +(\\d+) +\\1 +\\|.*WRONG: .*"), run.out());
             assertEquals(Map.of(), TuningFile.read(file, gpu.facts()).winners());
@@ -141,7 +141,7 @@ class TuneCommandTest {
     @Test
     @Tag("gpu-on-stand-in")
     void aFailedLaunchNamesTheCandidate() {
-        gpu();
+        Gpu.first();
         StandIn.inject("cuLaunchKernel", 701, 0, 1);
         try {
             Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x64", "--m", "1", "--dry-run");
@@ -155,7 +155,7 @@ class TuneCommandTest {
     @Test
     @Tag("gpu-on-stand-in")
     void whatCannotBeCapturedIsNamed() {
-        gpu();
+        Gpu.first();
         StandIn.inject("cuStreamBeginCapture", 900, 1, 1);
         try {
             Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x64", "--m", "1", "--dry-run");
@@ -172,11 +172,11 @@ class TuneCommandTest {
     @Test
     @Tag("gpu-on-stand-in")
     void aFileThatCannotBeWrittenIsAnErrorAtOnce() throws Exception {
-        gpu();
+        Gpu.first();
         Files.writeString(folder.resolve("occupied"), "");
         System.setProperty(TuningFile.PROPERTY, folder.resolve("occupied/tuning.json").toString());
         StandIn.reset();
-        Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x64", "--m", "1", "--store-emulated");
+        Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x64", "--m", "1", "--store-stand-in");
         assertEquals(1, run.status(), run.out());
         Path asked = folder.resolve("occupied/tuning.json");
         assertTrue(run.err().startsWith("jmarlin tune: tuning file " + asked + " cannot be written: "), run.err());
@@ -186,10 +186,10 @@ class TuneCommandTest {
     @Test
     @Tag("gpu-on-stand-in")
     void badRatesAreNamed() {
-        gpu();
+        Gpu.first();
         for (String[] bad : new String[][] {{"L3=1", "expected one of"}, {"OVERLAP_LOSS=2", "--rate: rate OVERLAP_LOSS of 2.0: must be"},
                 {"OVERLAP_LOSS=x", "'x' is not a double"}}) {
-            Cli run = Cli.run("tune", "--device", "cuda", "--store-emulated", "--rate", bad[0]);
+            Cli run = Cli.run("tune", "--device", "cuda", "--store-stand-in", "--rate", bad[0]);
             assertEquals(2, run.status(), run.out());
             assertTrue(run.err().contains(bad[1]), run.err());
         }
@@ -201,7 +201,7 @@ class TuneCommandTest {
     @Test
     @Tag("gpu")
     void aDryRunMeasuresEveryCandidateAndStoresNothing() {
-        gpu();
+        Gpu.first();
         Cli run = Cli.run("tune", "--device", "cuda", "--shape", "64x64", "--m", "1", "--group", "64", "--dry-run");
         assertEquals("", run.err());
         assertEquals(0, run.status(), run.out());
@@ -213,7 +213,7 @@ class TuneCommandTest {
     @Test
     @Tag("gpu-on-stand-in")
     void denseWeightsAreACandidateWhereCublasIs() throws Exception {
-        CudaDevice gpu = gpu();
+        CudaDevice gpu = Gpu.first();
         assumeTrue(gpu.missing(KernelFamily.DENSE).isEmpty(), () -> gpu.missing(KernelFamily.DENSE).orElseThrow());
         String[] options = {"tune", "--device", "cuda", "--shape", "64x64", "--m", "40", "--group", "64", "--dry-run"};
         int others = TuningCandidates.of(gpu.facts(), new WeightShape(64, 64, 64, DataType.FP16, false), 40, Tuning.NONE).size() - 1;
@@ -221,26 +221,22 @@ class TuneCommandTest {
         assertEquals(0, with.status(), with.err() + with.out());
         assertTrue(with.out().matches("(?s).* " + (others + 1) + " +0 +\\|.*") && !with.out().contains("not measured"), with.out());
 
-        String images = System.getProperty("jmarlin.images");
-        for (String image : new String[] {"striped.sm_80.cubin", "images.properties"}) {
-            Files.copy(Path.of(images, image), folder.resolve(image));
-        }
-        System.setProperty("jmarlin.images", folder.toString());
+        System.setProperty("jmarlin.images", StandIn.copyImages(folder, "striped").toString());
         try {
             Cli without = Cli.run(options);
             assertEquals(0, without.status(), without.err() + without.out());
             assertTrue(without.out().matches("(?s).* " + others + " +0 +\\|.*"), without.out());
-            assertTrue(without.out().contains("DENSE: this library has no kernel image dequantize.sm_80.cubin"),
+            assertTrue(without.out().contains("DENSE: no kernel image of dequantize for "),
                     without.out());
         } finally {
-            System.setProperty("jmarlin.images", images);
+            System.clearProperty("jmarlin.images");
         }
     }
 
     @Test
     @Tag("gpu")
     void aStoredCrossoverIsShown() throws Exception {
-        CudaDevice gpu = gpu();
+        CudaDevice gpu = Gpu.first();
         WeightShape shape = new WeightShape(128, 200, 64, DataType.FP16, false);
         TuningFile.write(file, gpu.facts(), Tuning.NONE.with(Tuning.Product.of(shape, 512),
                 new Tuning.Winner(PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE), 3e-6)));
@@ -253,7 +249,7 @@ class TuneCommandTest {
     @Tag("gpu")
     @Tag("hopper")
     void aStoredWinnerIsShownAndRuns() throws Exception {
-        CudaDevice gpu = gpu();
+        CudaDevice gpu = Gpu.first();
         WeightShape shape = new WeightShape(128, 200, 64, DataType.FP16, false);
         boolean hopper = gpu.facts().computeCapability() == 90;
         PlanOptions options = hopper ? PlanOptions.DEFAULT.withHopperTile(new HopperTile(16, 256, 1, 2))
@@ -280,7 +276,7 @@ class TuneCommandTest {
     @Test
     @Tag("gpu")
     void aBadFileIsAnErrorWhenItIsLookedAt() throws Exception {
-        gpu();
+        Gpu.first();
         Cli missing = Cli.run("tune", "--device", "cuda", "--show");
         assertEquals(1, missing.status());
         assertEquals("jmarlin tune: tuning file " + file + ": there is no such file\n", missing.err());
@@ -291,12 +287,4 @@ class TuneCommandTest {
             assertTrue(bad.err().startsWith("jmarlin tune: tuning file " + file + ": key null: version expected"), bad.err());
         }
         assertEquals("{}", Files.readString(file));
-    }
-
-    private static CudaDevice gpu() {
-        assumeTrue(CudaDriver.isAvailable(), CudaDriver::unavailableReason);
-        CudaDevice device = CudaDriver.devices().get(0);
-        assumeTrue(device.missingKernels().isEmpty(), () -> device.missingKernels().orElseThrow());
-        return device;
-    }
-}
+    }}

@@ -4,7 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.github.jmarlin.emulator.StandIn;
+import io.github.jmarlin.machine.StandIn;
 import java.io.File;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,8 +27,7 @@ class CublasAbsenceTest {
 
     @BeforeEach
     void needsTheStandIn() {
-        assumeTrue(CudaDriver.isAvailable(), CudaDriver.unavailableReason());
-        assumeTrue(StandIn.isLoaded(), "the driver is not the stand-in");
+        StandIn.assumeLoaded();
     }
 
     @Test
@@ -77,8 +76,7 @@ class CublasAbsenceTest {
         Path tuning = folder.resolve("tuning.json");
         List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-Djava.io.tmpdir=" + folder, "-Djmarlin.cublas=" + Files.createDirectories(folder.resolve("empty")),
-                "-Djmarlin.images=" + System.getProperty("jmarlin.images"), "-Djmarlin.tuning=" + tuning, "-cp", path,
-                CublasAbsenceProgram.class.getName(), tuning.toString()));
+                "-Djmarlin.tuning=" + tuning, "-cp", path, CublasAbsenceProgram.class.getName(), tuning.toString()));
         command.addAll(classes);
         ProcessBuilder process = new ProcessBuilder(command).redirectErrorStream(true);
         process.environment().remove("CUBLAS_DIR");

@@ -9,6 +9,8 @@ import io.github.jmarlin.DataType;
 import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.cuda.image.KernelImages;
+import io.github.jmarlin.cuda.image.KernelImagesTest;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.TileShape;
 import io.github.jmarlin.plan.WorkspaceSize;
@@ -213,19 +215,28 @@ class CudaBadInputTest extends GpuTest {
 
     @Test
     void foreignImages() throws IOException {
-        String file = KernelImages.fileName(ImageFamily.STRIPED.folder(), engine.facts());
-        Files.writeString(folder.resolve(file), "not an image");
-        String path = folder.resolve(file).toString();
+        String module = ImageFamily.STRIPED.firstModule();
+        Path file = folder.resolve(module + ".compute_80.ptx");
+        Files.writeString(file, "not an image");
         assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder,
-                CudaEngine::ofCurrentContext)), path, "refused by the driver");
+                CudaEngine::ofCurrentContext)), folder.toString(), "takes no kernel image of " + module,
+                file.getFileName() + " (PTX): 200");
         // An image of this build, but of another family of kernels.
-        KernelImages.Image other = KernelImages.load("empty", engine.facts());
-        Files.write(folder.resolve(file), other.bytes());
+        Files.write(file, KernelImages.read("empty.compute_80.ptx").bytes());
         assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder,
-                CudaEngine::ofCurrentContext)), path, "not of this library");
-        Files.delete(folder.resolve(file));
+                CudaEngine::ofCurrentContext)), file.toString(), "not of this library");
+        Files.delete(file);
         assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder,
-                CudaEngine::ofCurrentContext)), path, "does not exist");
+                CudaEngine::ofCurrentContext)), folder.toString(), "no kernel image of " + module);
+    }
+
+    /** Machine code of another device, or PTX that the driver is too old for: the next image has its turn. */
+    @Test
+    void aRefusedImageLeavesItsTurnToPtx() throws IOException {
+        String module = ImageFamily.STRIPED.firstModule();
+        Files.writeString(folder.resolve(module + ".sm_" + engine.facts().computeCapability() + ".cubin"), "\177ELF of something else");
+        Files.write(folder.resolve(module + ".compute_80.ptx"), KernelImages.read(module + ".compute_80.ptx").bytes());
+        KernelImagesTest.withFolder(folder, CudaEngine::ofCurrentContext).close();
     }
 
     private static void illegal(Executable call, String... parts) {

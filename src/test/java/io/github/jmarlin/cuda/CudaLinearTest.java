@@ -1,6 +1,5 @@
 package io.github.jmarlin.cuda;
 
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.jmarlin.ComputeDevice;
 import io.github.jmarlin.LinearLayer;
@@ -8,19 +7,18 @@ import io.github.jmarlin.MultiplyContractTest;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.PlanOptions;
+import io.github.jmarlin.testing.Gpu;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 
-/** The contract of every device, on the GPU (or the stand-in driver with emulated kernels). */
+/** The contract of every device, on the GPU, or the stand-in driver. */
 @Tag("gpu")
 class CudaLinearTest extends MultiplyContractTest {
 
     @BeforeAll
     void needsADevice() {
-        assumeTrue(CudaDriver.isAvailable(), CudaDriver::unavailableReason);
-        CudaDevice device = CudaDriver.devices().get(0);
-        assumeTrue(device.missingKernels().isEmpty(), () -> device.missingKernels().orElseThrow());
+        Gpu.first();
     }
 
     @Override

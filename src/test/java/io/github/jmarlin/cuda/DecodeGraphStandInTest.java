@@ -3,12 +3,11 @@ package io.github.jmarlin.cuda;
 import static jcuda.driver.JCudaDriver.cuStreamIsCapturing;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.jmarlin.CudaCallException;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
-import io.github.jmarlin.emulator.StandIn;
+import io.github.jmarlin.machine.StandIn;
 import io.github.jmarlin.plan.PlanOptions;
 import java.nio.IntBuffer;
 import java.util.Arrays;
@@ -36,7 +35,7 @@ class DecodeGraphStandInTest extends GpuTest {
 
     @BeforeEach
     void needsTheStandIn() {
-        assumeTrue(StandIn.isLoaded(), "the driver is not the stand-in");
+        StandIn.assumeLoaded();
         StandIn.reset();
     }
 

@@ -11,13 +11,13 @@ import io.github.jmarlin.CudaCallException;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
-import io.github.jmarlin.emulator.StandIn;
+import io.github.jmarlin.cuda.image.KernelImages;
+import io.github.jmarlin.machine.StandIn;
 import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.WorkspaceSize;
 import io.github.jmarlin.testing.Errors;
 import io.github.jmarlin.testing.TestMatrices;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import jcuda.jcublas.JCublas2;
@@ -38,7 +38,7 @@ class DenseStandInTest extends GpuTest {
 
     @BeforeEach
     void needsTheStandIns() {
-        assumeTrue(StandIn.isLoaded(), "the driver is not the stand-in");
+        StandIn.assumeLoaded();
         assumeTrue(engine.device().missing(KernelFamily.DENSE).isEmpty(), () -> engine.device().missing(KernelFamily.DENSE).orElseThrow());
         StandIn.reset();
     }
@@ -165,19 +165,15 @@ class DenseStandInTest extends GpuTest {
     /** A library that came without the kernel says which image it lacks. */
     @Test
     void withoutTheKernelTheReasonNamesItsImage() throws Exception {
-        Path images = Path.of(System.getProperty("jmarlin.images"));
-        for (String family : List.of("striped.sm_80.cubin", "striped.sm_90a.cubin", "images.properties")) {
-            Files.copy(images.resolve(family), folder.resolve(family));
-        }
         QuantizedMatrix matrix = matrix(64, 64, 64, DataType.FP16, false);
         DeviceWeights weights = upload(matrix, DataType.FP16);
-        System.setProperty("jmarlin.images", folder.toString());
+        System.setProperty("jmarlin.images", StandIn.copyImages(folder, "striped").toString());
         try {
-            String image = KernelImages.fileName("dequantize", engine.facts());
-            assertMentions(assertThrows(IllegalArgumentException.class, () -> weights.gemm(DENSE)), "no kernel image " + image);
-            assertEquals("this library has no kernel image " + image, engine.device().missing(KernelFamily.DENSE).orElseThrow());
+            String missing = KernelImages.missing("dequantize", engine.facts());
+            assertMentions(assertThrows(IllegalArgumentException.class, () -> weights.gemm(DENSE)), missing);
+            assertEquals(missing, engine.device().missing(KernelFamily.DENSE).orElseThrow());
         } finally {
-            System.setProperty("jmarlin.images", images.toString());
+            System.clearProperty("jmarlin.images");
         }
         CudaGemm striped = weights.gemm();
         float[] a = activations(3, 64, DataType.FP16);

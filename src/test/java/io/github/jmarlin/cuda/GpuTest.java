@@ -6,7 +6,6 @@ import static jcuda.driver.JCudaDriver.cuStreamCreate;
 import static jcuda.driver.JCudaDriver.cuStreamDestroy;
 import static jcuda.driver.JCudaDriver.cuStreamSynchronize;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
@@ -14,6 +13,7 @@ import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.cpu.ReferenceProduct;
 import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.testing.Errors;
+import io.github.jmarlin.testing.Gpu;
 import io.github.jmarlin.testing.TestMatrices;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -34,9 +34,7 @@ abstract class GpuTest {
 
     @BeforeEach
     void makeContext() {
-        assumeTrue(CudaDriver.isAvailable(), CudaDriver::unavailableReason);
-        CudaDevice device = CudaDriver.devices().get(0);
-        assumeTrue(device.missingKernels().isEmpty(), () -> device.missingKernels().orElseThrow());
+        CudaDevice device = Gpu.first();
         Cuda.call("cuCtxCreate", () -> cuCtxCreate(context, 0, CudaDriver.device(device.ordinal())));
         stream = newStream();
         engine = closing(CudaEngine.ofCurrentContext());

@@ -39,10 +39,25 @@ class ImageFamilyTest {
                 .collect(Collectors.toCollection(TreeSet::new)));
     }
 
+    /** What the loader holds a driver's compilation to is what the build holds ptxas to. */
+    @Test
+    @Tag("source-tree")
+    void hopperCountsOnTheRegistersOfItsSource() throws IOException {
+        assertTrue(Files.readString(Path.of("src", "main", "cuda", "hopper", "hopper.cu"))
+                .contains("\n// registers: " + ImageFamily.HOPPER_REGISTERS + "\n"));
+        assertEquals(8, ImageFamily.HOPPER.kernelsToCheck("hopper_m8_n128_p1_s1").size());
+        assertEquals(List.of("striped_f16_sym_g64_m8_n64"), ImageFamily.STRIPED.kernelsToCheck("striped_m8_n64"));
+        assertEquals(List.of(), ImageFamily.GATHER.kernelsToCheck("gather"));
+    }
+
     @Test
     void aKernelBelongsToItsFirstWord() {
         assertEquals(ImageFamily.STRIPED, ImageFamily.of("striped_f16_sym_g64_m8_n64"));
         assertEquals(ImageFamily.DEQUANTIZE, ImageFamily.of("dequantize_bias_f16"));
+        assertEquals("striped_m8_n64", ImageFamily.STRIPED.module("striped_f16_sym_g64_m8_n64"));
+        assertEquals("hopper_m128_n256_p2_s2", ImageFamily.HOPPER.module("hopper_bf16_zp_g32_m128_n256_p2_s2"));
+        assertEquals("dequantize", ImageFamily.DEQUANTIZE.module("dequantize_bias_f16"));
+        assertEquals("gather", ImageFamily.GATHER.module("gather_16bit"));
         assertEquals("jmarlin_gather_abi", ImageFamily.of("gather_16bit").abiName());
         for (String stranger : List.of("empty", "striped", "stripedf16", "")) {
             assertTrue(assertThrows(IllegalArgumentException.class, () -> ImageFamily.of(stranger)).getMessage()

@@ -9,7 +9,7 @@ import io.github.jmarlin.CudaCallException;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
-import io.github.jmarlin.emulator.StandIn;
+import io.github.jmarlin.machine.StandIn;
 import io.github.jmarlin.plan.DeviceFacts;
 import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.PlanOptions;
@@ -46,7 +46,7 @@ class LaunchTimerStandInTest {
 
     @BeforeEach
     void pack() {
-        assumeTrue(StandIn.isLoaded(), "the driver is not the stand-in");
+        StandIn.assumeLoaded();
         StandIn.reset();
         StandIn.set("fast", 1);
         try (QuantizedMatrix matrix = TestMatrices.layer(K, N, 64, DataType.FP16, false, false, 5)) {

@@ -2,11 +2,15 @@ package io.github.jmarlin.plan;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.jmarlin.DataType;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -129,7 +133,7 @@ class HopperPlannerTest {
         }
     }
 
-    /** n = k = 8192 of docs/hopper.md: what bounds it, and that all SMs but four have work. */
+    /** n = k = 8192 of docs/hopper.md: what bounds it, and that nearly all SMs have work. */
     @Test
     void smallBatchesAreBoundByDramAndLargeOnesByTensorCores() {
         Planner planner = new Planner(PlannerTest.H200, SQUARE, HOPPER);
@@ -137,7 +141,7 @@ class HopperPlannerTest {
             assertEquals("DRAM", planner.plan(m).prediction().bound(), planner.plan(m).toString());
             assertTrue(planner.plan(m).grid() >= 128, planner.plan(m).toString());
         }
-        for (int m : new int[] {128, 256, 4096}) {
+        for (int m : new int[] {256, 4096}) {
             assertEquals("tensor cores", planner.plan(m).prediction().bound(), planner.plan(m).toString());
         }
         HopperTile large = ((HopperPlan) planner.plan(4096)).tile();
@@ -167,17 +171,53 @@ class HopperPlannerTest {
         assertEquals(993 * 8192.0 / 1.98e9, slow.l2(), 1e-9);
     }
 
-    /** 132 SMs: 66 clusters of 2 and 33 of 4 are assumed; a measured number is obeyed. */
+    /**
+     * 132 SMs are at least 8 GPCs of up to 18, which hold four clusters of four each: 31 are assumed, and 66 of two. Measured numbers are
+     * obeyed up to those that 132 SMs could hold if they were not in GPCs.
+     */
     @Test
     void asManyClustersAsRunAtOnce() {
         HopperTile fours = new HopperTile(64, 256, 1, 4);
         WeightShape wide = new WeightShape(4096, 28672, 128, DataType.FP16, false);
-        for (Tuning tuning : List.of(Tuning.NONE, Tuning.NONE.with(Rate.CLUSTERS_OF_4, 31))) {
+        for (int measured : new int[] {0, 30, 32, 33}) {
+            Tuning tuning = measured == 0 ? Tuning.NONE : Tuning.NONE.with(Rate.CLUSTERS_OF_4, measured);
             HopperPlan plan = (HopperPlan) new Planner(PlannerTest.H200, wide, PlanOptions.DEFAULT.withHopperTile(fours), tuning).plan(64);
-            assertEquals(tuning == Tuning.NONE ? 33 : 31, plan.clusters(), plan.toString());
+            assertEquals(measured == 0 ? 31 : measured, plan.clusters(), plan.toString());
         }
         assertEquals(132, new Planner(PlannerTest.H200, wide, PlanOptions.DEFAULT.withHopperTile(new HopperTile(64, 256, 2, 1)))
                 .plan(64).grid());
+        // By hand: 114 SMs are 7 GPCs, 78 are 5, 16 are 1, and fewer than 8 still hold one cluster.
+        for (int[] each : new int[][] {{132, 31}, {114, 27}, {78, 18}, {16, 3}, {7, 1}, {4, 1}}) {
+            assertEquals(each[1], Rate.CLUSTERS_OF_4.assumed(hopper("some", each[0])), each[0] + " SMs");
+            assertEquals(each[0] / 2, Rate.CLUSTERS_OF_2.assumed(hopper("some", each[0])), each[0] + " SMs");
+        }
+    }
+
+    private static DeviceFacts hopper(String name, int multiprocessors) {
+        return new DeviceFacts(name, 9, 0, multiprocessors, 232448, 50L << 20, 80L << 30, 1_755_000, 3_350_000_000_000L);
+    }
+
+    /**
+     * Whoever asks for what: an H100 (SXM 132 SMs, PCIe 114) or H200 gets no more clusters of four than its GPCs hold, 4 of 18 SMs each,
+     * and no more pairs than it has TPCs.
+     */
+    @ParameterizedTest
+    @MethodSource("io.github.jmarlin.plan.PlannerTest#shapes")
+    void noPlanLaunchesMoreClustersThanFit(WeightShape weights) {
+        Map<DeviceFacts, Integer> foursThatFit =
+                Map.of(PlannerTest.H200, 31, hopper("H100", 132), 31, hopper("H100 PCIe", 114), 27);
+        foursThatFit.forEach((device, fours) -> {
+            Stream<PlanOptions> families = Stream.of(PlanOptions.DEFAULT, HOPPER);
+            Stream<PlanOptions> tiles = HopperTile.INSTANCES.stream().map(PlanOptions.DEFAULT::withHopperTile);
+            Stream.concat(families, tiles).map(options -> new Planner(device, weights, options)).forEach(planner -> {
+                for (int m : new int[] {1, 16, 17, 32, 48, 64, 128, 200, 1024, 8192}) {
+                    if (m <= planner.rowsPerLaunch() && planner.plan(m) instanceof HopperPlan plan) {
+                        int most = List.of(device.multiprocessors(), device.multiprocessors() / 2, fours).get(plan.tile().cluster() / 2);
+                        assertTrue(plan.clusters() <= most, device.name() + " holds " + most + " clusters: " + plan);
+                    }
+                }
+            });
+        });
     }
 
     @Test
@@ -200,11 +240,78 @@ class HopperPlannerTest {
         refused("CLUSTERS_OF_4 of 32.5: must be a positive whole number", () -> Tuning.NONE.with(Rate.CLUSTERS_OF_4, 32.5));
     }
 
+    // ---- what a check of this machine changes ----
+
+    private static KernelChecks checks(KernelFamily family, KernelChecks.Outcome outcome, String words) {
+        return KernelChecks.NONE.with(family, new KernelChecks.Result(outcome, words));
+    }
+
+    private static GemmPlan automatic(DeviceFacts device, int m, KernelChecks checks, KernelFamily... missing) {
+        return new Planner(device, SQUARE, PlanOptions.DEFAULT, Tuning.NONE,
+                family -> List.of(missing).contains(family) ? Optional.of("not at hand") : Optional.empty(), checks).plan(m);
+    }
+
     @Test
-    void theStripedKernelIsChosenUntilThereIsAMeasurement() {
-        GemmPlan plan = new Planner(PlannerTest.H200, SQUARE, PlanOptions.DEFAULT).plan(64);
-        assertTrue(plan instanceof StripedPlan && plan.reason().contains("not chosen before a measurement"), plan.toString());
-        assertFalse(new Planner(PlannerTest.A100, SQUARE, PlanOptions.DEFAULT).plan(64).reason().contains("Hopper"));
+    void theStripedKernelIsChosenUntilTheOtherHasPassed() {
+        for (KernelChecks checks : List.of(KernelChecks.NONE, checks(KernelFamily.STRIPED, KernelChecks.Outcome.PASSED, "64 instances"),
+                checks(KernelFamily.HOPPER, KernelChecks.Outcome.UNCHECKED, "time was up after 3 of 192"))) {
+            GemmPlan plan = automatic(PlannerTest.H200, 64, checks);
+            assertTrue(plan instanceof StripedPlan && plan.reason().contains("is not chosen before it has passed this machine's check,"
+                    + " jmarlin check or CudaDevice.check"), plan.toString());
+        }
+        String other = "what FILE says was found with another driver (12080, now 13000)";
+        String reason = automatic(PlannerTest.H200, 64, KernelChecks.ignored(other)).reason();
+        assertTrue(reason.contains("CudaDevice.check; " + other), reason);
+        assertFalse(automatic(PlannerTest.A100, 64, KernelChecks.NONE).reason().contains("Hopper"));
+    }
+
+    @Test
+    void whereItPassedTheFasterPredictionIsChosen() {
+        KernelChecks passed = checks(KernelFamily.HOPPER, KernelChecks.Outcome.PASSED, "192 instances");
+        int chosen = 0;
+        for (int m : new int[] {1, 8, 16, 32, 64, 128, 256, 4096}) {
+            GemmPlan plan = automatic(PlannerTest.H200, m, passed);
+            double striped = new Planner(PlannerTest.H200, SQUARE, PlanOptions.DEFAULT).plan(m).prediction().seconds();
+            double hopper = new Planner(PlannerTest.H200, SQUARE, HOPPER).plan(m).prediction().seconds();
+            assertEquals(hopper < striped, plan instanceof HopperPlan, plan.toString());
+            assertEquals(Math.min(hopper, striped), plan.prediction().seconds(), plan.toString());
+            assertTrue(plan.reason().contains("passed this machine's check"), plan.reason());
+            chosen += plan instanceof HopperPlan ? 1 : 0;
+        }
+        assertTrue(chosen >= 3 && automatic(PlannerTest.H200, 64, passed) instanceof HopperPlan, chosen + " of 8");
+        // Not where it cannot run, nor where something else was asked for.
+        assertInstanceOf(StripedPlan.class, automatic(PlannerTest.H200, 64, passed, KernelFamily.HOPPER));
+        assertInstanceOf(StripedPlan.class, automatic(PlannerTest.A100, 64, passed));
+        for (PlanOptions options : List.of(PlanOptions.DEFAULT.withBatchInvariance(), PlanOptions.DEFAULT.withGrid(40),
+                PlanOptions.DEFAULT.withFamily(KernelFamily.STRIPED))) {
+            assertInstanceOf(StripedPlan.class, new Planner(PlannerTest.H200, SQUARE, options, Tuning.NONE, family -> Optional.empty(),
+                    passed).plan(options.batchInvariant() ? 32 : 64));
+        }
+    }
+
+    @Test
+    void whatFailedIsNeverChosen() {
+        String words = "hopper_f16_sym_g64_m8_n128_p1_s1 for 5 rows: row 3, column 77 is 1.0 instead of 2.0";
+        KernelChecks hopperFailed = checks(KernelFamily.HOPPER, KernelChecks.Outcome.FAILED, words);
+        GemmPlan plan = automatic(PlannerTest.H200, 64, hopperFailed);
+        assertTrue(plan instanceof StripedPlan && plan.reason().contains("failed this machine's check and is not chosen: " + words),
+                plan.toString());
+        Tuning winner = Tuning.NONE.with(Tuning.Product.of(SQUARE, 64),
+                new Tuning.Winner(PlanOptions.DEFAULT.withHopperTile(new HopperTile(64, 256, 1, 2)), 1e-6));
+        plan = new Planner(PlannerTest.H200, SQUARE, PlanOptions.DEFAULT, winner, family -> Optional.empty(), hopperFailed).plan(64);
+        assertTrue(plan instanceof StripedPlan && plan.reason().contains("ignored what was measured at 1.00 us")
+                && plan.reason().contains(words), plan.toString());
+        // The other way round: what passed, else dense weights, else nothing.
+        KernelChecks stripedFailed = checks(KernelFamily.STRIPED, KernelChecks.Outcome.FAILED, "an illegal address");
+        plan = automatic(PlannerTest.H200, 1, stripedFailed.with(KernelFamily.HOPPER,
+                new KernelChecks.Result(KernelChecks.Outcome.PASSED, "192 instances")));
+        assertTrue(plan instanceof HopperPlan, plan.toString());
+        assertTrue(plan.reason().contains("the striped kernel failed this machine's check (an illegal address)"), plan.reason());
+        assertInstanceOf(DensePlan.class, automatic(PlannerTest.A100, 1, stripedFailed));
+        refused("the striped kernel failed this machine's check (an illegal address), and no other can be chosen",
+                () -> automatic(PlannerTest.A100, 1, stripedFailed, KernelFamily.DENSE));
+        refused("no other can be chosen", () -> new Planner(PlannerTest.H200, SQUARE, PlanOptions.DEFAULT.withBatchInvariance(),
+                Tuning.NONE, family -> Optional.empty(), stripedFailed).plan(1));
     }
 
     @Test

@@ -329,6 +329,10 @@ class TuningTest {
         Files.writeString(file, good.replace("66", "67"));
         message = assertThrows(TuningFileException.class, () -> TuningFile.read(file, H200)).getMessage();
         assertTrue(message.contains("CLUSTERS_OF_2 of 67.0"), message);
+        // Of four fewer are assumed than could be measured.
+        TuningFile.write(file, H200, Tuning.NONE.with(Rate.CLUSTERS_OF_4, 33));
+        assertEquals(33, TuningFile.read(file, H200).rates().get(Rate.CLUSTERS_OF_4));
+        assertThrows(IllegalArgumentException.class, () -> TuningFile.write(file, H200, Tuning.NONE.with(Rate.CLUSTERS_OF_4, 34)));
     }
 
     /** Every striped tile is cut both ways, where that makes a difference; every tile that splits k is there once. */
@@ -345,8 +349,28 @@ class TuningTest {
             PlanOptions asked = PlanOptions.DEFAULT.withHopperTile(tile);
             int cuts = !tile.striped() || new Planner(H200, LAYER, asked.withCut(Stripes.Cut.EVEN)).plan(16).unitsPerBlock()
                     % tile.kBlocksPerStage() == 0 ? 1 : 2;
-            assertEquals(cuts, candidates.stream().filter(options -> options.hopperTile().equals(Optional.of(tile))).count(),
-                    "cuts of " + tile);
+            assertEquals(cuts, candidates.stream().filter(options -> options.hopperTile().equals(Optional.of(tile)) && options.grid() == 0)
+                    .count(), "cuts of " + tile);
         }
+    }
+
+    /**
+     * 31 clusters of four are assumed on 132 SMs. 8192 columns are 32 tiles of 256, where 32 clusters would do with one tile each and 33
+     * with no fewer; 28672 are 112, four each for 28 to 33 clusters.
+     */
+    @Test
+    void clustersOfFourAreTriedInNumbersAroundTheAssumedOne() {
+        assertEquals(List.of(0, 120, 128), gridsOfFours(8192, Tuning.NONE));
+        assertEquals(List.of(0, 120), gridsOfFours(28672, Tuning.NONE));
+        assertEquals(List.of(0, 124), gridsOfFours(8192, Tuning.NONE.with(Rate.CLUSTERS_OF_4, 32)));
+        // 16 tiles: 16 clusters, however many fit.
+        assertEquals(List.of(0), gridsOfFours(4096, Tuning.NONE));
+        assertTrue(TuningCandidates.of(H200, LAYER, 64, Tuning.NONE).stream().allMatch(options -> options.grid() <= 132));
+    }
+
+    private static List<Integer> gridsOfFours(int n, Tuning rates) {
+        return TuningCandidates.of(H200, new WeightShape(8192, n, 128, DataType.FP16, false), 64, rates).stream()
+                .filter(options -> options.hopperTile().equals(Optional.of(new HopperTile(64, 256, 1, 4)))).map(PlanOptions::grid).sorted()
+                .toList();
     }
 }

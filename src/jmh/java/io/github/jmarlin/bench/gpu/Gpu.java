@@ -14,7 +14,7 @@ import static jcuda.driver.JCudaDriver.cuStreamSynchronize;
 import io.github.jmarlin.cuda.CudaDevice;
 import io.github.jmarlin.cuda.CudaEngine;
 import io.github.jmarlin.cuda.DeviceBuffer;
-import io.github.jmarlin.cuda.KernelImages;
+import io.github.jmarlin.cuda.image.KernelImages;
 import java.nio.ByteBuffer;
 import java.util.HashMap;
 import java.util.Map;
@@ -90,13 +90,21 @@ final class Gpu implements AutoCloseable {
         return modules.computeIfAbsent(family, this::load);
     }
 
+    /** The first image that the driver takes. */
     private CUmodule load(String family) {
-        byte[] image = KernelImages.load(family, device.facts()).bytes();
-        ByteBuffer bytes = ByteBuffer.allocateDirect(image.length).put(image).flip();
-        CUmodule module = new CUmodule();
-        check("cuModuleLoadDataEx of family " + family,
-                cuModuleLoadDataEx(module, Pointer.to(bytes), 0, new int[0], Pointer.to(new int[0])));
-        return module;
+        StringBuilder refused = new StringBuilder();
+        for (String file : KernelImages.candidates(family, device.facts())) {
+            byte[] image = KernelImages.read(file).bytes();
+            ByteBuffer bytes = ByteBuffer.allocateDirect(image.length).put(image).flip();
+            CUmodule module = new CUmodule();
+            int code = cuModuleLoadDataEx(module, Pointer.to(bytes), 0, new int[0], Pointer.to(new int[0]));
+            if (code == CUresult.CUDA_SUCCESS) {
+                return module;
+            }
+            refused.append("; ").append(file).append(": ").append(CUresult.stringFor(code));
+        }
+        throw new IllegalStateException(refused.isEmpty() ? KernelImages.missing(family, device.facts())
+                : "cuModuleLoadDataEx takes no image of family " + family + refused);
     }
 
     @Override

@@ -46,7 +46,7 @@ public final class GpuArena implements Arena {
         cublas = library.isAvailable() ? new Cublas(gpu.engine(), gpu.stream(), CUBLAS_BYTES, Cublas.Sums.ANY) : null;
         DeviceFacts facts = device.facts();
         int cuda = CudaDriver.version();
-        info = new RunInfo(device.name(), device.name().startsWith("Emulated"), smi.driver(), cuda / 1000 + "."
+        info = new RunInfo(device.name(), facts.isStandIn(), smi.driver(), cuda / 1000 + "."
                 + cuda % 1000 / 10,
                 library.description() + (cublas == null ? "" : ", version " + cublas.version()), facts.multiprocessors(),
                 facts.l2Bytes(), facts.totalMemory(), Provenance.java(), Provenance.system(), Provenance.commit());

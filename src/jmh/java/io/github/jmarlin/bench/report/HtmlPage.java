@@ -37,7 +37,7 @@ final class HtmlPage {
         page.append("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>JMarlin on ")
                 .append(escape(results.run().device())).append("</title>\n<style>\n").append(STYLE)
                 .append("</style>\n</head>\n<body>\n<h1>JMarlin on ").append(escape(results.run().device())).append("</h1>\n");
-        if (results.run().emulated()) {
+        if (results.run().standIn()) {
             page.append("<p class=\"warning\">").append(escape(TextTable.caption(results))).append("</p>\n");
         }
         appendProvenance(page, results);
@@ -93,8 +93,8 @@ final class HtmlPage {
     }
 
     private static void appendTable(StringBuilder page, Results results) {
-        page.append("<h2>All measurements</h2>\n<p>us: median; speedup: over the baseline of the same row's mode; ideal: if both reached "
-                + "the bandwidth of the copy or the baseline's best rate.</p>\n<div class=\"table\"><table>\n<thead><tr>");
+        page.append("<h2>All measurements</h2>\n<p>us: median; speedup: over the baseline of the same row's mode; ideal, on a GPU: if "
+                + "both reached the bandwidth of the copy or the baseline's best rate.</p>\n<div class=\"table\"><table>\n<thead><tr>");
         for (int i = 0; i < TextTable.header().size(); i++) {
             cell(page, "th", i, TextTable.header().get(i));
         }

@@ -64,7 +64,7 @@ public final class ReadmeTable {
         StringJoiner tables = new StringJoiner("\n");
         for (Path file : files) {
             Results results = ResultsFiles.read(file);
-            if (!results.run().emulated() && results.run().cuda() != null) {
+            if (!results.run().standIn() && results.run().cuda() != null) {
                 String link = root.toAbsolutePath().relativize(file.toAbsolutePath()).toString().replace('\\', '/');
                 tables.add("\n" + results.run().device() + " ([" + link + "](" + link + "), commit " + results.run().commit()
                         + "), n = k = 8192, "

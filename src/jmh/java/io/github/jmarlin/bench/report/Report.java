@@ -26,7 +26,7 @@ public final class Report {
     public static String write(Results results, Path folder) throws IOException {
         ResultsFiles.write(results, folder);
         List<String> svgs = new ArrayList<>();
-        String problem = results.run().emulated() ? "No charts: the device is emulated."
+        String problem = results.run().standIn() ? "No charts: the device is a stand-in."
                 : draw(results, folder.resolve(CHARTS), svgs);
         ResultsFiles.replace(folder.resolve(PAGE), HtmlPage.of(results, svgs, problem));
         return problem == null ? svgs.size() + " charts in " + folder.resolve(CHARTS) : problem;

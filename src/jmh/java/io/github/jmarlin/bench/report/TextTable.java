@@ -73,8 +73,8 @@ public final class TextTable {
     /** One sentence on the device, and a warning if its times mean nothing. */
     static String caption(Results results) {
         String device = results.run().device() + ", commit " + results.run().commit();
-        return results.run().emulated()
-                ? device + ": AN EMULATED DEVICE. Its times mean nothing, so no rate and no speedup is stated."
+        return results.run().standIn()
+                ? device + ": A STAND-IN DEVICE. Its times mean nothing, so no rate and no speedup is stated."
                 : device;
     }
 

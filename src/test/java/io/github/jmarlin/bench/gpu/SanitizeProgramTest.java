@@ -4,7 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.github.jmarlin.cuda.CudaDriver;
+import io.github.jmarlin.machine.StandIn;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -33,12 +33,11 @@ class SanitizeProgramTest {
     }
 
     private Path program(String... flags) throws Exception {
-        assumeTrue(CudaDriver.isAvailable(), CudaDriver.unavailableReason());
+        StandIn.assumeLoaded();
         Path program = folder.resolve("sanitize");
         List<String> command = new ArrayList<>(List.of("g++", "-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror"));
         command.addAll(List.of(flags));
-        command.addAll(List.of("-Isrc/test/cuda/sanitize", "-Isrc/test/cuda/striped", "-Isrc/test/cuda/emulator",
-                "-Isrc/main/cuda", "-o", program.toString(), "src/test/cuda/sanitize/sanitize.cpp", "-ldl"));
+        command.addAll(List.of("-Isrc/test/cuda", "-Isrc/main/cuda", "-o", program.toString(), "src/test/cuda/sanitize/sanitize.cpp", "-ldl"));
         try {
             Process compiler = new ProcessBuilder(command).redirectErrorStream(true).start();
             String messages = new String(compiler.getInputStream().readAllBytes());
@@ -50,7 +49,7 @@ class SanitizeProgramTest {
     }
 
     private String run(Path program) throws Exception {
-        Process process = new ProcessBuilder(program.toString(), System.getProperty("jmarlin.images"), "m8_n64")
+        Process process = new ProcessBuilder(program.toString(), StandIn.images().toString(), "m8_n64")
                 .redirectErrorStream(true).start();
         String output = new String(process.getInputStream().readAllBytes());
         assertEquals(output.endsWith(" 0 wrong\n") ? 0 : 1, process.waitFor(), output);

@@ -89,13 +89,13 @@ class ReportTest {
     }
 
     @Test
-    void statesNothingForAnEmulatedDevice() throws Exception {
+    void statesNothingForAStandInDevice() throws Exception {
         Results results = SampleResults.all(true);
-        assertEquals("No charts: the device is emulated.", Report.write(results, folder));
+        assertEquals("No charts: the device is a stand-in.", Report.write(results, folder));
         assertFalse(Files.exists(folder.resolve("charts")));
-        assertTrue(Files.readString(folder.resolve(Report.PAGE)).contains("AN EMULATED DEVICE"));
+        assertTrue(Files.readString(folder.resolve(Report.PAGE)).contains("A STAND-IN DEVICE"));
         String table = TextTable.of(results);
-        assertTrue(table.startsWith("Sample (emulated), commit 0123456: AN EMULATED DEVICE."), table);
+        assertTrue(table.startsWith("Sample (stand-in), commit 0123456: A STAND-IN DEVICE."), table);
         assertFalse(Pattern.compile("\\d(x|%)( |$)", Pattern.MULTILINE).matcher(table).find(), "a speedup or share is stated:\n"
                 + table);
         assertTrue(Pattern.compile("\\dx  ").matcher(TextTable.of(SampleResults.all(false))).find(),
@@ -126,7 +126,7 @@ class ReportTest {
 
         Path results = Files.createDirectories(folder.resolve("docs/results/sample"));
         ResultsFiles.write(SampleResults.all(true), results);
-        assertEquals(none, ReadmeTable.updated(before, folder, folder), "an emulated device counts as not measured");
+        assertEquals(none, ReadmeTable.updated(before, folder, folder), "a stand-in device counts as not measured");
 
         ResultsFiles.write(SampleResults.all(false), results);
         String table = ReadmeTable.updated(before, folder, folder);

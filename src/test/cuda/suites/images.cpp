@@ -1,0 +1,76 @@
+// What the host must know of an image: where the arguments lie, how much shared memory a launch asks for.
+#include "runner.hpp"
+
+namespace suites {
+
+namespace {
+
+/** Size and offsets of a struct whose fields have these sizes, as C lays them out. */
+std::vector<u32> layout(const std::string& sizes) {
+    std::vector<u32> words{0};
+    u32 end = 0;
+    for (char digit : sizes) {
+        const u32 size = static_cast<u32>(digit - '0');
+        words.push_back((end + size - 1) / size * size);
+        end = words.back() + size;
+    }
+    words[0] = (end + 7) / 8 * 8;
+    return words;
+}
+
+}  // namespace
+
+/** An image's jmarlin_<family>_abi: version, then of every struct of arguments the size and the offsets of its fields. */
+void abi(Runner& runner) {
+    struct Family { std::string name; u32 version; std::vector<std::string> structs; };
+    static const Family kFamilies[] = {{"striped", 2, {"8888888888" "4444444" "88" "4444444444"}}, {"hopper", 2, {"8888888888" "4444444" "88" "4444444444"}},
+                                       {"dequantize", 2, {"888888" "44444", "88888" "44"}}, {"gather", 1, {"88888" "44"}}};
+    static_assert(sizeof(GemmArgs) == 168 && sizeof(DequantizeArgs) == 72 && sizeof(BiasArgs) == 48 && sizeof(GatherArgs) == 48, "as in kernel.hpp");
+    for (const auto& program : runner.programs) {
+        for (const Family& family : kFamilies) {
+            const Global* table = program->find_global("jmarlin_" + family.name + "_abi");
+            if (table == nullptr) continue;
+            runner.run("abi of " + program->name(), [&] {
+                std::vector<u32> expected{family.version};
+                for (const std::string& sizes : family.structs) {
+                    const std::vector<u32> words = layout(sizes);
+                    expected.insert(expected.end(), words.begin(), words.end());
+                }
+                const std::size_t bytes = 4 * expected.size();
+                return table->bytes.size() == bytes && std::memcmp(table->bytes.data(), expected.data(), bytes) == 0 ? "" : "is another one";
+            });
+        }
+    }
+}
+
+/** Every slot of the ring in use: what the formulas ask for is enough, and 16 bytes less are not. */
+void shared(Runner& runner) {
+    for (const Kernel& kernel : runner.kernels("")) {
+        if (kernel.rows == 0) continue;
+        const int stages = kernel.hopper ? kernel.most_stages() : 4;
+        const int columns = kernel.columns * kernel.neighbours;
+        const Size size{kernel.rows, columns, 64 * kernel.depth() * kernel.split * (stages + 1), kernel.group32 ? 32 : 64};
+        runner.run(kernel.name + " needs its shared memory", [&]() -> std::string {
+            const Problem problem(size, {kernel.bf16}, kernel.zeros, false, Values::kExact, 5);
+            Run run(kernel, problem, {1, stages});
+            Options options;
+            options.coverage = &runner.coverage;
+            std::string wrong = finding(run.launch(options, kernel.slack()));
+            if (!wrong.empty()) return "with " + std::to_string(kernel.shared_bytes(stages) - kernel.slack()) + " bytes: " + wrong;
+            wrong = finding(run.launch(options, kernel.slack() + 16));
+            return wrong.find("OUT OF BOUNDS") != std::string::npos ? "" : "with 16 bytes less not out of bounds, but '" + wrong + "'";
+        });
+    }
+}
+
+/** "tile NAME slot-bytes stages shared-bytes", for comparison with the plan's tiles. */
+void tiles(Runner& runner) {
+    for (const Kernel& kernel : runner.kernels("")) {
+        if (kernel.rows == 0) continue;
+        const int stages = kernel.most_stages();
+        std::printf("tile %s %d %d %u\n", kernel.name.c_str(), kernel.slot_bytes(), stages, kernel.shared_bytes(stages));
+        ++runner.cases;
+    }
+}
+
+}  // namespace suites

@@ -1,0 +1,98 @@
+// What follows from the name of an entry: a second version of striped/shape.cuh and hopper/shape.cuh, and of gemm_args.cuh.
+#pragma once
+
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "machine/machine.hpp"
+
+namespace suites {
+
+using namespace jmarlin;
+using namespace jmarlin::machine;
+
+constexpr u32 kMostSharedBytes = 227 * 1024;   // of a block on sm_90
+
+/** {striped|hopper}_{f16|bf16}_{sym|zp}_{g64|g32}_m{rows}_n{columns}, then of hopper _p{neighbours in n}_s{blocks along k}. */
+struct Kernel {
+    const Program* program = nullptr;
+    std::string name;
+    bool hopper, bf16, zeros, group32;
+    int rows = 0, columns = 0, neighbours = 1, split = 1;
+
+    explicit Kernel(const std::string& entry, const Program* of = nullptr) : program(of), name(entry) {
+        auto has = [&](const char* word) { return name.find(word) != std::string::npos; };
+        hopper = has("hopper_");
+        bf16 = has("_bf16");
+        zeros = has("_zp_");
+        group32 = has("_g32");
+        const char* tile = std::strstr(name.c_str(), "_m");   // other kernels have no rows
+        if (tile) std::sscanf(tile, "_m%d_n%d_p%d_s%d", &rows, &columns, &neighbours, &split);
+    }
+
+    bool stripes() const { return split == 1; }   // the striped schedule
+    int cluster() const { return neighbours * split; }
+    int threads() const { return hopper ? 384 : 256; }
+    double bound() const { return bf16 ? 3.5e-3 : 3e-4; }   // of the relative Frobenius error
+
+    // A slot holds `depth` blocks of 64 k of `columns` / 64 strips: 2048 bytes of codes, a row of 64 scales or two, zeros alike; and
+    // as deep a piece of `rows` rows of A.
+    int depth() const { return (hopper && rows > 32 ? 256 : 512) / columns; }
+    int used_slot_bytes() const {
+        return depth() * (columns / 64 * (2048 + 128 * (group32 ? 2 : 1) * (zeros ? 2 : 1)) + rows * 128);
+    }
+    int slot_bytes() const { return hopper ? kilobytes(used_slot_bytes()) : used_slot_bytes(); }
+
+    // Beside the ring: the sums of seven of eight warps (of six, four), or rows of columns + 4 sums on their way to C.
+    int staging_bytes() const { return (!stripes() || rows <= 32 ? rows : 16) * (columns + 4) * 4; }
+    int before_ring() const { return !hopper ? (8 - columns / 64) * 2048 : stripes() ? kilobytes(staging_bytes()) : 0; }
+
+    int least_stages() const { return hopper ? 5 : 2; }
+    int most_stages() const {
+        if (!hopper) return 8;
+        return std::min(12, (static_cast<int>(kMostSharedBytes) - 1280 - before_ring()) / slot_bytes());
+    }
+    u32 shared_bytes(int stages) const {
+        const int ring = before_ring() + stages * slot_bytes();
+        return static_cast<u32>(!hopper ? ring : 1280 + std::max(ring, staging_bytes()));
+    }
+    /** Of these, what a full ring's last byte leaves: up to 256 of the header, and what rounds the last slot up. */
+    u32 slack() const { return !hopper ? 0 : static_cast<u32>(256 + slot_bytes() - used_slot_bytes()); }
+
+private:
+    static int kilobytes(int bytes) { return (bytes + 1023) / 1024 * 1024; }
+};
+
+/** The next product, as far as its first reads depend on it. */
+struct Prefetch {
+    u64 codes;
+    s32 k_blocks, strips, strips_per_tile, m_tiles, units_per_start, starts, units;
+};
+
+struct GemmArgs {
+    u64 a, codes, scales, zeros, factors, bias, c, partials, counters;
+    Prefetch next;
+    s64 lda, ldc;
+    s32 m, n, k, k_blocks, scale_rows, group_shift, n_tiles, m_tiles, units_per_block, stages;
+};
+
+struct DequantizeArgs {
+    u64 codes, scales, zeros, factors, w;
+    s64 ldw;
+    s32 n, k, k_blocks, scale_rows, group_shift;
+};
+
+struct BiasArgs {
+    u64 sums, bias, c;
+    s64 lds, ldc;
+    s32 m, n;
+};
+
+struct GatherArgs {
+    u64 a, order, gathered;
+    s64 lda, ldg;
+    s32 m, k;
+};
+
+}  // namespace suites

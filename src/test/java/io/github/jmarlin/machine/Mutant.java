@@ -1,0 +1,149 @@
+package io.github.jmarlin.machine;
+
+import io.github.jmarlin.build.Nvcc;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.Comparator;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+
+/** PTX texts of one kernel each: as it ships, or with something broken in the text or in the source, which is then compiled again. */
+final class Mutant {
+    private static final Path HEADERS = PtxSuite.ROOT.resolve("src/main/cuda");
+    private static final Path OUTPUT = PtxSuite.ROOT.resolve("target/machine/mutants");
+    private static final Pattern NAME =
+            Pattern.compile("(striped|hopper)_(f16|bf16)_(sym|zp)_(g64|g32)_m(\\d+)_n(\\d+)(?:_p(\\d+)_s(\\d+))?");
+
+    private Mutant() {
+    }
+
+    static Path of(Mutation mutation) throws IOException {
+        return mutation.ofPtx() ? text(mutation.entry(), mutation.apply(shipped(mutation.entry()))) : compiled(mutation);
+    }
+
+    /** The kernel as it ships. */
+    static Path unbroken(String entry) throws IOException {
+        return text(entry, shipped(entry));
+    }
+
+    // ---- The text ----
+
+    /** Of an image's text what belongs to one entry. */
+    private static String shipped(String entry) throws IOException {
+        Matcher name = NAME.matcher(entry);
+        String images = !name.matches() ? entry.substring(0, entry.indexOf('_')) + "\\.compute_80"
+                : name.group(1) + "(_" + entry.substring(name.start(5) - 1) + ")?\\.compute_" + (name.group(1).equals("hopper") ? "90a" : "80");
+        String text = Files.readString(PtxSuite.texts(images).get(0));
+        int files = text.indexOf("\n\t.file\t");
+        String[] entries = (files < 0 ? text : text.substring(0, files)).split("(?=\\.visible \\.entry )");
+        for (int i = 1; i < entries.length; i++) {
+            if (entries[i].startsWith(".visible .entry " + entry + "(")) {
+                return entries[0] + entries[i] + (files < 0 ? "" : text.substring(files));
+            }
+        }
+        throw new IOException("no entry " + entry + " in " + PtxSuite.texts(images).get(0));
+    }
+
+    private static Path text(String entry, String text) throws IOException {
+        Files.createDirectories(OUTPUT);
+        return Files.writeString(OUTPUT.resolve(entry + "-" + hash(text) + ".ptx"), text);
+    }
+
+    // ---- The source ----
+
+    /** The kernel by itself, behind headers of which one is changed. */
+    private static Path compiled(Mutation mutation) throws IOException {
+        Map<Path, String> sources = headers();
+        if (!sources.containsKey(Path.of(mutation.file()))) {
+            throw new IOException("no " + mutation.file() + " in " + HEADERS);
+        }
+        sources.computeIfPresent(Path.of(mutation.file()), (file, source) -> mutation.apply(source));
+        return compiled(mutation.entry(), sources, instance(mutation.entry()), mutation.entry().startsWith("hopper") ? "compute_90a" : "compute_80");
+    }
+
+    /** The kernels of {@code probes.cu}. */
+    static Path probes() throws IOException {
+        return compiled("probes", headers(), Files.readString(PtxSuite.SOURCES.resolve("probes.cu")), "compute_90a");
+    }
+
+    private static Map<Path, String> headers() throws IOException {
+        Map<Path, String> sources = new TreeMap<>();
+        try (Stream<Path> files = Files.walk(HEADERS)) {
+            for (Path file : files.filter(path -> path.toString().endsWith(".cuh")).toList()) {
+                sources.put(HEADERS.relativize(file), Files.readString(file));
+            }
+        }
+        return sources;
+    }
+
+    /** A source file and its headers to PTX; not again if nothing it is made from is new. */
+    private static Path compiled(String name, Map<Path, String> sources, String source, String target) throws IOException {
+        sources.put(Path.of("mutant.cu"), source);
+        Nvcc nvcc = nvcc();
+        Path result = OUTPUT.resolve(name + "-" + hash(nvcc.version() + target + sources) + ".ptx");
+        if (!Files.exists(result)) {
+            Path folder = Files.createTempDirectory(Files.createDirectories(OUTPUT), "sources");
+            for (Map.Entry<Path, String> file : sources.entrySet()) {
+                Files.createDirectories(folder.resolve(file.getKey()).getParent());
+                Files.writeString(folder.resolve(file.getKey()), file.getValue());
+            }
+            Path fresh = folder.resolve("mutant.ptx");
+            MachineBuild.run(List.of(nvcc.path().toString(), "-std=c++17", "-O3", "-lineinfo", "-ptx", "-arch=" + target, "-I" + folder,
+                    folder.resolve("mutant.cu").toString(), "-o", fresh.toString()));
+            Files.move(fresh, result, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            try (Stream<Path> left = Files.walk(folder)) {
+                for (Path path : left.sorted(Comparator.reverseOrder()).toList()) {
+                    Files.delete(path);
+                }
+            }
+        }
+        return result;
+    }
+
+    /** A source file with one entry: what the family's own has, for these numbers. */
+    private static String instance(String entry) throws IOException {
+        Matcher name = NAME.matcher(entry);
+        if (!name.matches()) {
+            throw new IOException("not the name of a product's kernel: " + entry);
+        }
+        String types = (name.group(2).equals("f16") ? "Half, " : "Bfloat16, ") + name.group(3).equals("zp") + ", "
+                + name.group(4).equals("g32") + ", " + name.group(5) + ", " + name.group(6);
+        String kernel = "(const __grid_constant__ GemmArgs args) {\n    ";
+        if (name.group(1).equals("striped")) {
+            return "#include \"striped/striped.cuh\"\nusing namespace jmarlin;\nextern \"C\" __global__ void __launch_bounds__(256, 1) " + entry
+                    + kernel + "striped_gemm<StripedShape<" + types + ">>(args);\n}\n";
+        }
+        int cluster = Integer.parseInt(name.group(7)) * Integer.parseInt(name.group(8));
+        return "#include \"hopper/hopper.cuh\"\nusing namespace jmarlin;\nextern \"C\" __global__ void __cluster_dims__(" + cluster
+                + ") __launch_bounds__(hopper::kThreads, 1) " + entry + kernel + "hopper::multiply<hopper::Shape<" + types + ", " + name.group(7)
+                + ", " + name.group(8) + ">>(args);\n}\n";
+    }
+
+    static Nvcc nvcc() throws IOException {
+        try {
+            return Nvcc.find(System.getenv(), Nvcc.usualPlaces());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IOException("interrupted", e);
+        }
+    }
+
+    static String hash(String text) {
+        try {
+            byte[] digest = MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8));
+            return HexFormat.of().formatHex(digest, 0, 8);
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+}
