@@ -33,7 +33,8 @@ public final class Main {
                     String name = command.getCommandSpec().qualifiedName();
                     PrintWriter err = command.getErr();
                     err.println("`" + name + " --help` lists the options");
-                    err.println(name + ": " + failure.getMessage());
+                    err.println(name + ": " + failure.getMessage() + (command.getSubcommands().isEmpty() ? ""
+                            : "; commands: " + String.join(", ", command.getSubcommands().keySet())));
                     return command.getCommandSpec().exitCodeOnInvalidInput();
                 })
                 .setExecutionExceptionHandler((failure, command, parsed) -> {
