@@ -19,7 +19,8 @@ import java.util.Objects;
  *       in FP16, {@code q * 2^-133} or {@code q * 2^-129} in BF16; these bits are {@code -z} in the same unit;
  *   <li>{@link #factors}: {@code 2^(24 - shift)} and {@code 2^(20 - shift)} in FP16, {@code 2^(133 - shift)} and
  *       {@code 2^(129 - shift)} in BF16, as floats: what the sum over a column has to be multiplied with to undo shift and unit.
- *       Columns whose scales are all zero, and padding, have the factor 1.
+ *       Columns whose scales are all zero, and padding, have the factor 1. Where scales were FP32, times the mantissa of the
+ *       column's largest scale, which so is kept exactly: a column of one group loses nothing.
  * </ul>
  *
  * <p>Rows may multiply activations in another order than their own ({@link #inputOrder}, from act-ordered checkpoints).
@@ -51,7 +52,7 @@ public final class PackedWeights implements AutoCloseable {
     }
 
     /**
-     * Packs a matrix, on all processors. Scales of another type are rounded to the nearest.
+     * Packs a matrix, on all processors. Scales of another type are rounded to the nearest, FP32 relative to their column's largest.
      *
      * @param computeType FP16 or BF16: the type of activations and outputs on a GPU
      * @throws IllegalArgumentException if a column's scales do not fit the compute type even after its shift
@@ -116,7 +117,7 @@ public final class PackedWeights implements AutoCloseable {
 
     /**
      * The matrix these weights were packed from. Codes and zero points are always the same, scales too if they had the compute
-     * type (else they are in the compute type now).
+     * type (else they are in the compute type now, FP32 scales rounded to its precision).
      */
     public QuantizedMatrix unpack() {
         return StripedPacker.unpack(this).withInputOrder(inputOrder);

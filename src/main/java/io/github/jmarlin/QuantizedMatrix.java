@@ -4,6 +4,7 @@ import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.layout.StripedLayout;
 import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.memory.NativeMemory;
+import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.util.Objects;
 
@@ -16,7 +17,7 @@ import java.util.Objects;
  * real: one checkpoint format stores them minus one).
  *
  * <p>In memory, off-heap and little-endian: codes {@code [k][(n + 1) / 2]} bytes, column j in nibble {@code j % 2} (low first) of
- * byte {@code j / 2}; scales {@code [groups][n]} of 16 bits; zero points {@code [groups][n]} bytes.
+ * byte {@code j / 2}; scales {@code [groups][n]} of the scale type; zero points {@code [groups][n]} bytes.
  *
  * <p>Usually row i multiplies activation i. Quantizers that work in another order ("act order") leave rows whose groups are scattered;
  * such a matrix is kept sorted by group, and its {@link #inputOrder} says which activation each row multiplies.
@@ -70,7 +71,7 @@ public final class QuantizedMatrix implements AutoCloseable {
      * @param k rows (in-features)
      * @param n columns (out-features)
      * @param groupSize -1, 32, 64, 128 or 256
-     * @param scaleType FP16 or BF16
+     * @param scaleType FP16 or BF16; FP32 for scales that neither holds, which packing rounds
      */
     public static Builder builder(int k, int n, int groupSize, DataType scaleType) {
         return new Builder(new StripedLayout(k, n, groupSize), scaleType);
@@ -101,9 +102,14 @@ public final class QuantizedMatrix implements AutoCloseable {
         return layout.groups();
     }
 
-    /** The 16-bit type of the scales. */
+    /** The type of the scales: FP16 or BF16, or FP32. */
     public DataType scaleType() {
         return scaleType;
+    }
+
+    /** The 16-bit type to pack for, unless somebody wants another one: that of the scales, FP16 for FP32. */
+    public DataType computeType() {
+        return scaleType.is16Bit() ? scaleType : DataType.FP16;
     }
 
     /** What a weight is. */
@@ -163,10 +169,11 @@ public final class QuantizedMatrix implements AutoCloseable {
 
     /** The scale of a group and column. */
     public float scale(int group, int column) {
-        return HalfFloats.decode(scaleType, scaleBits(group, column));
+        return scaleType.is16Bit() ? HalfFloats.decode(scaleType, scaleBits(group, column))
+                : scales.getFloat(element(group, column) * Float.BYTES);
     }
 
-    /** The scale of a group and column as stored. */
+    /** The scale of a group and column as stored, if the scale type has 16 bits. */
     public short scaleBits(int group, int column) {
         return scales.getShort(element(group, column) * Short.BYTES);
     }
@@ -183,7 +190,7 @@ public final class QuantizedMatrix implements AutoCloseable {
         return bias == null ? 0 : bias[column];
     }
 
-    /** The weight of a row and column, exact: five bits times a 16-bit float fit a float. */
+    /** The weight of a row and column; exact with 16-bit scales, since five bits times such a float fit a float. */
     public float weight(int row, int column) {
         int group = row / rowsPerGroup();
         return (code(row, column) - zeroPoint(group, column)) * scale(group, column);
@@ -194,7 +201,7 @@ public final class QuantizedMatrix implements AutoCloseable {
         return codes;
     }
 
-    /** All scales, {@code [groups][n]} of 16 bits. Not to be written to. */
+    /** All scales, {@code [groups][n]} of the scale type. Not to be written to. */
     public NativeMemory scales() {
         return scales;
     }
@@ -253,12 +260,12 @@ public final class QuantizedMatrix implements AutoCloseable {
         private boolean built;
 
         private Builder(StripedLayout layout, DataType scaleType) {
-            if (scaleType == null || !scaleType.is16Bit()) {
-                throw new IllegalArgumentException("scale type " + scaleType + " is not supported: FP16 or BF16 expected");
+            if (scaleType == null) {
+                throw new IllegalArgumentException("scale type null: FP16, BF16 or FP32 expected");
             }
             this.layout = layout;
             this.scaleType = scaleType;
-            long scaleStride = (long) layout.n() * Short.BYTES;
+            long scaleStride = (long) layout.n() * scaleType.bytes();
             codeStride = codeStride(layout.n());
             codes = NativeMemory.allocate(layout.k() * codeStride, codeStride);
             try {
@@ -315,6 +322,13 @@ public final class QuantizedMatrix implements AutoCloseable {
 
         /** Sets one scale, rounded to the scale type; it must be finite then. */
         public Builder setScale(int group, int column, float scale) {
+            if (!scaleType.is16Bit()) {
+                if (!Float.isFinite(scale)) {
+                    throw badScale(group, column, "" + scale);
+                }
+                scales.putFloat(element(group, column) * Float.BYTES, scale);
+                return this;
+            }
             short bits = HalfFloats.encode(scaleType, scale);
             if (!HalfFloats.isFinite(scaleType, bits)) {
                 throw badScale(group, column, "" + scale);
@@ -322,8 +336,11 @@ public final class QuantizedMatrix implements AutoCloseable {
             return setScaleBits(group, column, bits);
         }
 
-        /** Sets one scale as bits of the scale type. */
+        /** Sets one scale as bits of the scale type, which must have 16. */
         public Builder setScaleBits(int group, int column, short bits) {
+            if (!scaleType.is16Bit()) {
+                throw new IllegalStateException("16 bits were given for a scale of type " + scaleType);
+            }
             scales.putShort(element(group, column) * Short.BYTES, bits);
             return this;
         }
@@ -368,7 +385,7 @@ public final class QuantizedMatrix implements AutoCloseable {
             return codes;
         }
 
-        /** The memory of the scales, {@code [groups][n]} of 16 bits, to be written straight into. */
+        /** The memory of the scales, {@code [groups][n]} of the scale type, to be written straight into. */
         public NativeMemory scales() {
             return scales;
         }
@@ -408,11 +425,24 @@ public final class QuantizedMatrix implements AutoCloseable {
 
         private void checkScales() {
             for (int group = 0; group < layout.groups(); group++) {
-                var row = scales.slice((long) group * layout.n() * Short.BYTES, layout.n() * Short.BYTES).asShortBuffer();
+                var bytes = scales.slice((long) group * layout.n() * scaleType.bytes(), layout.n() * scaleType.bytes());
+                if (!scaleType.is16Bit()) {
+                    checkFinite(group, bytes.asFloatBuffer());
+                    continue;
+                }
+                var row = bytes.asShortBuffer();
                 for (int column = 0; column < layout.n(); column++) {
                     if (!HalfFloats.isFinite(scaleType, row.get(column))) {
                         throw badScale(group, column, "" + HalfFloats.decode(scaleType, row.get(column)));
                     }
+                }
+            }
+        }
+
+        private void checkFinite(int group, FloatBuffer row) {
+            for (int column = 0; column < layout.n(); column++) {
+                if (!Float.isFinite(row.get(column))) {
+                    throw badScale(group, column, "" + row.get(column));
                 }
             }
         }

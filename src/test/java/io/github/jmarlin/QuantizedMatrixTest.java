@@ -58,7 +58,7 @@ class QuantizedMatrixTest {
         rejects(() -> QuantizedMatrix.builder(Integer.MAX_VALUE, 5, 32, DataType.FP16), "k 2147483647");
         rejects(() -> QuantizedMatrix.builder(5, 5, 48, DataType.FP16), "group size 48", "[-1, 32, 64, 128, 256]");
         rejects(() -> QuantizedMatrix.builder(5, 5, 0, DataType.FP16), "group size 0");
-        rejects(() -> QuantizedMatrix.builder(5, 5, 32, DataType.FP32), "scale type FP32", "FP16 or BF16");
+        rejects(() -> QuantizedMatrix.builder(1, 1, -1, null), "scale type null");
         var builder = QuantizedMatrix.builder(40, 5, 32, DataType.FP16).withZeroPoints().withBias();
         rejects(() -> builder.setCode(3, 4, 16), "code 16", "row 3", "column 4", "0..15");
         rejects(() -> builder.setCode(3, 4, -1), "code -1");

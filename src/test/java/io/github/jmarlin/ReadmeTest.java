@@ -3,11 +3,20 @@ package io.github.jmarlin;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.jmarlin.bench.Contenders;
+import io.github.jmarlin.checkpoint.Fixtures;
+import io.github.jmarlin.checkpoint.container.Floats;
+import io.github.jmarlin.checkpoint.container.SafetensorsFile;
 import java.io.StringWriter;
+import java.lang.reflect.Field;
+import java.lang.reflect.Method;
 import java.net.URI;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.regex.MatchResult;
@@ -24,9 +33,6 @@ import org.junit.jupiter.api.io.TempDir;
 @Tag("source-tree")
 class ReadmeTest {
     private static final Pattern BLOCK = Pattern.compile("(?ms)^```(\\w*)\\n(.*?)^```$");
-    private static final List<String> IMPORTS = List.of("io.github.jmarlin.*", "io.github.jmarlin.quantize.*", "io.github.jmarlin.cuda.*",
-            "jcuda.driver.*");
-
     @TempDir
     Path classes;
 
@@ -37,13 +43,87 @@ class ReadmeTest {
         assertEquals(List.of("mvn -q compile exec:java", "mvn test"), first.group(2).lines().toList());
     }
 
+    /** Each snippet as it stands, with the imports that it shows and no others. */
     @Test
     void theJavaCompiles() throws Exception {
-        List<String> examples = blocks().stream().filter(block -> block.group(1).equals("java")).map(block -> block.group(2)).toList();
-        assertEquals(2, examples.size());
-        assertEquals("", compile("Example1", "    void example() throws Exception {\n" + examples.get(0) + "    }\n"));
-        assertEquals("", compile("Example2", examples.get(1)));
-        assertTrue(examples.get(0).lines().count() <= 10, "the first example has ten lines at most");
+        List<String> examples = blocks("java");
+        assertTrue(examples.size() >= 4, examples.toString());
+        for (int i = 0; i < examples.size(); i++) {
+            assertEquals("", compile("Example" + i, examples.get(i)));
+        }
+        long statements = examples.get(0).lines().filter(line -> !line.isBlank() && !line.startsWith("import ")).count();
+        assertTrue(statements <= 10, "the first example has ten lines at most");
+    }
+
+    /** What the README shows to people who come with a checkpoint gives the right numbers, packed or not. */
+    @Test
+    void theSnippetsForCheckpointsDoWhatTheySay() throws Exception {
+        List<String> examples = blocks("java");
+        int multiplying = indexOf(examples, "float[] multiply(");
+        int packing = indexOf(examples, "void pack(");
+        assertEquals("", compile("Multiplying", examples.get(multiplying)));
+        assertEquals("", compile("Packing", examples.get(packing)));
+        try (URLClassLoader loader = new URLClassLoader(new URL[] {classes.toUri().toURL()}, ReadmeTest.class.getClassLoader())) {
+            Path model = Fixtures.folder("gptq_v1_desc_act_g32");
+            Path packed = classes.resolve("packed");
+            call(loader.loadClass("Packing"), "pack", model, packed);
+            SafetensorsFile expected = SafetensorsFile.open(model.resolve("expected.safetensors"));
+            float[] input = Floats.read(expected.tensor("input"), 0, 3 * 256);
+            float[] output = Floats.read(expected.tensor("output"), 0, 3 * 192);
+            for (Path folder : List.of(model, packed)) {
+                float[] found = (float[]) call(loader.loadClass("Multiplying"), "multiply", folder, "model.layers.0.self_attn.q_proj",
+                        input, 3);
+                assertEquals(output.length, found.length);
+                for (int i = 0; i < output.length; i++) {
+                    assertEquals(output[i], found[i], 2e-3f, folder + ", element " + i);
+                }
+            }
+        }
+    }
+
+    private static Object call(Class<?> type, String name, Object... arguments) throws Exception {
+        Method method = Arrays.stream(type.getDeclaredMethods()).filter(found -> found.getName().equals(name)).findFirst().orElseThrow();
+        method.setAccessible(true);
+        return method.invoke(null, arguments);
+    }
+
+    private static int indexOf(List<String> examples, String part) {
+        for (int i = 0; i < examples.size(); i++) {
+            if (examples.get(i).contains(part)) {
+                return i;
+            }
+        }
+        throw new AssertionError("no example with " + part);
+    }
+
+    @Test
+    void theMavenCoordinatesAreThePoms() throws Exception {
+        String pom = Files.readString(Path.of(System.getProperty("basedir", ""), "pom.xml"));
+        List<String> dependencies = blocks("xml");
+        assertEquals(1, dependencies.size());
+        for (String element : new String[] {"groupId", "artifactId", "version"}) {
+            Pattern pattern = Pattern.compile("<" + element + ">(.*?)</" + element + ">");
+            String expected = pattern.matcher(pom).results().findFirst().orElseThrow().group(1);
+            assertEquals(expected, pattern.matcher(dependencies.get(0)).results().findFirst().orElseThrow().group(1), element);
+        }
+    }
+
+    /** The benchmarks and contenders that the README's JMH commands name exist. */
+    @Test
+    void theJmhCommandsNameWhatThereIs() throws Exception {
+        String commands = blocks("sh").stream().filter(block -> block.contains("org.openjdk.jmh.Main")).findFirst().orElseThrow();
+        for (MatchResult match : Pattern.compile("jmh\\.Main (\\w+Benchmark)").matcher(commands).results().toList()) {
+            assertTrue(Class.forName("io.github.jmarlin.bench." + match.group(1)) != null);
+        }
+        List<String> contenders = new ArrayList<>();
+        for (Field field : Contenders.class.getDeclaredFields()) {
+            contenders.add(String.valueOf(field.get(null)));
+        }
+        for (MatchResult match : Pattern.compile("contender=(?:\"(.*?)\"|(\\S+))").matcher(commands).results().toList()) {
+            for (String contender : (match.group(1) == null ? match.group(2) : match.group(1)).split(",")) {
+                assertTrue(contenders.contains(contender), contender + " in " + contenders);
+            }
+        }
     }
 
     private static List<MatchResult> blocks() throws Exception {
@@ -51,11 +131,18 @@ class ReadmeTest {
         return BLOCK.matcher(readme).results().toList();
     }
 
-    /** Returns what the compiler says. */
-    private String compile(String name, String members) {
+    private static List<String> blocks(String language) throws Exception {
+        return blocks().stream().filter(block -> block.group(1).equals(language)).map(block -> block.group(2)).toList();
+    }
+
+    /** Compiles statements as the body of a method, or methods as they are; returns what the compiler says. */
+    private String compile(String name, String example) {
         StringBuilder source = new StringBuilder();
-        IMPORTS.forEach(imported -> source.append("import ").append(imported).append(";\n"));
-        source.append("class ").append(name).append(" {\n").append(members).append("}\n");
+        StringBuilder rest = new StringBuilder();
+        example.lines().forEach(line -> (line.startsWith("import ") ? source : rest).append(line).append('\n'));
+        boolean methods = rest.toString().lines().anyMatch(line -> line.startsWith("static "));
+        source.append("class ").append(name).append(" {\n").append(methods ? "" : "void example() throws Exception {\n").append(rest)
+                .append(methods ? "" : "}\n").append("}\n");
         JavaFileObject file = new SimpleJavaFileObject(URI.create("string:///" + name + ".java"), JavaFileObject.Kind.SOURCE) {
             @Override
             public CharSequence getCharContent(boolean ignoreEncodingErrors) {

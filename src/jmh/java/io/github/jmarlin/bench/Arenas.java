@@ -14,7 +14,7 @@ public final class Arenas {
     /** Where contenders of this device meet. */
     public static Arena of(DeviceChoice choice) {
         if (choice.device() instanceof CpuDevice cpu) {
-            return new CpuArena(cpu, Provenance.ofCpu(cpu.name(), choice.reason()));
+            return new CpuArena(cpu, Provenance.ofCpu(cpu.name() + ", " + cpu.computesWith(), choice.reason()));
         }
         if (choice.device() instanceof CudaDevice gpu) {
             return new GpuArena(gpu);

@@ -1,5 +1,7 @@
 package io.github.jmarlin.bench;
 
+import java.util.List;
+
 /** The names of contenders in files, tables and charts. */
 public final class Contenders {
     /** JMarlin on the GPU, with the plan it chooses itself; a forced tile is appended to the name. */
@@ -20,15 +22,17 @@ public final class Contenders {
     public static final String HOST_LAUNCH = "launch on the host";
     /** JMarlin's CPU path. */
     public static final String CPU = "jmarlin cpu";
-    /** A dense fp32 product in plain Java on all processors: what speedups are over on the CPU. */
+    /** A dense fp32 product by OpenBLAS, where it is on the class path: what speedups are over on the CPU. */
+    public static final String DENSE_OPENBLAS = "dense openblas fp32";
+    /** Without OpenBLAS: a dense fp32 product in plain Java loops on all processors, far below what the processor can do. */
     public static final String DENSE_JAVA = "dense java fp32";
 
     private Contenders() {
     }
 
-    /** Whom the others of a mode are compared with. */
-    public static String baseline(TimingMode mode) {
-        return mode == TimingMode.HOST ? DENSE_JAVA : CUBLAS;
+    /** Whom the others of a mode are compared with: the first of these that was measured. */
+    public static List<String> baselines(TimingMode mode) {
+        return mode == TimingMode.HOST ? List.of(DENSE_OPENBLAS, DENSE_JAVA) : List.of(CUBLAS);
     }
 
     /** Whether it is JMarlin, on whatever device and with whatever plan. */

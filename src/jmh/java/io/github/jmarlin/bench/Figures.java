@@ -9,7 +9,8 @@ package io.github.jmarlin.bench;
  * @param teraflops operations over the time
  * @param percentOfPeak that in percent of the best of the baseline (cuBLAS) on this device and type
  * @param speedup the baseline's time over this one
- * @param idealSpeedup what the speedup would be if both reached copy bandwidth or peak
+ * @param idealSpeedup what the speedup would be if both reached copy bandwidth or peak; null on a CPU, whose caches hold layers that
+ *     the copy does not fit, and whose peak no contender tells
  */
 public record Figures(Double gigabytesPerSecond, Double percentOfCopy, Double teraflops, Double percentOfPeak, Double speedup,
         Double idealSpeedup) {

@@ -1,29 +1,53 @@
 package io.github.jmarlin.bench;
 
+import io.github.jmarlin.bench.host.DenseLibrary;
 import java.io.IOException;
+import java.net.URISyntaxException;
+import java.net.URL;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.security.CodeSource;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import java.util.jar.JarFile;
+import java.util.jar.Manifest;
 
 /** What a results file says about where it comes from, as far as this process can find out. */
 public final class Provenance {
     /** System property that names the commit where there is no git, as in the GPU bundle. */
     public static final String COMMIT_PROPERTY = "jmarlin.commit";
 
+    /** What the build writes into the manifest. */
+    static final String COMMIT_ATTRIBUTE = "JMarlin-Commit";
+
     private Provenance() {
     }
 
     /**
-     * The commit the program was built from: the property, or what git says about the current folder; {@code unknown}
-     * otherwise.
+     * The commit the program was built from: the property, or what the manifest of its jar says, or, without a jar, what git says
+     * about the current folder; {@code unknown} otherwise.
      */
     public static String commit() {
         String property = System.getProperty(COMMIT_PROPERTY);
         if (property != null && !property.isBlank()) {
             return property;
         }
+        CodeSource source = Provenance.class.getProtectionDomain().getCodeSource();
+        if (source != null && source.getLocation().getPath().endsWith(".jar")) {
+            return ofJar(source.getLocation());
+        }
         return output(List.of("git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")).orElse("unknown");
+    }
+
+    private static String ofJar(URL jar) {
+        try (JarFile file = new JarFile(Path.of(jar.toURI()).toFile())) {
+            Manifest manifest = file.getManifest();
+            String commit = manifest == null ? null : manifest.getMainAttributes().getValue(COMMIT_ATTRIBUTE);
+            return commit == null ? "unknown" : commit;
+        } catch (IOException | URISyntaxException e) {
+            return "unknown";
+        }
     }
 
     /** Version and vendor of the JVM. */
@@ -39,7 +63,8 @@ public final class Provenance {
     /** The record of a run on the CPU. */
     public static RunInfo ofCpu(String device, String whyNoGpu) {
         Runtime runtime = Runtime.getRuntime();
-        return new RunInfo(device, false, whyNoGpu, null, Contenders.DENSE_JAVA, runtime.availableProcessors(), 0,
+        String dense = DenseLibrary.find().map(DenseLibrary::name).orElse("a plain Java loop: no OpenBLAS on the class path");
+        return new RunInfo(device, false, whyNoGpu, null, dense, runtime.availableProcessors(), 0,
                 runtime.maxMemory(), java(), system(), commit());
     }
 

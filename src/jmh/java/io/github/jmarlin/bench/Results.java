@@ -53,14 +53,14 @@ public record Results(RunInfo run, List<Session> sessions, List<Measurement> mea
     }
 
     /**
-     * Operations per second of a type's best product: the baseline's on a GPU, anyone's on a CPU, where plain Java is no
-     * measure.
+     * Operations per second of a type's best product: the baseline's on a GPU, anyone's on a CPU, where the baseline may be a plain
+     * Java loop.
      */
     public OptionalDouble peak(TimingMode mode, DataType type) {
         return measurements.stream()
                 .filter(m -> m.counts() && m.subject().kind() == Subject.Kind.LAYER && m.subject().type() == type)
                 .filter(m -> (m.mode() == TimingMode.HOST) == (mode == TimingMode.HOST))
-                .filter(m -> m.mode() == TimingMode.HOST || m.contender().equals(Contenders.baseline(m.mode())))
+                .filter(m -> m.mode() == TimingMode.HOST || Contenders.baselines(m.mode()).contains(m.contender()))
                 .mapToDouble(m -> m.flops() / seconds(m)).max();
     }
 
@@ -68,6 +68,12 @@ public record Results(RunInfo run, List<Session> sessions, List<Measurement> mea
     public OptionalDouble fixedMicros(TimingMode mode) {
         return find(Subject.device(), mode, Contenders.EMPTY, 0).filter(Measurement::counts)
                 .map(m -> OptionalDouble.of(m.micros().median())).orElse(OptionalDouble.empty());
+    }
+
+    /** What a measurement is compared with. */
+    public Optional<Measurement> baseline(Measurement m) {
+        return Contenders.baselines(m.mode()).stream().flatMap(contender -> find(m.subject(), m.mode(), contender, 0).stream())
+                .filter(Measurement::counts).findFirst();
     }
 
     /** What can be said about a measurement. */
@@ -79,15 +85,14 @@ public record Results(RunInfo run, List<Session> sessions, List<Measurement> mea
         double flopsPerSecond = m.flops() / seconds(m);
         OptionalDouble copy = copyBandwidth();
         OptionalDouble peak = peak(m.mode(), m.subject().type());
-        Optional<Measurement> baseline = find(m.subject(), m.mode(), Contenders.baseline(m.mode()), 0)
-                .filter(Measurement::counts);
+        Optional<Measurement> baseline = baseline(m);
         return new Figures(
                 m.bytes() > 0 ? bytesPerSecond / 1e9 : null,
                 m.bytes() > 0 && copy.isPresent() ? 100 * bytesPerSecond / copy.getAsDouble() : null,
                 m.flops() > 0 ? flopsPerSecond / 1e12 : null,
                 m.flops() > 0 && peak.isPresent() ? 100 * flopsPerSecond / peak.getAsDouble() : null,
                 baseline.map(b -> b.micros().median() / m.micros().median()).orElse(null),
-                baseline.isPresent() && copy.isPresent() && peak.isPresent()
+                m.mode() != TimingMode.HOST && baseline.isPresent() && copy.isPresent() && peak.isPresent()
                         ? new Roofline(copy.getAsDouble(), peak.getAsDouble())
                         .speedup(baseline.get().bytes(), m.bytes(), m.flops())
                         : null);

@@ -10,11 +10,15 @@ import io.github.jmarlin.checkpoint.format.DenseFormat;
 import io.github.jmarlin.checkpoint.format.DenseQuantization;
 import io.github.jmarlin.checkpoint.format.LayerSource;
 import io.github.jmarlin.checkpoint.format.ModelConfig;
+import io.github.jmarlin.checkpoint.format.UnclaimedTensors;
 import io.github.jmarlin.checkpoint.format.WeightFormat;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Collections;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
@@ -36,21 +40,28 @@ public final class Checkpoint {
     public static final String PACKED_INDEX = "model.safetensors.index.json";
 
     private final TensorStore store;
-    private final WeightFormat format;
+    private final ModelConfig config;
     private final DenseFormat dense;
     private final Map<String, WeightFormat> layers = new LinkedHashMap<>();
+    private final Map<String, String> left = new LinkedHashMap<>();
 
-    /** @param format of the quantized layers, or null */
-    public Checkpoint(TensorStore store, WeightFormat format, DenseFormat dense) {
+    /** @param config what its configuration files mean */
+    public Checkpoint(TensorStore store, ModelConfig config, DenseQuantization onTheFly) {
         this.store = store;
-        this.format = format;
-        this.dense = dense;
-        String marker = format == null ? null : "." + format.marker();
-        for (String tensor : store.tensors().keySet()) {
-            if (marker != null && tensor.endsWith(marker)) {
-                layers.put(tensor.substring(0, tensor.length() - marker.length()), format);
-            } else if (dense.isLayer(store.tensors().get(tensor))) {
-                layers.put(tensor.substring(0, tensor.length() - dense.marker().length() - 1), dense);
+        this.config = config;
+        this.dense = new DenseFormat(onTheFly, config.architecture(), store);
+        String marker = config.format() == null ? null : "." + config.format().marker();
+        for (Tensor tensor : store.tensors().values()) {
+            String name = tensor.name();
+            if (marker != null && name.endsWith(marker)) {
+                layers.put(name.substring(0, name.length() - marker.length()), config.format());
+            } else if (dense.isMatrix(tensor) && !UnclaimedTensors.looksQuantized(tensor)) {
+                String why = dense.whyLeft(tensor);
+                if (why == null) {
+                    layers.put(name.substring(0, name.length() - dense.marker().length() - 1), dense);
+                } else {
+                    left.put(name, why);
+                }
             }
         }
     }
@@ -64,17 +75,26 @@ public final class Checkpoint {
      * Opens a model.
      *
      * @param onTheFly how linear layers in full precision are quantized when they are read
-     * @throws MalformedCheckpointException if a file breaks its format, or a file that the index names is missing
+     * @throws MalformedCheckpointException if a file breaks its format or is missing, or two places of the configuration disagree
      * @throws UnsupportedCheckpointException if the configuration names a format that cannot run
      * @throws IOException if a file cannot be read
      */
     public static Checkpoint open(Path folder, DenseQuantization onTheFly) throws IOException {
+        Checkpoint checkpoint = openAny(folder, onTheFly);
+        if (checkpoint.config.refusal() != null) {
+            throw checkpoint.config.refusal();
+        }
+        return checkpoint;
+    }
+
+    /** Opens a model even if the configuration names a format that cannot run: its quantized tensors are then nobody's. */
+    public static Checkpoint openAny(Path folder, DenseQuantization onTheFly) throws IOException {
         TensorStore store = TensorStore.open(folder);
         if (store.metadata(PACKED_VERSION_KEY) != null) {
             throw new UnsupportedCheckpointException(folder, PACKED_INDEX, "a packed model",
                     "a model that is not packed yet");
         }
-        return new Checkpoint(store, ModelConfig.read(folder), new DenseFormat(onTheFly));
+        return new Checkpoint(store, ModelConfig.read(folder, store), onTheFly);
     }
 
     /** Where it lies. */
@@ -84,12 +104,57 @@ public final class Checkpoint {
 
     /** The format of its quantized layers, for people. */
     public String scheme() {
-        return format == null ? dense.scheme() : format.scheme();
+        return config.format() != null ? config.format().scheme()
+                : config.refusal() != null ? "a format that is not read" : dense.scheme();
+    }
+
+    /** Where the quantization's configuration stands, for people; null if there is none. */
+    public String configuration() {
+        return config.quantization() == null ? null : config.quantization().describe();
+    }
+
+    /** Why the format of its quantized layers is not read; null if it is, or there is none. */
+    public UnsupportedCheckpointException refusal() {
+        return config.refusal();
     }
 
     /** The safetensors files. */
-    public java.util.List<SafetensorsFile> files() {
+    public List<SafetensorsFile> files() {
         return store.files();
+    }
+
+    /** Safetensors files and indexes of the folder that are not part of the model, with the reason. */
+    public Map<String, String> leftOutFiles() {
+        return store.leftOut();
+    }
+
+    /** Matrices in full precision that are no layers, and stay as they are whatever is asked for, with the reason. */
+    public Map<String, String> leftInFullPrecision() {
+        return Collections.unmodifiableMap(left);
+    }
+
+    /** Looks at every layer: shapes, types and zero points, not yet the weights. */
+    public Survey survey() {
+        Survey survey = new Survey();
+        Set<String> taken = new HashSet<>();
+        for (String name : layers.keySet()) {
+            try {
+                LayerSource layer = layer(name);
+                layer.tensors().forEach(tensor -> taken.add(tensor.name()));
+                survey.layers().put(name, layer);
+            } catch (JMarlinException e) {
+                survey.refused().put(name, e);
+            }
+        }
+        for (String tensor : store.tensors().keySet()) {
+            int dot = tensor.lastIndexOf('.');
+            if (dot > 0 && survey.refused().containsKey(tensor.substring(0, dot))) {
+                taken.add(tensor);
+            }
+        }
+        survey.unclaimed().addAll(UnclaimedTensors.of(store, taken, config.refusal() != null ? config.refusal().getMessage()
+                : config.format() == null ? config.noConfiguration() : null));
+        return survey;
     }
 
     /** Every tensor by name. */

@@ -14,21 +14,25 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine.TypeConversionException;
 
 /** Measures this machine and writes a report. */
 @Command(name = "bench", mixinStandardHelpOptions = true,
-        description = "Measure JMarlin against cuBLAS on a GPU (or against plain Java on a CPU) and write a report: a table, "
+        description = "Measure JMarlin against cuBLAS on a GPU (on a CPU against OpenBLAS if it is there, else a plain Java loop) and write a report: a table, "
                 + "JSON, CSV, charts and one HTML page.",
         exitCodeListHeading = "Exit codes:%n",
         exitCodeList = {"0:all answers are right", "1:an answer is wrong, or the run failed", "2:bad options"})
@@ -65,6 +69,16 @@ final class BenchCommand implements Callable<Integer> {
     @ArgGroup(exclusive = false, heading = "One shape instead of the list:%n")
     private OneShape oneShape;
 
+    /** The modes that measure a GPU; the CPU's one is no choice. */
+    private static final class GpuMode implements ITypeConverter<TimingMode> {
+        @Override
+        public TimingMode convert(String text) {
+            return Arrays.stream(TimingMode.values())
+                    .filter(mode -> mode != TimingMode.HOST && mode.key().equals(text.toLowerCase(Locale.ROOT))).findFirst()
+                    .orElseThrow(() -> new TypeConversionException("must be graph, stream or flushed, not " + text));
+        }
+    }
+
     /** A question about one shape. */
     private static final class OneShape {
         @Option(names = "--shape", paramLabel = "KxN", required = true,
@@ -77,10 +91,12 @@ final class BenchCommand implements Callable<Integer> {
         @Option(names = "--group", split = ",", paramLabel = "G", description = "group sizes (-1,128)")
         private List<Integer> groupSizes;
 
-        @Option(names = "--type", paramLabel = "TYPE", description = "fp16 or bf16 on a GPU (fp16); a CPU computes in fp32")
+        @Option(names = "--type", paramLabel = "TYPE", converter = ComputeType.class,
+                description = "fp16 or bf16 on a GPU (fp16); a CPU computes in fp32")
         private DataType type;
 
-        @Option(names = "--mode", split = ",", paramLabel = "MODE", description = "timing modes on a GPU (graph,stream,flushed)")
+        @Option(names = "--mode", split = ",", paramLabel = "MODE", converter = GpuMode.class,
+                description = "timing modes on a GPU (graph,stream,flushed)")
         private List<TimingMode> modes;
 
         @Option(names = "--every-kernel", description = "also time each of the GPU kernels, not only the one JMarlin chooses")

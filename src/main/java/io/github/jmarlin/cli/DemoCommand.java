@@ -6,6 +6,7 @@ import io.github.jmarlin.DeviceChoice;
 import io.github.jmarlin.LinearLayer;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.cpu.CpuDevice;
 import io.github.jmarlin.cpu.DenseProduct;
 import io.github.jmarlin.cpu.ReferenceProduct;
 import io.github.jmarlin.cuda.CudaDevice;
@@ -42,7 +43,7 @@ final class DemoCommand implements Callable<Integer> {
             description = "rows that share a scale: 32, 64, 128, 256, or -1 for whole columns")
     private int groupSize;
 
-    @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "FP16", description = "fp16 or bf16")
+    @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "fp16", converter = ComputeType.class, description = "fp16 or bf16")
     private DataType type;
 
     @Option(names = "--seed", paramLabel = "NUMBER", defaultValue = "42", description = "of the random weights and activations")
@@ -60,7 +61,7 @@ final class DemoCommand implements Callable<Integer> {
         DeviceChoice choice = deviceOption.choose(spec);
         CheckCommand.once(choice.device(), spec.commandLine().getOut());
         Table table = Table.ofFigures();
-        table.fact("device", choice.device().name()).fact("why", choice.reason());
+        table.fact("device", choice.device().name() + (choice.device() instanceof CpuDevice cpu ? ", " + cpu.computesWith() : "")).fact("why", choice.reason());
         boolean accurate;
         try (Progress progress = new Progress("demo", 5 + batches.size())) {
             accurate = run(choice.device(), table, progress);
@@ -78,7 +79,6 @@ final class DemoCommand implements Callable<Integer> {
         require(k >= 1 && n >= 1, "--k %d --n %d: both must be positive", k, n);
         require(!batches.isEmpty() && batches.stream().allMatch(m -> m >= 1), "--m %s: one or more positive batch sizes", batches);
         require(GROUP_SIZES.contains(groupSize), "--group %d: must be -1, 32, 64, 128 or 256", groupSize);
-        require(type != DataType.FP32, "--dtype %s: must be fp16 or bf16", type);
         // Weights in floats, results in doubles, both in Java arrays.
         long elements = Math.max((long) k * n, (long) most() * Math.max(k, n));
         require(elements < Integer.MAX_VALUE - 8, "--k %d --n %d --m %s: a matrix of %d elements, a Java array holds 2^31 - 9", k, n,
@@ -131,8 +131,13 @@ final class DemoCommand implements Callable<Integer> {
         boolean accurate = true;
         try (LinearLayer layer = device.place(packed);
                 Contender contender = device instanceof CudaDevice gpu ? onGpu(gpu, packed, a, table) : onCpu(layer, a, c, weights, activations)) {
+            double bandwidth = contender.readBandwidth();
+            if (!Double.isNaN(bandwidth)) {
+                table.fact("memory", Figures.format("%.1f GB/s read by all threads, measured first; a layer that fits the cache can exceed it",
+                        bandwidth * 1e-9));
+            }
             table.fact("dense", contender.denseText());
-            table.row("m", "error vs fp64", "allowed", "time", "GB/s", "TFLOP/s", "dense", "vs dense");
+            table.row("m", "error vs fp64", "allowed", "time", "GB/s", "of memory", "tokens/s", "TFLOP/s", "dense", "vs dense");
             for (int m : batches) {
                 progress.step("m = " + m);
                 layer.multiply(type, a, m, c);
@@ -142,7 +147,9 @@ final class DemoCommand implements Callable<Integer> {
                 double dense = contender.denseSeconds(m);
                 double bytes = packed.byteSize() + (double) m * (k + n) * type.bytes();
                 table.row(Integer.toString(m), Figures.format("%.2e", error), Figures.format("%.2e", allowed), Figures.seconds(seconds),
-                        Figures.format("%.1f", bytes / seconds * 1e-9), Figures.format("%.3f", 2.0 * m * k * n / seconds * 1e-12),
+                        Figures.format("%.1f", bytes / seconds * 1e-9),
+                        Double.isNaN(bandwidth) ? "n/a" : Figures.format("%.0f%%", 100 * bytes / seconds / bandwidth),
+                        Figures.format("%.0f", m / seconds), Figures.format("%.3f", 2.0 * m * k * n / seconds * 1e-12),
                         Double.isNaN(dense) ? "n/a" : Figures.seconds(dense),
                         Double.isNaN(dense) ? "n/a" : Figures.format("%.2fx", dense / seconds));
             }
@@ -155,6 +162,9 @@ final class DemoCommand implements Callable<Integer> {
     /** The product and its dense rival on one device. */
     private interface Contender extends AutoCloseable {
         double seconds(int m);
+
+        /** Bytes per second that the processor reads from memory; NaN of a GPU. */
+        double readBandwidth();
 
         /** NaN if there is no rival. */
         double denseSeconds(int m);
@@ -175,13 +185,18 @@ final class DemoCommand implements Callable<Integer> {
             }
 
             @Override
+            public double readBandwidth() {
+                return ReadBandwidth.measure(Runtime.getRuntime().availableProcessors());
+            }
+
+            @Override
             public double denseSeconds(int m) {
                 return Stopwatch.median(() -> dense.multiply(activations, m, denseResults));
             }
 
             @Override
             public String denseText() {
-                return "a plain fp32 product in Java on the same processor";
+                return "a plain Java loop in fp32 on the same processor, not a tuned library; bench has OpenBLAS";
             }
 
             @Override
@@ -200,6 +215,11 @@ final class DemoCommand implements Callable<Integer> {
                     table.fact("launched one by one", "not as a graph, for m = " + m + ": " + timing.notCaptured());
                 }
                 return timing.seconds();
+            }
+
+            @Override
+            public double readBandwidth() {
+                return Double.NaN;
             }
 
             @Override

@@ -3,6 +3,7 @@ package io.github.jmarlin.cli;
 import io.github.jmarlin.ComputeDevice;
 import io.github.jmarlin.DeviceChoice;
 import io.github.jmarlin.Devices;
+import io.github.jmarlin.cpu.CpuDevice;
 import io.github.jmarlin.cuda.CudaDevice;
 import io.github.jmarlin.cuda.CudaDriver;
 import io.github.jmarlin.cuda.image.ImageFacts;
@@ -52,7 +53,7 @@ final class InfoCommand implements Callable<Integer> {
                 table.row(gpu.facts().toString(), option, "fp16, bf16", computesWith(gpu, option, table));
                 checks(gpu, option, table);
             } else {
-                table.row(device.name(), device.kind(), "fp16, bf16, fp32", "Java");
+                table.row(device.name(), device.kind(), "fp16, bf16, fp32", device instanceof CpuDevice cpu ? cpu.computesWith() : "");
             }
         }
         PrintWriter out = spec.commandLine().getOut();

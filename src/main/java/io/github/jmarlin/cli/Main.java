@@ -1,12 +1,14 @@
 package io.github.jmarlin.cli;
 
 import io.github.jmarlin.JMarlinException;
+import io.github.jmarlin.checkpoint.container.FileProblem;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.io.UncheckedIOException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
-/** {@code jmarlin <command>}; exit codes 0, 1 (failed, or an error bound is broken) and 2 (bad options). */
+/** {@code jmarlin <command>}; exit codes 0, 1 (failed, or an error bound is broken), 2 (bad options) and what a command says. */
 @Command(name = "jmarlin", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
         description = "4-bit weight matrix multiplication on the GPU or the CPU.",
         subcommands = {DemoCommand.class, InfoCommand.class, PackCommand.class, InspectCommand.class, VerifyCommand.class,
@@ -26,14 +28,23 @@ public final class Main {
     static CommandLine commandLine() {
         return new CommandLine(new Main())
                 .setCaseInsensitiveEnumValuesAllowed(true)
+                .setParameterExceptionHandler((failure, args) -> {
+                    CommandLine command = failure.getCommandLine();
+                    String name = command.getCommandSpec().qualifiedName();
+                    PrintWriter err = command.getErr();
+                    err.println("`" + name + " --help` lists the options");
+                    err.println(name + ": " + failure.getMessage());
+                    return command.getCommandSpec().exitCodeOnInvalidInput();
+                })
                 .setExecutionExceptionHandler((failure, command, parsed) -> {
-                    if (failure instanceof JMarlinException || failure instanceof IOException
-                            || failure instanceof IllegalArgumentException) {
-                        PrintWriter err = command.getErr();
-                        err.println("jmarlin " + command.getCommandName() + ": " + failure.getMessage());
-                        return CommandLine.ExitCode.SOFTWARE;
+                    Exception known = failure instanceof UncheckedIOException ? ((UncheckedIOException) failure).getCause() : failure;
+                    if (!(known instanceof JMarlinException || known instanceof IOException || known instanceof IllegalArgumentException)) {
+                        throw failure;
                     }
-                    throw failure;
+                    PrintWriter err = command.getErr();
+                    err.println("jmarlin " + command.getCommandName() + ": " + (known instanceof IOException
+                            ? FileProblem.message((IOException) known) : known.getMessage()));
+                    return CommandLine.ExitCode.SOFTWARE;
                 });
     }
 

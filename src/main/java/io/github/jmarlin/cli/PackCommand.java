@@ -31,27 +31,30 @@ final class PackCommand implements Callable<Integer> {
     @Parameters(index = "1", paramLabel = "OUT_DIR", description = "folder for the packed model")
     private Path target;
 
-    @Option(names = "--dtype", paramLabel = "TYPE",
+    @Option(names = "--dtype", paramLabel = "TYPE", converter = ComputeType.class,
             description = "fp16 or bf16: what to compute with (default: each layer's scales)")
     private DataType computeType;
 
     @Option(names = "--threads", paramLabel = "COUNT", description = "default: all processors")
     private int threads = Runtime.getRuntime().availableProcessors();
 
+    @Option(names = "--strict", description = "fail if a layer cannot run, or quantized tensors belong to no layer, instead of "
+            + "carrying them over as they are")
+    private boolean strict;
+
     @Mixin
     private DenseOptions dense;
 
     @Override
     public Integer call() throws IOException {
-        if (threads < 1 || computeType == DataType.FP32) {
-            throw new ParameterException(spec.commandLine(), threads < 1 ? "--threads " + threads + ": must be at least 1"
-                    : "--dtype fp32: must be fp16 or bf16");
+        if (threads < 1) {
+            throw new ParameterException(spec.commandLine(), "--threads " + threads + ": must be at least 1");
         }
         dense.checkUsed(spec);
         DenseQuantization quantization = dense.quantization(spec);
         Checkpoint checkpoint = Checkpoint.open(source, quantization);
         ByteProgress[] shown = new ByteProgress[1];
-        PackOptions options = new PackOptions(computeType, quantization, dense.quantize(), threads,
+        PackOptions options = new PackOptions(computeType, quantization, dense.quantize(), threads, strict,
                 bytes -> shown[0].advanced(bytes));
         ModelPacker packer = new ModelPacker(checkpoint, target, options);
         ModelPacker.Result result;
@@ -65,7 +68,28 @@ final class PackCommand implements Callable<Integer> {
                 + " kept from before",
                 Figures.bytes(result.sourceBytes()), Figures.bytes(result.writtenBytes()), Figures.seconds(result.seconds()),
                 result.sourceBytes() / result.seconds() * 1e-9));
+        explain(out, checkpoint, packer);
         out.flush();
         return 0;
+    }
+
+    /** What was not packed, a line for each kind and reason. */
+    private void explain(PrintWriter out, Checkpoint checkpoint, ModelPacker packer) throws IOException {
+        Kinds carried = new Kinds(false);
+        packer.survey().refused().forEach((layer, why) -> carried.add(layer, why.getMessage()));
+        packer.survey().unclaimed().forEach(module -> carried.add(module.module(), module.parts() + ": " + module.why()));
+        carried.forEach((name, count, why) -> out.println("carried over as it is: " + name + times(count) + ": " + why[0]));
+        if (dense.quantize()) {
+            Kinds left = new Kinds(false);
+            checkpoint.leftInFullPrecision().forEach((tensor, why) -> left.add(tensor, why));
+            left.forEach((name, count, why) -> out.println("left in full precision: " + name + times(count) + ": " + why[0]));
+        }
+        for (Path file : packer.otherWeights()) {
+            out.println("not copied: " + file.getFileName() + ": weights in another container");
+        }
+    }
+
+    private static String times(int count) {
+        return count == 1 ? "" : " (" + count + ")";
     }
 }

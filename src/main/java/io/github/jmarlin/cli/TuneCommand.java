@@ -64,7 +64,8 @@ final class TuneCommand implements Callable<Integer> {
             description = "group size; all but 32 share their winners (${DEFAULT-VALUE})")
     private int groupSize;
 
-    @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "FP16", description = "fp16 or bf16 (${DEFAULT-VALUE})")
+    @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "fp16", converter = ComputeType.class,
+            description = "fp16 or bf16 (${DEFAULT-VALUE})")
     private DataType type;
 
     @Option(names = "--zero-points", description = "weights with zero points")

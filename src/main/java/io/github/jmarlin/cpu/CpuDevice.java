@@ -3,39 +3,74 @@ package io.github.jmarlin.cpu;
 import io.github.jmarlin.ComputeDevice;
 import io.github.jmarlin.LinearLayer;
 import io.github.jmarlin.PackedWeights;
-import java.util.concurrent.ForkJoinPool;
-import java.util.concurrent.RecursiveAction;
-import java.util.function.IntConsumer;
+import java.util.Objects;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.Executor;
 
-/** The processor. Results do not depend on the number of threads. */
-public final class CpuDevice implements ComputeDevice {
-    /** The pool of this device, or null for the common pool, in which the calling thread works too. */
-    private final ForkJoinPool pool;
-    private final int threads;
+/**
+ * The processor, through native kernels where there are some for it, else in Java; {@code -Djmarlin.cpu=java|avx2|vnni|neon} forces
+ * one. Results do not depend on the number of threads, and among native kernels not on the instruction set or the batch.
+ *
+ * <p>Its threads are daemons, start with the first product and end some seconds after the last or with {@link #close}; a product
+ * after that is computed by its caller alone.
+ */
+public final class CpuDevice implements ComputeDevice, AutoCloseable {
+    private final TaskPool pool;
+    private final InstructionSet.Choice choice;
+    /** Memory for calls of native products, as many as ever ran at once. */
+    private final ConcurrentLinkedQueue<NativeCall> calls = new ConcurrentLinkedQueue<>();
 
-    /** All processors, through the common pool. */
+    /** All processors that this process may use: containers limit them. */
     public CpuDevice() {
-        pool = null;
-        threads = Math.max(1, ForkJoinPool.getCommonPoolParallelism() + 1);
+        this(Runtime.getRuntime().availableProcessors());
     }
 
-    /** @param threads of a pool of its own, at least 1; they end when idle */
+    /** @param threads that work on a product, its caller among them, at least 1 */
     public CpuDevice(int threads) {
+        this(threads, null, InstructionSet.best());
+    }
+
+    /**
+     * The threads of an executor instead of its own.
+     *
+     * @param threads that work on a product at most, its caller among them, at least 1
+     * @param executor gets up to {@code threads - 1} tasks per product; what it does not run the caller does. It is not closed
+     */
+    public CpuDevice(int threads, Executor executor) {
+        this(threads, Objects.requireNonNull(executor, "executor"), InstructionSet.best());
+    }
+
+    private CpuDevice(int threads, Executor executor, InstructionSet.Choice choice) {
         if (threads < 1) {
             throw new IllegalArgumentException("threads " + threads + " is below 1");
         }
-        this.threads = threads;
-        pool = new ForkJoinPool(threads);
+        pool = new TaskPool(threads, executor);
+        this.choice = choice;
+    }
+
+    /** For tests: one of the {@linkplain InstructionSet#available available} instruction sets. */
+    static CpuDevice of(int threads, InstructionSet set) {
+        return new CpuDevice(threads, null, new InstructionSet.Choice(set, "asked for"));
     }
 
     @Override
     public String name() {
-        return "CPU, " + threads + (threads == 1 ? " thread" : " threads");
+        return "CPU, " + pool.threads() + (pool.threads() == 1 ? " thread" : " threads");
     }
 
     @Override
     public String kind() {
         return "cpu";
+    }
+
+    /** Threads that work on a product at most. */
+    public int threads() {
+        return pool.threads();
+    }
+
+    /** What products are computed with, and why if it is not simply the fastest: {@code AVX-512 VNNI}, {@code Java (reason)}. */
+    public String computesWith() {
+        return choice.set().title() + (choice.why().isEmpty() ? "" : " (" + choice.why() + ")");
     }
 
     /** The layer reads the packed weights in place; they cannot be closed before it. */
@@ -44,40 +79,29 @@ public final class CpuDevice implements ComputeDevice {
         return new CpuLinear(this, weights);
     }
 
-    /** Runs task 0 to count - 1, in any order, and returns when all are done. */
-    void forEach(int count, IntConsumer task) {
-        if (count == 0) {
-            return;
-        }
-        Range all = new Range(0, count, task);
-        if (pool == null) {
-            all.invoke();
-        } else {
-            pool.invoke(all);
+    /** Ends the threads. Layers stay usable. */
+    @Override
+    public void close() {
+        pool.close();
+        for (NativeCall call = calls.poll(); call != null; call = calls.poll()) {
+            call.close();
         }
     }
 
-    private static final class Range extends RecursiveAction {
-        private static final long serialVersionUID = 1L;
+    TaskPool pool() {
+        return pool;
+    }
 
-        private final int begin;
-        private final int end;
-        private final transient IntConsumer task;
+    InstructionSet instructionSet() {
+        return choice.set();
+    }
 
-        Range(int begin, int end, IntConsumer task) {
-            this.begin = begin;
-            this.end = end;
-            this.task = task;
-        }
+    NativeCall takeCall() {
+        NativeCall call = calls.poll();
+        return call == null ? new NativeCall() : call;
+    }
 
-        @Override
-        protected void compute() {
-            if (end - begin == 1) {
-                task.accept(begin);
-                return;
-            }
-            int middle = begin + end >>> 1;
-            invokeAll(new Range(begin, middle, task), new Range(middle, end, task));
-        }
+    void giveBack(NativeCall call) {
+        calls.add(call);
     }
 }

@@ -8,19 +8,13 @@ import io.github.jmarlin.memory.UseCount;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
-/**
- * A linear layer on the processor, for activations of every type, accumulating in floats (or, for few rows, in integers).
- *
- * <p>The output is cut into tiles of 512 columns and up to 16 rows; each is one task, computed in one order, so that the bits
- * depend neither on the number of threads nor on which of them did what.
- */
+/** A linear layer on the processor, for activations of every type. */
 public final class CpuLinear implements LinearLayer {
-    /** Rows whose activations are held as floats at a time. */
-    private static final int ROWS_AT_ONCE = 256;
-
     private final CpuDevice device;
     private final PackedWeights weights;
-    private final TileScales scales;
+    /** One of the two is null. */
+    private final NativeProduct nativeProduct;
+    private final JavaProduct javaProduct;
     private final UseCount uses;
 
     CpuLinear(CpuDevice device, PackedWeights weights) {
@@ -29,7 +23,8 @@ public final class CpuLinear implements LinearLayer {
         uses = new UseCount("layer of " + weights);
         weights.acquire();
         try {
-            scales = new TileScales(weights);
+            nativeProduct = NativeProduct.of(device, weights);
+            javaProduct = nativeProduct == null ? new JavaProduct(device.pool(), weights) : null;
         } catch (RuntimeException | Error e) {
             weights.release();
             throw e;
@@ -64,34 +59,22 @@ public final class CpuLinear implements LinearLayer {
         try {
             ByteBuffer activations = a.slice().order(ByteOrder.LITTLE_ENDIAN);
             ByteBuffer outputs = c.slice().order(ByteOrder.LITTLE_ENDIAN);
-            for (int row = 0; row < m; row += ROWS_AT_ONCE) {
-                multiplyRows(type, activations, row, (int) Math.min(ROWS_AT_ONCE, m - row), outputs);
+            if (nativeProduct != null) {
+                nativeProduct.multiply(type, activations, m, outputs);
+            } else {
+                javaProduct.multiply(type, activations, 0, m, outputs);
             }
         } finally {
             uses.release();
         }
     }
 
-    private void multiplyRows(DataType type, ByteBuffer a, int firstRow, int rows, ByteBuffer c) {
-        Activations activations = new Activations(weights, rows);
-        device.forEach(rows, row -> activations.read(type, a, (long) (firstRow + row) * k(), row));
-        int tiles = scales.tiles();
-        int rowTiles = (rows + TileProduct.MAX_ROWS - 1) / TileProduct.MAX_ROWS;
-        device.forEach(tiles * rowTiles, task -> {
-            int tile = task % tiles;
-            int begin = task / tiles * TileProduct.MAX_ROWS;
-            int end = Math.min(rows, begin + TileProduct.MAX_ROWS);
-            TileProduct product = new TileProduct(weights, scales, tile);
-            product.multiply(activations, begin, end);
-            for (int row = begin; row < end; row++) {
-                product.write(row - begin, type, c, (long) (firstRow + row) * n());
-            }
-        });
-    }
-
     @Override
     public void close() {
         if (uses.close()) {
+            if (nativeProduct != null) {
+                nativeProduct.close();
+            }
             weights.release();
         }
     }

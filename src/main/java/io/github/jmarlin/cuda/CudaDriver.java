@@ -182,8 +182,9 @@ public final class CudaDriver {
         }
         if (found.contains("No resource")) {
             return "JCuda has no natives for " + System.getProperty("os.name") + " on " + System.getProperty("os.arch")
-                    + " on the class path (" + found + ")";
+                    + " on the class path or module path (" + found + "): jcuda-natives has them, with the classifier of the platform";
         }
-        return found.isEmpty() ? message.lines().findFirst().orElse(root.toString()) : found;
+        String reason = found.isEmpty() ? message.lines().findFirst().orElse(root.toString()) : found;
+        return reason + NativeLibrary.advice(reason);
     }
 }

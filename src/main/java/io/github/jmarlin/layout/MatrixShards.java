@@ -84,8 +84,8 @@ public final class MatrixShards {
         for (int group = 0; group * (long) rowsPerGroup < rows; group++) {
             long old = (firstRow + group * (long) rowsPerGroup) / source.rowsPerGroup();
             long element = old * source.n() + from;
-            target.scales().copyFrom(((long) group * n + at) * Short.BYTES,
-                    source.scales().slice(element * Short.BYTES, width * Short.BYTES));
+            int bytes = source.scaleType().bytes();
+            target.scales().copyFrom(((long) group * n + at) * bytes, source.scales().slice(element * bytes, width * bytes));
             if (source.form().hasZeroPoints()) {
                 target.withZeroPoints().zeroPoints().copyFrom((long) group * n + at, source.zeroPoints().slice(element, width));
             }

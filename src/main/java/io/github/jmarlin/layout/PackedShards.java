@@ -10,7 +10,8 @@ import java.util.function.Function;
 
 /**
  * Cuts packed weights for several devices, and joins them. A shard of the packed form equals, byte for byte, the packed form
- * of that shard of the matrix ({@link MatrixShards}), so it does not matter which is done first.
+ * of that shard of the matrix ({@link MatrixShards}), so it does not matter which is done first; but for FP32 scales cut along k,
+ * which stay rounded as they were in the whole column.
  *
  * <pre>
  *   along n (each device computes some outputs)       along k (each device sums over some inputs; outputs are added)

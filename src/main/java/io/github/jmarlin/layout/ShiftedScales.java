@@ -43,6 +43,9 @@ public final class ShiftedScales {
         for (int group = 0; group < matrix.groups(); group++) {
             largest = Math.max(largest, Math.abs(roundedScale(matrix, type, group, column)));
         }
+        // NOTES: scales of FP32 are rounded; dividing by the largest one's mantissa, which the factor takes, keeps that one exact.
+        double mantissa = matrix.scaleType() == DataType.FP32 && largest != 0
+                ? Math.scalb((double) largest, -Math.getExponent((double) largest)) : 1;
         int shift = largest == 0 ? unit(type, column) : topExponent(type) - Math.getExponent((double) largest);
         int exponent = unit(type, column) - shift;
         if (exponent < Float.MIN_EXPONENT || exponent > Float.MAX_EXPONENT) {
@@ -50,12 +53,12 @@ public final class ShiftedScales {
                     + largest + " gives the factor 2^" + exponent + ", outside the normal floats 2^" + Float.MIN_EXPONENT
                     + "..2^" + Float.MAX_EXPONENT);
         }
-        packed.factors().putFloat((long) column * Float.BYTES, Math.scalb(1f, exponent));
+        packed.factors().putFloat((long) column * Float.BYTES, (float) Math.scalb(mantissa, exponent));
         for (int group = 0; group < matrix.groups(); group++) {
             double scale = roundedScale(matrix, type, group, column);
-            double shifted = Math.scalb(scale, shift);
+            double shifted = Math.scalb(scale / mantissa, shift);
             short bits = HalfFloats.encode(type, shifted);
-            if (HalfFloats.decode(type, bits) != shifted) {
+            if (!isKept(matrix.scaleType(), type, HalfFloats.decode(type, bits), shifted)) {
                 throw new IllegalArgumentException("column " + column + " cannot be packed for " + type + ": its scale " + scale
                         + " of group " + group + " is not exact beside its largest scale " + largest
                         + "; pack for " + matrix.scaleType() + " instead");
@@ -64,10 +67,20 @@ public final class ShiftedScales {
         }
     }
 
+    /** Whether the packed scale is the one it should be: exactly, or for FP32 to the nearest of the type's normal numbers. */
+    private static boolean isKept(DataType scaleType, DataType type, double packed, double shifted) {
+        return scaleType == DataType.FP32 ? Math.abs(packed - shifted) <= Math.abs(shifted) * unitRoundoff(type) : packed == shifted;
+    }
+
+    /** The largest relative error of rounding to the type. */
+    public static double unitRoundoff(DataType type) {
+        return type == DataType.FP16 ? 0x1p-11 : 0x1p-8;
+    }
+
     /** The scale as it is packed, before its shift: BF16 rounds the three bits that FP16 scales have more. */
     private static float roundedScale(QuantizedMatrix matrix, DataType type, int group, int column) {
         float scale = matrix.scale(group, column);
-        return type == DataType.BF16 ? HalfFloats.fromBf16(HalfFloats.toBf16(scale)) : scale;
+        return type == DataType.BF16 && matrix.scaleType() == DataType.FP16 ? HalfFloats.fromBf16(HalfFloats.toBf16(scale)) : scale;
     }
 
     /** What a code of 1 is worth when its nibble, masked out of a word, is read as a number of the type; a power of two. */
@@ -94,13 +107,32 @@ public final class ShiftedScales {
         return (type == DataType.FP16 ? FP16_UNIT : BF16_UNIT) - 4 * StripedLayout.nibble(column);
     }
 
-    /** Sets scales and zero points of the columns of one strip. */
-    static void unpack(PackedWeights packed, QuantizedMatrix.Builder matrix, int strip) {
+    /** Whether the scales were FP32: then the factor of a column is seldom a power of two. */
+    static boolean wereRounded(PackedWeights packed) {
+        for (int column = 0; column < packed.n(); column++) {
+            float factor = packed.factors().getFloat((long) column * Float.BYTES);
+            if (factor != Math.scalb(1f, Math.getExponent(factor))) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /**
+     * Sets scales and zero points of the columns of one strip.
+     *
+     * @param rounded see {@link #wereRounded}; the matrix then has FP32 scales
+     */
+    static void unpack(PackedWeights packed, QuantizedMatrix.Builder matrix, int strip, boolean rounded) {
         StripedLayout layout = packed.layout();
         int end = Math.min(layout.n(), (strip + 1) * StripedLayout.BLOCK);
         for (int column = strip * StripedLayout.BLOCK; column < end; column++) {
             for (int group = 0; group < layout.groups(); group++) {
-                matrix.setScaleBits(group, column, scaleBits(packed, group, column));
+                if (rounded) {
+                    matrix.setScale(group, column, (float) scale(packed, group, column));
+                } else {
+                    matrix.setScaleBits(group, column, scaleBits(packed, group, column));
+                }
                 if (packed.form().hasZeroPoints()) {
                     short zeroCode = packed.zeros().getShort(layout.scaleOffset(group, column));
                     matrix.setZeroPoint(group, column, zeroPoint(zeroCode, column));
@@ -109,11 +141,16 @@ public final class ShiftedScales {
         }
     }
 
-    private static short scaleBits(PackedWeights packed, int group, int column) {
+    private static double scale(PackedWeights packed, int group, int column) {
         DataType type = packed.computeType();
         double shifted = HalfFloats.decode(type, packed.scales().getShort(packed.layout().scaleOffset(group, column)));
         double factor = packed.factors().getFloat((long) column * Float.BYTES);
-        double scale = shifted * factor * unitValue(type, column);
+        return shifted * factor * unitValue(type, column);
+    }
+
+    private static short scaleBits(PackedWeights packed, int group, int column) {
+        DataType type = packed.computeType();
+        double scale = scale(packed, group, column);
         short bits = HalfFloats.encode(type, scale);
         if (HalfFloats.decode(type, bits) != scale) {
             throw new IllegalArgumentException("column " + column + " cannot be unpacked: its scale " + scale + " of group " + group

@@ -69,12 +69,14 @@ public final class StripedPacker {
     /** See {@link PackedWeights#unpack}. */
     public static QuantizedMatrix unpack(PackedWeights packed) {
         StripedLayout layout = packed.layout();
-        try (var matrix = QuantizedMatrix.builder(layout.k(), layout.n(), layout.groupSize(), packed.computeType())) {
+        boolean rounded = ShiftedScales.wereRounded(packed);
+        try (var matrix = QuantizedMatrix.builder(layout.k(), layout.n(), layout.groupSize(),
+                rounded ? DataType.FP32 : packed.computeType())) {
             if (packed.form().hasZeroPoints()) {
                 matrix.withZeroPoints();
             }
             Tasks.forEach(layout.strips(), strip -> {
-                ShiftedScales.unpack(packed, matrix, strip);
+                ShiftedScales.unpack(packed, matrix, strip, rounded);
                 unpackStrip(packed.codes().slice(layout.blockOffset(strip, 0), (int) layout.stripCodeBytes()), layout, strip,
                         matrix.codes());
             });

@@ -1,5 +1,6 @@
 package io.github.jmarlin.plan;
 
+import java.util.Locale;
 import java.util.Objects;
 
 /**
@@ -124,7 +125,7 @@ public record DensePlan(String kernel, int rows, WeightShape weights, boolean bi
 
     @Override
     public String toString() {
-        return String.format("%s, then cuBLAS, for %s, m <= %d%n"
+        return String.format(Locale.ROOT, "%s, then cuBLAS, for %s, m <= %d%n"
                         + "  %d blocks x %d threads expand the weights once a call%s%n  workspace %s%n  %s%n  %s",
                 kernel, weights, rows, grid, THREADS, bias ? ", and add the bias after every " + SUMS_ROWS + " rows" : "", workspace(),
                 prediction, reason);

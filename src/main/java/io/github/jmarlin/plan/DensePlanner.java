@@ -1,5 +1,7 @@
 package io.github.jmarlin.plan;
 
+import java.util.Locale;
+
 /**
  * Plans and predicts products by way of dense weights: the expansion moves the packed and the dense bytes once, then cuBLAS takes the
  * slower of the dense operands' bytes and its tensor work.
@@ -58,6 +60,7 @@ final class DensePlanner {
     String hint(int rows, double chosen) {
         double seconds = predict(rows).seconds();
         return seconds > WORTH_A_WORD * chosen ? ""
-                : String.format("; dense weights and cuBLAS, predicted at %.2f us, are not chosen before a measurement", 1e6 * seconds);
+                : String.format(Locale.ROOT,
+                        "; dense weights and cuBLAS, predicted at %.2f us, are not chosen before a measurement", 1e6 * seconds);
     }
 }

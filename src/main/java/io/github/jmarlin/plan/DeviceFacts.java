@@ -1,5 +1,6 @@
 package io.github.jmarlin.plan;
 
+import java.util.Locale;
 import java.util.Objects;
 
 /**
@@ -54,7 +55,7 @@ public record DeviceFacts(String name, int computeMajor, int computeMinor, int m
 
     @Override
     public String toString() {
-        return String.format("%s (compute capability %d.%d, %d SMs, %.0f KB shared per block, %.0f MB L2, %.1f GB)",
+        return String.format(Locale.ROOT, "%s (compute capability %d.%d, %d SMs, %.0f KB shared per block, %.0f MB L2, %.1f GB)",
                 name, computeMajor, computeMinor, multiprocessors, sharedMemoryPerBlockOptin / 1024.0, l2Bytes / 1048576.0,
                 totalMemory / 1e9);
     }

@@ -1,5 +1,6 @@
 package io.github.jmarlin.plan;
 
+import java.util.Locale;
 import java.util.Objects;
 
 /**
@@ -91,7 +92,7 @@ public record HopperPlan(String kernel, int rows, WeightShape weights, HopperTil
 
     @Override
     public String toString() {
-        return String.format("%s for %s, m <= %d%n"
+        return String.format(Locale.ROOT, "%s for %s, m <= %d%n"
                         + "  %d tiles of %dx%d, %d clusters of %d blocks x %d threads, %s, %d stages, %d bytes of shared memory%n"
                         + "  workspace %s%n  %s%n  %s",
                 kernel, weights, rows, schedule.tiles(), tile.batchTile(), tile.clusterColumns(), clusters(), tile.cluster(), threads(),

@@ -2,6 +2,7 @@ package io.github.jmarlin.plan;
 
 import java.util.Comparator;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.stream.Stream;
 
@@ -50,7 +51,8 @@ final class HopperPlanner {
             return "tile as asked";
         }
         return "fastest prediction of " + plans.size() + plans.stream().filter(plan -> !plan.tile().equals(plans.get(0).tile())).findFirst()
-                .map(next -> String.format("; next tile %s at %.2f us, bound by %s", next.tile(), 1e6 * next.prediction().seconds(),
+                .map(next -> String.format(Locale.ROOT,
+                        "; next tile %s at %.2f us, bound by %s", next.tile(), 1e6 * next.prediction().seconds(),
                         next.prediction().bound()))
                 .orElse("");
     }

@@ -2,6 +2,7 @@ package io.github.jmarlin.plan;
 
 import java.util.Comparator;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.function.Function;
 import java.util.stream.Stream;
@@ -144,7 +145,7 @@ public final class Planner {
     /** As the tuning file says; as predicted if that is not possible. */
     private GemmPlan measured(int rows, Tuning.Served served) {
         Tuning.Winner winner = served.winner();
-        String measured = String.format("measured at %.2f us on this device%s, by tuning file %s", 1e6 * winner.seconds(),
+        String measured = String.format(Locale.ROOT, "measured at %.2f us on this device%s, by tuning file %s", 1e6 * winner.seconds(),
                 served.rows() == rows ? "" : " for " + served.rows() + " rows, a crossover that serves more", tuning.origin());
         Optional<String> failed = checks.failure(winner.family());
         if (failed.isPresent()) {
@@ -216,7 +217,7 @@ public final class Planner {
         } else {
             reason = "fastest prediction of " + plans.size() + plans.stream()
                     .filter(plan -> !plan.tile().equals(best.tile())).findFirst()
-                    .map(next -> String.format("; next tile %s at %.2f us, bound by %s", next.tile(),
+                    .map(next -> String.format(Locale.ROOT, "; next tile %s at %.2f us, bound by %s", next.tile(),
                             1e6 * next.prediction().seconds(), next.prediction().bound()))
                     .orElse("");
         }
@@ -224,7 +225,7 @@ public final class Planner {
             reason += "; work cut for " + options.grid() + " blocks as asked";
         }
         if (hopper != null && !options.batchInvariant() && options.family().isEmpty()) {
-            reason += hopper.plan(best.rows()).map(plan -> String.format("; the Hopper kernel, predicted at %.2f us with tile %s, %s",
+            reason += hopper.plan(best.rows()).map(plan -> String.format(Locale.ROOT, "; the Hopper kernel, predicted at %.2f us with tile %s, %s",
                     1e6 * plan.prediction().seconds(), plan.tile(), whyNotHopper())).orElse("");
         }
         if (!options.batchInvariant() && options.family().isEmpty()) {

@@ -1,5 +1,7 @@
 package io.github.jmarlin.plan;
 
+import java.util.Locale;
+
 /**
  * Where the cost model expects the time of a launch to go, in seconds. Predicted, not measured.
  *
@@ -41,7 +43,8 @@ public record Prediction(double dram, double l2, double tensor, double issue, do
 
     @Override
     public String toString() {
-        return String.format("predicted %.2f us, bound by %s (DRAM %.2f, L2 %.2f, tensor %.2f, issue %.2f, latency %.2f; tail %.2f)",
+        return String.format(Locale.ROOT,
+                "predicted %.2f us, bound by %s (DRAM %.2f, L2 %.2f, tensor %.2f, issue %.2f, latency %.2f; tail %.2f)",
                 1e6 * seconds(), bound(), 1e6 * dram, 1e6 * l2, 1e6 * tensor, 1e6 * issue, 1e6 * latency, 1e6 * tail);
     }
 }

@@ -1,5 +1,6 @@
 package io.github.jmarlin.plan;
 
+import java.util.Locale;
 import java.util.Objects;
 
 /**
@@ -79,7 +80,7 @@ public record StripedPlan(String kernel, int rows, WeightShape weights, TileShap
 
     @Override
     public String toString() {
-        return String.format("%s for %s, m <= %d%n"
+        return String.format(Locale.ROOT, "%s for %s, m <= %d%n"
                         + "  %d tiles of %s, %d blocks x %d threads, %d units of 64 k per block, %d stages,"
                         + " %d bytes of shared memory%n  workspace %s%n  %s%n  %s",
                 kernel, weights, rows, stripes.tiles(), tile, grid(), TileShape.THREADS, stripes.unitsPerBlock(), stages,

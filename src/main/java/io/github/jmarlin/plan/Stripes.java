@@ -2,6 +2,7 @@ package io.github.jmarlin.plan;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 
 /**
@@ -182,9 +183,9 @@ public record Stripes(int mTiles, int nTiles, int kBlocks, int unitsPerBlock) im
     public String drawing() {
         StringBuilder text = new StringBuilder();
         for (int tile = 0; tile < tiles(); tile++) {
-            text.append(String.format("tile %3d (n %d, m %d):", tile, tile / mTiles, tile % mTiles));
+            text.append(String.format(Locale.ROOT, "tile %3d (n %d, m %d):", tile, tile / mTiles, tile % mTiles));
             for (int kBlock = 0; kBlock < kBlocks; kBlock++) {
-                text.append(String.format(" %3d", (tile * kBlocks + kBlock) / unitsPerBlock));
+                text.append(String.format(Locale.ROOT, " %3d", (tile * kBlocks + kBlock) / unitsPerBlock));
             }
             text.append('\n');
         }

@@ -67,8 +67,8 @@ class DemoCommandTest {
         "--m 1,0 | --m [1, 0]: one or more positive batch sizes",
         "--m , | --m []: one or more positive batch sizes",
         "--group 48 | --group 48: must be -1, 32, 64, 128 or 256",
-        "--dtype fp32 | --dtype FP32: must be fp16 or bf16",
-        "--dtype int8 | Invalid value for option '--dtype': expected one of [FP16, BF16, FP32] (case-insensitive) but was 'int8'",
+        "--dtype fp32 | must be fp16 or bf16",
+        "--dtype int8 | Invalid value for option '--dtype': must be fp16 or bf16, not int8",
         "--k 100000 --n 100000 | --k 100000 --n 100000 --m [1, 16, 64]: a matrix of 10000000000 elements, a Java array holds 2^31 - 9",
         "--device gpu | --device gpu: must be auto, cpu, cuda or cuda:<index>",
         "--device cuda:4711 | --device cuda:4711: there are ",
@@ -77,8 +77,8 @@ class DemoCommandTest {
     void badOptionsExitWith2AndTheRule(String options, String message) {
         Cli run = Cli.run(("demo " + options).split(" "));
         assertEquals(2, run.status(), run.err());
-        assertTrue(run.err().startsWith(message), run.err());
-        assertTrue(run.err().contains("Usage: jmarlin demo"), run.err());
+        assertTrue(run.err().contains(message), run.err());
+        assertTrue(run.err().contains("jmarlin demo --help"), run.err());
         assertEquals("", run.out());
     }
 
@@ -87,7 +87,7 @@ class DemoCommandTest {
         assumeTrue(!CudaDriver.isAvailable(), "this machine has a CUDA device");
         Cli run = Cli.run("demo", "--device", "cuda");
         assertEquals(2, run.status());
-        assertTrue(run.err().startsWith("--device cuda: there are 0 usable cuda devices; " + CudaDriver.unavailableReason()), run.err());
+        assertTrue(run.err().contains("--device cuda: there are 0 usable cuda devices; " + CudaDriver.unavailableReason()), run.err());
     }
 
     @Test

@@ -3,6 +3,7 @@ package io.github.jmarlin.cpu;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.jmarlin.ComputeDevice;
 import io.github.jmarlin.DataType;
@@ -13,13 +14,33 @@ import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.testing.Errors;
 import io.github.jmarlin.testing.TestMatrices;
 import java.util.Arrays;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The contract on the processor, and what only holds there. */
-class CpuMultiplyTest extends MultiplyContractTest {
-    private final CpuDevice device = new CpuDevice();
+/** The contract on the processor, and what only holds there, written once and run for each instruction set. */
+abstract class CpuMultiplyTest extends MultiplyContractTest {
+    private final InstructionSet set;
+    private CpuDevice device;
+
+    CpuMultiplyTest(InstructionSet set) {
+        this.set = set;
+    }
+
+    @BeforeAll
+    void start() {
+        assumeTrue(set.isAvailable(), () -> "no " + set.title() + " here" + NativeCpu.unavailableReason());
+        device = CpuDevice.of(Runtime.getRuntime().availableProcessors(), set);
+    }
+
+    @AfterAll
+    void close() {
+        if (device != null) {
+            device.close();
+        }
+    }
 
     @Override
     protected ComputeDevice device() {
@@ -33,7 +54,7 @@ class CpuMultiplyTest extends MultiplyContractTest {
             float[] a = TestMatrices.gaussian(40 * 300, 2);
             float[] expected = null;
             for (int threads = 1; threads <= 5; threads++) {
-                try (LinearLayer layer = new CpuDevice(threads).place(weights)) {
+                try (CpuDevice some = CpuDevice.of(threads, set); LinearLayer layer = some.place(weights)) {
                     float[] c = layer.multiply(a, 40);
                     expected = expected == null ? c : expected;
                     Errors.assertSameBits(expected, c, 1500, threads + " threads");
@@ -110,11 +131,5 @@ class CpuMultiplyTest extends MultiplyContractTest {
         message = assertThrows(IllegalStateException.class, () -> device.place(weights)).getMessage();
         assertTrue(message.contains("used after close"), message);
         matrix.close();
-    }
-
-    @Test
-    void rejectsNoThreads() {
-        assertTrue(assertThrows(IllegalArgumentException.class, () -> new CpuDevice(0)).getMessage().contains("threads 0"));
-        assertEquals("CPU, 3 threads", new CpuDevice(3).name());
     }
 }

@@ -21,9 +21,10 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.IntStream;
 
-/** The CPU path, a plain dense fp32 product in Java, and a copy of memory. */
+/** The CPU path, a dense fp32 product by OpenBLAS or a plain Java loop, and a copy of memory. */
 public final class CpuArena implements Arena {
     private static final DataType TYPE = DataType.FP32;
     private static final int COPY_LONGS = 32 << 20;
@@ -76,7 +77,7 @@ public final class CpuArena implements Arena {
             AnswerCheck check = new AnswerCheck(matrix, activations, m);
             entrants.add(packed(opened(open, PackedWeights.pack(matrix, DataType.FP16)), activations, check, open));
             if (groupSize == benchCase.groupSizes().get(0)) {
-                addDense(benchCase, matrix, activations, check, entrants, skipped);
+                addDense(benchCase, matrix, activations, check, entrants, skipped, open);
             }
         }
         return entrants;
@@ -97,8 +98,8 @@ public final class CpuArena implements Arena {
                 2.0 * m * weights.k() * weights.n(), error, check.bound(TYPE), stopwatch(() -> layer.multiply(TYPE, a, m, c)));
     }
 
-    private static void addDense(BenchCase benchCase, QuantizedMatrix matrix, float[] activations, AnswerCheck check,
-            List<Entrant> entrants, List<Measurement> skipped) {
+    private void addDense(BenchCase benchCase, QuantizedMatrix matrix, float[] activations, AnswerCheck check,
+            List<Entrant> entrants, List<Measurement> skipped, List<AutoCloseable> open) {
         int k = matrix.k();
         int n = matrix.n();
         int m = check.m();
@@ -118,12 +119,25 @@ public final class CpuArena implements Arena {
         for (int row = 0; row < m; row++) {
             System.arraycopy(activations, row % Operands.DISTINCT_ROWS * k, a, row * k, k);
         }
-        float[] c = new float[m * n];
-        DenseProduct product = new DenseProduct(weights, k, n);
-        product.multiply(a, m, c);
-        double error = check.error((row, column) -> c[row * n + column]);
-        entrants.add(new Entrant(Contenders.DENSE_JAVA, 0, bytes + operandBytes(k, n, m), 2.0 * m * k * n, error,
-                check.baselineBound(TYPE), stopwatch(() -> product.multiply(a, m, c))));
+        Optional<DenseLibrary> library = DenseLibrary.find();
+        if (library.isPresent()) {
+            DenseLibrary.Product product = opened(open, library.get().product(weights, a, m, k, n, device.threads()));
+            addDense(Contenders.DENSE_OPENBLAS, bytes, check, product::multiply, (row, column) -> product.output(row * n + column), k, n,
+                    entrants);
+        } else {
+            float[] c = new float[m * n];
+            DenseProduct product = new DenseProduct(weights, k, n);
+            addDense(Contenders.DENSE_JAVA, bytes, check, () -> product.multiply(a, m, c), (row, column) -> c[row * n + column], k, n,
+                    entrants);
+        }
+    }
+
+    private static void addDense(String contender, long bytes, AnswerCheck check, Runnable product, AnswerCheck.Answer answer, int k, int n,
+            List<Entrant> entrants) {
+        int m = check.m();
+        product.run();
+        entrants.add(new Entrant(contender, 0, bytes + operandBytes(k, n, m), 2.0 * m * k * n, check.error(answer),
+                check.baselineBound(TYPE), stopwatch(product)));
     }
 
     private static double operandBytes(int k, int n, int m) {

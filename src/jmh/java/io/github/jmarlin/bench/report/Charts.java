@@ -97,7 +97,7 @@ final class Charts {
             List<Series> speedups = lines(points, batches, Figures::speedup, false);
             speedups.removeIf(Series::isBaseline);
             speedups.addAll(lines(points, batches, Figures::idealSpeedup, true));
-            String over = "speedup over " + Format.baseline(points.get(0));
+            String over = "speedup over " + Format.baseline(results, points.get(0));
             addPlot(plots, new Plot("speedup-" + panel.file(), panel.title(), "m (tokens)", over, text(batches), speedups,
                     false));
             addPlot(plots, new Plot("bandwidth-" + panel.file(), panel.title(), "m (tokens)", "% of the copy's bandwidth",
@@ -118,7 +118,7 @@ final class Charts {
             its.forEach(p -> values.put(p.subject().m(), figure.apply(results.figures(p))));
             String name = ideal ? "ideal" + (line.groupSize() == 0 ? "" : " " + Format.group(line.groupSize()))
                     : Format.contender(its.get(0));
-            boolean baseline = line.contender().equals(Contenders.baseline(its.get(0).mode()));
+            boolean baseline = Contenders.baselines(its.get(0).mode()).contains(line.contender());
             Role role = ideal ? Role.IDEAL : baseline ? Role.BASELINE : Role.MEASURED;
             series.add(new Series(name, role, batches.stream().map(values::get).collect(Collectors.toList())));
         });
@@ -150,7 +150,7 @@ final class Charts {
                     "All linear layers of one block, " + Format.type(first.subject().type()) + ", " + Format.contender(first)
                     + ", "
                             + first.mode().text(),
-                    "", "speedup over " + Format.baseline(first), models, series, true));
+                    "", "speedup over " + Format.baseline(results, first), models, series, true));
         });
     }
 

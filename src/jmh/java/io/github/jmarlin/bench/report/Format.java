@@ -3,6 +3,7 @@ package io.github.jmarlin.bench.report;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.bench.Contenders;
 import io.github.jmarlin.bench.Measurement;
+import io.github.jmarlin.bench.Results;
 import io.github.jmarlin.bench.Subject;
 import io.github.jmarlin.layout.StripedLayout;
 import java.util.Locale;
@@ -59,7 +60,12 @@ final class Format {
     }
 
     /** The contender speedups are over, for titles. */
-    static String baseline(Measurement m) {
-        return Contenders.baseline(m.mode()).equals(Contenders.CUBLAS) ? "cuBLAS " + type(m.subject().type()) : "dense Java fp32";
+    static String baseline(Results results, Measurement m) {
+        String contender = results.baseline(m).map(Measurement::contender).orElse(Contenders.baselines(m.mode()).get(0));
+        return switch (contender) {
+            case Contenders.CUBLAS -> "cuBLAS " + type(m.subject().type());
+            case Contenders.DENSE_OPENBLAS -> "dense OpenBLAS fp32";
+            default -> "a plain Java loop, fp32";
+        };
     }
 }

@@ -93,8 +93,8 @@ final class HtmlPage {
     }
 
     private static void appendTable(StringBuilder page, Results results) {
-        page.append("<h2>All measurements</h2>\n<p>us: median; speedup: over the baseline of the same row's mode; ideal: if both reached "
-                + "the bandwidth of the copy or the baseline's best rate.</p>\n<div class=\"table\"><table>\n<thead><tr>");
+        page.append("<h2>All measurements</h2>\n<p>us: median; speedup: over the baseline of the same row's mode; ideal, on a GPU: if "
+                + "both reached the bandwidth of the copy or the baseline's best rate.</p>\n<div class=\"table\"><table>\n<thead><tr>");
         for (int i = 0; i < TextTable.header().size(); i++) {
             cell(page, "th", i, TextTable.header().get(i));
         }

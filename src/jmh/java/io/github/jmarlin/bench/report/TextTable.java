@@ -7,6 +7,7 @@ import io.github.jmarlin.bench.Results;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.StringJoiner;
 
@@ -37,7 +38,7 @@ public final class TextTable {
         String wrong = m.status() == Measurement.Status.WRONG ? " WRONG" : "";
         return List.of(Format.subject(m.subject()), m.subject().m() == 0 ? Format.NOTHING : String.valueOf(m.subject().m()),
                 Format.type(m.subject().type()), m.mode().key(), Format.contender(m),
-                t == null ? m.status().name().toLowerCase() : Format.number(t.median()),
+                t == null ? m.status().name().toLowerCase(Locale.ROOT) : Format.number(t.median()),
                 t == null ? Format.NOTHING : Format.number(t.p10()) + ".." + Format.number(t.p90()),
                 Format.number(f.gigabytesPerSecond()), Format.percent(f.percentOfCopy()),
                 Format.number(f.teraflops()), Format.percent(f.percentOfPeak()),
@@ -88,7 +89,7 @@ public final class TextTable {
         for (List<String> row : rows) {
             StringJoiner line = new StringJoiner("  ");
             for (int column = 0; column < widths.length; column++) {
-                line.add(String.format("%" + (isWords(column) ? "-" : "") + widths[column] + "s", row.get(column)));
+                line.add(String.format(Locale.ROOT, "%" + (isWords(column) ? "-" : "") + widths[column] + "s", row.get(column)));
             }
             table.append(line.toString().stripTrailing()).append('\n');
         }

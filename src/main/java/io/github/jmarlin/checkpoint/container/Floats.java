@@ -47,12 +47,19 @@ public final class Floats {
     }
 
     /**
-     * The 16-bit type for the scales of a file: its own; for F32 the one that holds every value exactly, fp16 first; if
-     * neither does, fp16 (its mantissa is longer) unless a value leaves its normal range.
+     * The types for the scales of a file.
+     *
+     * @param matrix the type that holds every value exactly: the file's own; for F32 a 16-bit one if one does, fp16 first, else FP32
+     * @param compute the 16-bit type to pack for: the same, or fp16 (its mantissa is longer) unless a value leaves its normal range
      */
-    public static DataType scaleType(Tensor scales) {
+    public record ScaleTypes(DataType matrix, DataType compute) {
+    }
+
+    /** The types for the scales of a file; reads them if they are F32. */
+    public static ScaleTypes scaleTypes(Tensor scales) {
         if (scales.type() != TensorType.F32) {
-            return scales.type() == TensorType.BF16 ? DataType.BF16 : DataType.FP16;
+            DataType own = scales.type() == TensorType.BF16 ? DataType.BF16 : DataType.FP16;
+            return new ScaleTypes(own, own);
         }
         boolean exactFp16 = true;
         boolean exactBf16 = true;
@@ -67,6 +74,7 @@ public final class Floats {
                 normalFp16 &= magnitude == 0 || magnitude >= FP16_MIN_NORMAL && magnitude <= FP16_MAX;
             }
         }
-        return exactFp16 || !exactBf16 && normalFp16 ? DataType.FP16 : DataType.BF16;
+        DataType compute = exactFp16 || !exactBf16 && normalFp16 ? DataType.FP16 : DataType.BF16;
+        return new ScaleTypes(exactFp16 || exactBf16 ? compute : DataType.FP32, compute);
     }
 }

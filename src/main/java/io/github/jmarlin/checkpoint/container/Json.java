@@ -9,6 +9,7 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.core.json.JsonReadFeature;
 import java.io.CharArrayReader;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -24,7 +25,11 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** Strict JSON: UTF-8 only, no key twice in an object, errors as {@link MalformedCheckpointException}. */
+/**
+ * JSON in UTF-8, errors as {@link MalformedCheckpointException}. Strict for headers and for what this library wrote: no key twice
+ * in an object. Lenient for configurations, which are other people's files with a few keys of ours in them: {@code NaN},
+ * {@code Infinity} and a byte-order mark pass, and a key given twice is wrong only when somebody reads it.
+ */
 public final class Json {
     /** Far above any configuration; an index of 100,000 tensors takes 10 MB. */
     static final long LARGEST_FILE = 100_000_000;
@@ -34,12 +39,22 @@ public final class Json {
             .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
             .disable(JsonFactory.Feature.INTERN_FIELD_NAMES)
             .build();
+    private static final JsonFactory LENIENT = new JsonFactoryBuilder()
+            .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
+            .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
+            .disable(JsonFactory.Feature.INTERN_FIELD_NAMES)
+            .build();
+    private static final char BYTE_ORDER_MARK = '\uFEFF';
 
     private Json() {
     }
 
     /** A parser over {@code bytes}, decoded here: Jackson itself would also guess UTF-16 and UTF-32. */
     static JsonParser parser(Path file, String where, ByteBuffer bytes) throws IOException {
+        return parser(FACTORY, file, where, bytes);
+    }
+
+    private static JsonParser parser(JsonFactory factory, Path file, String where, ByteBuffer bytes) throws IOException {
         CharBuffer text;
         try {
             text = StandardCharsets.UTF_8.newDecoder()
@@ -49,25 +64,54 @@ public final class Json {
         } catch (CharacterCodingException e) {
             throw new MalformedCheckpointException(file, where, e.getMessage(), "must be UTF-8", e);
         }
-        return FACTORY.createParser(new CharArrayReader(text.array(), text.arrayOffset(), text.remaining()));
+        if (factory == LENIENT && text.hasRemaining() && text.charAt(0) == BYTE_ORDER_MARK) {
+            text.get();
+        }
+        return factory.createParser(new CharArrayReader(text.array(), text.arrayOffset() + text.position(), text.remaining()));
     }
 
     public static JsonGenerator generator(OutputStream out) throws IOException {
         return FACTORY.createGenerator(out, JsonEncoding.UTF8);
     }
 
-    /** The whole file as maps, lists, strings, numbers, booleans and nulls. */
+    /** A configuration file, leniently, as maps, lists, strings, numbers, booleans and nulls. */
     public static ConfigNode read(Path file) throws IOException {
-        long size = Files.size(file);
-        if (size > LARGEST_FILE) {
-            throw new MalformedCheckpointException(file, "file size", size + " bytes", "at most " + LARGEST_FILE);
+        byte[] content = FileProblem.explained("read this file", file, () -> {
+            long size = Files.size(file);
+            if (size > LARGEST_FILE) {
+                throw new MalformedCheckpointException(file, "file size", size + " bytes", "at most " + LARGEST_FILE);
+            }
+            return Files.readAllBytes(file);
+        });
+        try {
+            return parse(LENIENT, file, "content", content);
+        } catch (MalformedCheckpointException e) {
+            MalformedCheckpointException foreign = ForeignContent.of(file, ByteBuffer.wrap(content), "JSON");
+            boolean better = foreign != null && !looksLikeJson(content);
+            throw better ? foreign : e;
         }
-        return parse(file, "content", Files.readAllBytes(file));
     }
 
-    /** One JSON value; {@code where} says what part of the file it is. */
+    private static boolean looksLikeJson(byte[] content) {
+        int at = 0;
+        while (at < content.length && content[at] <= ' ' && content[at] >= 0) {
+            at++;
+        }
+        return at < content.length && (content[at] == '{' || content[at] == '[');
+    }
+
+    /** One strict JSON value; {@code where} says what part of the file it is. */
     public static ConfigNode parse(Path file, String where, byte[] utf8) {
-        try (JsonParser json = parser(file, where, ByteBuffer.wrap(utf8))) {
+        return parse(FACTORY, file, where, utf8);
+    }
+
+    /** One JSON value of other people, leniently. */
+    public static ConfigNode parseLenient(Path file, String where, byte[] utf8) {
+        return parse(LENIENT, file, where, utf8);
+    }
+
+    private static ConfigNode parse(JsonFactory factory, Path file, String where, byte[] utf8) {
+        try (JsonParser json = parser(factory, file, where, ByteBuffer.wrap(utf8))) {
             json.nextToken();
             Object value = value(json);
             if (json.nextToken() != null) {
@@ -75,7 +119,7 @@ public final class Json {
             }
             return new ConfigNode(file, "", value);
         } catch (IOException e) {
-            throw malformed(file, where, e);
+            throw malformed(file, where, e, factory == LENIENT ? "must be JSON" : "must be JSON without duplicate keys");
         }
     }
 
@@ -90,7 +134,8 @@ public final class Json {
                 while (json.nextToken() != JsonToken.END_OBJECT) {
                     String name = json.currentName();
                     json.nextToken();
-                    object.put(name, value(json));
+                    Object value = value(json);
+                    object.put(name, object.containsKey(name) ? ConfigNode.twice(object.get(name), value) : value);
                 }
                 return object;
             }
@@ -102,9 +147,9 @@ public final class Json {
                 return array;
             }
             case VALUE_NUMBER_INT:
-                return json.getNumberType() == JsonParser.NumberType.BIG_INTEGER ? (Object) json.getText() : json.getLongValue();
+                return json.getNumberType() == JsonParser.NumberType.BIG_INTEGER ? (Object) json.getBigIntegerValue() : json.getLongValue();
             case VALUE_NUMBER_FLOAT:
-                return json.getText();
+                return json.getDoubleValue();
             case VALUE_TRUE:
             case VALUE_FALSE:
                 return json.getBooleanValue();
@@ -115,11 +160,16 @@ public final class Json {
         }
     }
 
+    /** The exception of a strict parser. */
     static MalformedCheckpointException malformed(Path file, String where, IOException e) {
+        return malformed(file, where, e, "must be JSON without duplicate keys");
+    }
+
+    private static MalformedCheckpointException malformed(Path file, String where, IOException e, String rule) {
         JsonLocation at = e instanceof JsonProcessingException ? ((JsonProcessingException) e).getLocation() : null;
         String detail = e instanceof JsonProcessingException ? ((JsonProcessingException) e).getOriginalMessage()
                 : e.getMessage();
         return new MalformedCheckpointException(file, at == null ? where : where + ", character " + at.getCharOffset(), detail,
-                "must be JSON without duplicate keys", e);
+                rule, e);
     }
 }

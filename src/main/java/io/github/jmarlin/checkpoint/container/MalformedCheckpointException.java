@@ -40,7 +40,13 @@ public final class MalformedCheckpointException extends JMarlinException {
 
     /** The one form of message both exceptions of this package have; values too long for a line are cut. */
     static String message(Path file, String where, Object found, String rule) {
-        return file + ": " + shorten(where) + ": found " + shorten(String.valueOf(found)) + "; " + rule;
+        return oneLine(file + ": " + shorten(where) + ": found " + shorten(String.valueOf(found)) + "; " + rule);
+    }
+
+    /** Names and values are other people's: line ends in them must not look like ours. */
+    private static String oneLine(String text) {
+        return text.codePoints().anyMatch(Character::isISOControl)
+                ? text.replace("\r", "\\r").replace("\n", "\\n").replaceAll("\\p{Cntrl}", "?") : text;
     }
 
     private static String shorten(String text) {

@@ -36,6 +36,10 @@ public final class MappedFile {
     }
 
     static MappedFile open(Path path) throws IOException {
+        return FileProblem.explained("map this file", path, () -> map(path));
+    }
+
+    private static MappedFile map(Path path) throws IOException {
         try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
             long size = channel.size();
             ByteBuffer[] windows = new ByteBuffer[(int) Math.max(1, (size + LONGEST_SLICE - 1) / LONGEST_SLICE)];

@@ -52,6 +52,13 @@ public record SafetensorsHeader(List<TensorInfo> tensors, Map<String, String> me
                     "a safetensors file starts with an 8-byte header length");
         }
         long length = file.slice(0, LENGTH_BYTES).getLong(0);
+        if (length < 0 || length > LONGEST || length > file.size() - LENGTH_BYTES) {
+            MalformedCheckpointException foreign = ForeignContent.of(path, file.slice(0, (int) Math.min(file.size(), 4096)),
+                    "a safetensors file");
+            if (foreign != null) {
+                throw foreign;
+            }
+        }
         if (length < 0 || length > LONGEST) {
             throw new MalformedCheckpointException(path, "header length at byte 0", Long.toUnsignedString(length),
                     "at most " + LONGEST + " bytes");

@@ -90,8 +90,8 @@ public final class SafetensorsWriter implements AutoCloseable {
         this.metadata = new ConcurrentHashMap<>(metadata);
         this.dataStart = header.length;
         this.dataBytes = layout.bytes();
-        this.channel = FileChannel.open(temporary, StandardOpenOption.CREATE, StandardOpenOption.WRITE,
-                StandardOpenOption.TRUNCATE_EXISTING);
+        this.channel = FileProblem.explained("create this file", temporary, () -> FileChannel.open(temporary,
+                StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING));
         try {
             writeFully(ByteBuffer.wrap(header), 0);
         } catch (Throwable e) {
@@ -110,7 +110,8 @@ public final class SafetensorsWriter implements AutoCloseable {
      * @throws FileSystemException naming the bytes needed and free
      */
     public static void requireSpace(Path folder, long bytes) throws IOException {
-        long free = Files.getFileStore(folder).getUsableSpace();
+        long free = FileProblem.explained("ask for the free space of this folder", folder,
+                () -> Files.getFileStore(folder).getUsableSpace());
         if (free < bytes) {
             throw new FileSystemException(folder.toString(), null,
                     "too little disk space: " + bytes + " bytes needed, " + free + " free");
@@ -167,7 +168,10 @@ public final class SafetensorsWriter implements AutoCloseable {
                     + header.length + " bytes");
         }
         writeFully(ByteBuffer.wrap(header), 0);
-        channel.force(true);
+        FileProblem.explained("sync this file", temporary, () -> {
+            channel.force(true);
+            return null;
+        });
         channel.close();
         publish(temporary, target);
         committed = true;
@@ -188,7 +192,8 @@ public final class SafetensorsWriter implements AutoCloseable {
 
     /** Gives a synced file its final name, and makes the name itself durable. */
     public static void publish(Path temporary, Path target) throws IOException {
-        Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        FileProblem.explained("give this file its name", target, () -> Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE,
+                StandardCopyOption.REPLACE_EXISTING));
         try (FileChannel folder = FileChannel.open(target.toAbsolutePath().getParent(), StandardOpenOption.READ)) {
             folder.force(true);
         } catch (IOException e) {
@@ -209,9 +214,12 @@ public final class SafetensorsWriter implements AutoCloseable {
     }
 
     private void writeFully(ByteBuffer bytes, long position) throws IOException {
-        ByteBuffer rest = bytes.duplicate();
-        while (rest.hasRemaining()) {
-            position += channel.write(rest, position);
-        }
+        FileProblem.explained("write into this file", temporary, () -> {
+            ByteBuffer rest = bytes.duplicate();
+            for (long at = position; rest.hasRemaining(); ) {
+                at += channel.write(rest, at);
+            }
+            return null;
+        });
     }
 }

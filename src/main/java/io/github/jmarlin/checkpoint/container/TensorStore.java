@@ -9,70 +9,67 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.stream.Stream;
 
 /**
  * The tensors of a model folder, in however many safetensors files they lie. Immutable and thread-safe.
- *
- * <p>In this order: an index ({@code *.safetensors.index.json}) names the files and what is in each; without one
- * {@code model.safetensors} is the model; without that every {@code .safetensors} file of the folder belongs to it.
  */
 public final class TensorStore {
-    private static final String INDEX_SUFFIX = ".safetensors.index.json";
-    private static final String FILE_SUFFIX = ".safetensors";
-    private static final String SINGLE_FILE = "model.safetensors";
-
     private final Path folder;
     private final List<SafetensorsFile> files;
     private final Map<String, Tensor> tensors;
     /** The {@code metadata} of the index; a null node if there is none. */
     private final ConfigNode metadata;
+    private final Map<String, String> leftOut;
 
-    private TensorStore(Path folder, List<SafetensorsFile> files, Map<String, Tensor> tensors, ConfigNode metadata) {
+    private TensorStore(Path folder, List<SafetensorsFile> files, Map<String, Tensor> tensors, ConfigNode metadata,
+            Map<String, String> leftOut) {
         this.folder = folder;
+        this.leftOut = leftOut;
         this.files = List.copyOf(files);
         this.tensors = Collections.unmodifiableMap(tensors);
         this.metadata = metadata;
     }
 
+    /**
+     * Finds and opens the model's files, see {@link ModelFiles}.
+     *
+     * @throws MalformedCheckpointException if a file breaks its format, or the index or the shards' own numbers name one that is missing
+     * @throws UnsupportedCheckpointException if there are no safetensors files
+     */
     public static TensorStore open(Path folder) throws IOException {
         if (!Files.isDirectory(folder)) {
             throw new MalformedCheckpointException(folder, "model folder", Files.exists(folder) ? "a file" : "nothing",
                     "must be a folder with safetensors files");
         }
-        List<Path> indexes = list(folder, INDEX_SUFFIX);
-        if (indexes.size() > 1) {
-            throw new MalformedCheckpointException(folder, "index", names(indexes), "at most one file may end with "
-                    + INDEX_SUFFIX);
-        }
-        if (!indexes.isEmpty()) {
-            return indexed(folder, Json.read(indexes.get(0)));
-        }
-        Path single = folder.resolve(SINGLE_FILE);
-        List<Path> paths = Files.exists(single) ? List.of(single) : list(folder, FILE_SUFFIX);
-        if (paths.isEmpty()) {
-            List<Path> found = list(folder, "");
-            throw new UnsupportedCheckpointException(folder, "weights", names(found),
-                    "safetensors files (convert .bin, .pt and .gguf files first)");
+        ModelFiles found = ModelFiles.find(folder);
+        if (found.index() != null) {
+            return indexed(folder, found);
         }
         List<SafetensorsFile> files = new ArrayList<>();
-        for (Path path : paths) {
+        for (Path path : found.shards()) {
             files.add(SafetensorsFile.open(path));
         }
-        return union(folder, files);
+        return new TensorStore(folder, files, union(files, new LinkedHashMap<>()), noMetadata(folder), found.leftOut());
     }
 
-    private static TensorStore indexed(Path folder, ConfigNode index) throws IOException {
+    /** Files of a folder that somebody put there on purpose: no operating system's, none that begins with a dot. */
+    public static List<Path> ownFiles(Path folder) throws IOException {
+        return ModelFiles.list(folder).stream().filter(Files::isRegularFile).toList();
+    }
+
+    /** What the index names, and what its files hold besides: whatever is in the model's files is the model's. */
+    private static TensorStore indexed(Path folder, ModelFiles found) throws IOException {
         Map<String, SafetensorsFile> files = new TreeMap<>();
         Map<String, Tensor> tensors = new LinkedHashMap<>();
-        for (Map.Entry<String, ConfigNode> entry : index.get("weight_map").entries().entrySet()) {
+        for (Map.Entry<String, ConfigNode> entry : found.index().get("weight_map").entries().entrySet()) {
             String name = entry.getValue().string();
             if (!files.containsKey(name)) {
                 files.put(name, shard(folder, entry.getValue(), name));
             }
             tensors.put(entry.getKey(), files.get(name).tensor(entry.getKey()));
         }
-        return new TensorStore(folder, new ArrayList<>(files.values()), tensors, index.get("metadata"));
+        List<SafetensorsFile> opened = new ArrayList<>(files.values());
+        return new TensorStore(folder, opened, union(opened, tensors), found.index().get("metadata"), found.leftOut());
     }
 
     private static SafetensorsFile shard(Path folder, ConfigNode where, String name) throws IOException {
@@ -88,27 +85,26 @@ public final class TensorStore {
 
     /** All tensors of all files. */
     public static TensorStore union(Path folder, List<SafetensorsFile> files) {
-        Map<String, Tensor> tensors = new LinkedHashMap<>();
+        return new TensorStore(folder, files, union(files, new LinkedHashMap<>()), noMetadata(folder), Map.of());
+    }
+
+    /** Adds the tensors of all files to those whose file is known. */
+    private static Map<String, Tensor> union(List<SafetensorsFile> files, Map<String, Tensor> known) {
+        Map<String, Tensor> tensors = new LinkedHashMap<>(known);
         for (SafetensorsFile file : files) {
             for (Tensor tensor : file.tensors().values()) {
-                Tensor other = tensors.put(tensor.name(), tensor);
+                Tensor other = known.containsKey(tensor.name()) ? null : tensors.put(tensor.name(), tensor);
                 if (other != null) {
                     throw tensor.malformed("the same name in " + other.file().getFileName(),
                             "without an index each tensor must be in one file only");
                 }
             }
         }
-        return new TensorStore(folder, files, tensors, new ConfigNode(folder, "metadata", null));
+        return tensors;
     }
 
-    private static List<Path> list(Path folder, String suffix) throws IOException {
-        try (Stream<Path> entries = Files.list(folder)) {
-            return entries.filter(path -> path.getFileName().toString().endsWith(suffix)).sorted().toList();
-        }
-    }
-
-    private static List<Path> names(List<Path> paths) {
-        return paths.stream().map(Path::getFileName).toList();
+    private static ConfigNode noMetadata(Path folder) {
+        return new ConfigNode(folder, "metadata", null);
     }
 
     public Path folder() {
@@ -122,6 +118,11 @@ public final class TensorStore {
 
     public List<SafetensorsFile> files() {
         return files;
+    }
+
+    /** Safetensors files and indexes of the folder that are not the model, with the reason. */
+    public Map<String, String> leftOut() {
+        return leftOut;
     }
 
     public Map<String, Tensor> tensors() {

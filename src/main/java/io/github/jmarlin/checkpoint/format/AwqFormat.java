@@ -18,20 +18,23 @@ import java.util.Locale;
  * nibbles, scales {@code [k / g][n]}.
  */
 final class AwqFormat implements WeightFormat {
-    private final ConfigNode config;
-    private final long groupSize;
+    private static final int DEFAULT_GROUP_SIZE = 128;
 
-    AwqFormat(ConfigNode config) {
+    private final QuantizationConfig config;
+    private final LayerRules rules;
+
+    AwqFormat(QuantizationConfig config) {
         this.config = config;
-        ConfigNode bits = config.firstOf("bits", "w_bit");
+        this.rules = LayerRules.of(config);
+        ConfigNode bits = config.agreed("bits", "w_bit");
         if (bits.number(4) != 4) {
             throw bits.unsupported("4 bits");
         }
-        ConfigNode version = config.get("version");
+        config.all("group_size", "q_group_size").forEach(ConfigNode::number);
+        ConfigNode version = config.agreed("version");
         if (!version.string("gemm").toLowerCase(Locale.ROOT).equals("gemm")) {
             throw version.unsupported("AWQ version \"gemm\"");
         }
-        this.groupSize = config.firstOf("group_size", "q_group_size").number(128);
     }
 
     @Override
@@ -56,19 +59,23 @@ final class AwqFormat implements WeightFormat {
         int k = Shapes.extent(codes, "k", codes.shape().get(0));
         int n = Shapes.extent(codes, "n", codes.shape().get(1) <= Shapes.LARGEST_EXTENT
                 ? codes.shape().get(1) * Nibbles.PER_WORD : -1);
-        long rows = groupSize == -1 ? k : groupSize;
-        if (!GroupSizes.isSupported(rows, k)) {
-            throw new UnsupportedCheckpointException(config.file(), "layer " + name + ", key group_size", groupSize,
-                    GroupSizes.ACCEPTED);
+        LayerRules.Rule rule = rules.of(name);
+        if (rule != null && rule.where().get("bits").number(4) != 4) {
+            throw new UnsupportedCheckpointException(rule.where().file(), "layer " + name + ", key " + rule.where().path(),
+                    "bits " + rule.where().get("bits").number(), "4 bits");
         }
-        int groups = (int) ((k - 1) / rows + 1);
+        Shapes.requireRank(scales, 2);
+        List<ConfigNode> sizes = rule == null || rule.where().get("group_size").isNull()
+                ? config.all("group_size", "q_group_size") : List.of(rule.where().get("group_size"));
+        int rows = GroupSizes.ofFile(name, sizes, DEFAULT_GROUP_SIZE, k, scales.shape().get(0));
+        int groups = (k - 1) / rows + 1;
         Shapes.requireType(scales, TensorType.F16, TensorType.BF16, TensorType.F32);
         Shapes.require(scales, groups, n);
         Shapes.requireType(zeros, TensorType.I32);
         Shapes.require(zeros, groups, n / Nibbles.PER_WORD);
         boolean zeroPoints = Words.firstOther(zeros, 0x88888888) >= 0;
-        return new Layer(new LayerSource.Facts(name, scheme(), k, n, (int) Math.min(rows, k), zeroPoints,
-                Floats.scaleType(scales),
+        return new Layer(new LayerSource.Facts(name, scheme(), k, n, rows, zeroPoints,
+                Floats.scaleTypes(scales),
                 bias, null, List.of(codes, zeros, scales)), codes, zeros, scales);
     }
 
@@ -95,7 +102,7 @@ final class AwqFormat implements WeightFormat {
             }
             for (int group = 0; group < groups(); group++) {
                 long fileRow = (long) fileGroup(group) * n();
-                putScales(matrix, group, Floats.encode(scaleType(), Floats.read(scales, fileRow + from, fileRow + to)));
+                putScales(matrix, group, Floats.read(scales, fileRow + from, fileRow + to));
                 if (hasZeroPoints()) {
                     readWords(zeros, fileGroup(group), from, words);
                     ByteBuffer zeroPoints = matrix.zeroPoints().slice((long) group * width, width);

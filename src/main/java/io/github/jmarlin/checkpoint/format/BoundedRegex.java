@@ -28,7 +28,8 @@ final class BoundedRegex {
             this.pattern = Pattern.compile(pattern);
         } catch (PatternSyntaxException | StackOverflowError e) {
             throw new MalformedCheckpointException(where.file(), "key " + where.path(), pattern,
-                    "must be a regular expression: " + e.getMessage(), e);
+                    "must be a regular expression" + (e instanceof PatternSyntaxException
+                            ? ": " + ((PatternSyntaxException) e).getDescription() : ", and not a nested one"), e);
         }
     }
 

@@ -17,7 +17,7 @@ import java.util.Map;
 final class CompressedTensorsFormat implements WeightFormat {
     private static final String FORMAT = "pack-quantized";
 
-    private final ConfigNode config;
+    private final QuantizationConfig config;
     private final List<Scheme> schemes = new ArrayList<>();
 
     /** One of the {@code config_groups}: how the layers that its targets name are quantized. */
@@ -44,25 +44,25 @@ final class CompressedTensorsFormat implements WeightFormat {
         }
     }
 
-    CompressedTensorsFormat(ConfigNode config) {
+    CompressedTensorsFormat(QuantizationConfig config) {
         this.config = config;
-        ConfigNode sparsity = config.get("sparsity_config");
+        ConfigNode sparsity = config.agreed("sparsity_config");
         if (sparsity.isObject() && !sparsity.get("format").string("dense").equals("dense")) {
             throw sparsity.get("format").unsupported("no sparsity (format \"dense\")");
         }
-        ConfigNode transform = config.get("transform_config");
+        ConfigNode transform = config.agreed("transform_config");
         if (transform.isObject() && !transform.get("config_groups").isNull()
                 && !transform.get("config_groups").entries().isEmpty()) {
             throw transform.unsupported("no transforms: activations would have to be transformed too");
         }
-        for (Map.Entry<String, ConfigNode> group : config.get("config_groups").entries().entrySet()) {
+        for (Map.Entry<String, ConfigNode> group : config.agreed("config_groups").entries().entrySet()) {
             schemes.add(Scheme.of(group.getValue()));
         }
     }
 
     @Override
     public String scheme() {
-        return "compressed-tensors " + FORMAT;
+        return "compressed-tensors " + config.get("format").string(FORMAT);
     }
 
     @Override
@@ -124,13 +124,13 @@ final class CompressedTensorsFormat implements WeightFormat {
             inputOrder = InputOrder.of(groupIndex, k, groupSize);
             parts.add(groupIndex);
         }
-        LayerSource.Facts facts = new LayerSource.Facts(name, scheme(), k, n, groupSize, zeros != null, Floats.scaleType(scales),
-                bias, inputOrder, parts);
+        LayerSource.Facts facts = new LayerSource.Facts(name, "compressed-tensors " + FORMAT, k, n, groupSize, zeros != null,
+                Floats.scaleTypes(scales), bias, inputOrder, parts);
         return new CompressedTensorsLayer(facts, codes, zeros, scales);
     }
 
     private void checkScheme(ConfigNode scheme, ConfigNode weights) {
-        ConfigNode format = scheme.get("format").isNull() ? config.get("format") : scheme.get("format");
+        ConfigNode format = scheme.get("format").isNull() ? config.agreed("format") : scheme.get("format");
         if (!format.string(FORMAT).equals(FORMAT)) {
             throw format.unsupported("format \"" + FORMAT + "\"");
         }

@@ -66,9 +66,9 @@ final class CompressedTensorsLayer extends LayerSource {
         int fileGroups = Math.toIntExact(scales.shape().get(1));
         for (int column = from; column < to; column++) {
             long first = (long) column * fileGroups;
-            short[] bits = Floats.encode(scaleType(), Floats.read(scales, first, first + fileGroups));
+            float[] values = Floats.read(scales, first, first + fileGroups);
             for (int group = 0; group < groups(); group++) {
-                matrix.setScaleBits(group, column - from, bits[fileGroup(group)]);
+                matrix.setScale(group, column - from, values[fileGroup(group)]);
             }
         }
     }

@@ -17,7 +17,10 @@ import java.lang.ref.SoftReference;
 import java.util.List;
 import java.util.Set;
 
-/** Linear layers in full precision, {@code weight [n][k]}, quantized when they are read. */
+/**
+ * Linear layers in full precision, quantized when they are read: {@code weight [n][k]}, or {@code [k][n]} where
+ * {@link Architecture} says so.
+ */
 public final class DenseFormat implements WeightFormat {
     private static final Set<TensorType> TYPES = Set.of(TensorType.F16, TensorType.BF16, TensorType.F32);
 
@@ -25,9 +28,14 @@ public final class DenseFormat implements WeightFormat {
     private static final double DAMPING = 0.01;
 
     private final DenseQuantization how;
+    private final Architecture architecture;
+    private final TensorStore tensors;
 
-    public DenseFormat(DenseQuantization how) {
+    /** The full-precision layers of {@code tensors}. */
+    public DenseFormat(DenseQuantization how, Architecture architecture, TensorStore tensors) {
         this.how = how;
+        this.architecture = architecture;
+        this.tensors = tensors;
     }
 
     @Override
@@ -40,15 +48,15 @@ public final class DenseFormat implements WeightFormat {
         return "weight";
     }
 
-    /** Whether the tensor is the weight of a linear layer. */
-    public boolean isLayer(Tensor tensor) {
-        String suffix = "." + marker();
-        return tensor.name().endsWith(suffix)
-                && tensor.shape().size() == 2
-                && tensor.shape().get(0) > 1
-                && tensor.shape().get(1) > 1
-                && TYPES.contains(tensor.type())
-                && !how.excluded().matcher(tensor.name().substring(0, tensor.name().length() - suffix.length())).find();
+    /** Why a matrix, or stack of them, in full precision stays as it is; null if it is the weight of a layer to be quantized. */
+    public String whyLeft(Tensor tensor) {
+        return how.usesDefaults() ? architecture.whyNoLayer(tensor, tensors)
+                : architecture.whyNoMatrix(tensor, tensors, how.excluded());
+    }
+
+    /** Whether the tensor is a matrix in full precision, or a stack of them. */
+    public boolean isMatrix(Tensor tensor) {
+        return TYPES.contains(tensor.type()) && tensor.shape().size() >= 2;
     }
 
     @Override
@@ -56,24 +64,29 @@ public final class DenseFormat implements WeightFormat {
         Tensor weight = tensors.require(name + "." + marker());
         Shapes.requireRank(weight, 2);
         Shapes.requireType(weight, TensorType.F16, TensorType.BF16, TensorType.F32);
-        int n = Shapes.extent(weight, "n", weight.shape().get(0));
-        int k = Shapes.extent(weight, "k", weight.shape().get(1));
+        boolean inOut = architecture.isInOut(weight, tensors);
+        int n = Shapes.extent(weight, "n", weight.shape().get(inOut ? 1 : 0));
+        int k = Shapes.extent(weight, "k", weight.shape().get(inOut ? 0 : 1));
         int groupSize = how.groupSize() == -1 ? k : how.groupSize();
         DataType scaleType = weight.type() == TensorType.BF16 ? DataType.BF16 : DataType.FP16;
         boolean calibrated = how.calibration() != null && how.calibration().has(name);
         int[] inputOrder = calibrated ? GptqQuantizer.byImportance(how.calibration().diagonal(name, k)) : null;
-        LayerSource.Facts facts = new LayerSource.Facts(name, scheme() + " " + weight.type() + (calibrated ? ", GPTQ" : ""), k, n,
-                groupSize, !how.symmetric(), scaleType, tensors.find(name + ".bias"), inputOrder, List.of(weight));
-        return calibrated ? new CalibratedLayer(facts, weight, how) : new NearestLayer(facts, weight, how);
+        LayerSource.Facts facts = new LayerSource.Facts(name, scheme() + " " + weight.type()
+                + (inOut ? " [in][out]" : "") + (calibrated ? ", GPTQ" : ""), k, n,
+                groupSize, !how.symmetric(), new Floats.ScaleTypes(scaleType, scaleType), tensors.find(name + ".bias"),
+                inputOrder, List.of(weight));
+        return calibrated ? new CalibratedLayer(facts, weight, inOut, how) : new NearestLayer(facts, weight, inOut, how);
     }
 
     private abstract static class Layer extends LayerSource {
         final Tensor weight;
+        final boolean inOut;
         final DenseQuantization how;
 
-        Layer(Facts facts, Tensor weight, DenseQuantization how) {
+        Layer(Facts facts, Tensor weight, boolean inOut, DenseQuantization how) {
             super(facts);
             this.weight = weight;
+            this.inOut = inOut;
             this.how = how;
         }
 
@@ -102,14 +115,14 @@ public final class DenseFormat implements WeightFormat {
     }
 
     private static final class NearestLayer extends Layer {
-        NearestLayer(Facts facts, Tensor weight, DenseQuantization how) {
-            super(facts, weight, how);
+        NearestLayer(Facts facts, Tensor weight, boolean inOut, DenseQuantization how) {
+            super(facts, weight, inOut, how);
         }
 
         @Override
         QuantizedMatrix quantize(int from, int to) {
             return new RoundToNearest(groupSize(), scaleType(), !how.symmetric(), how.clippingSearch())
-                    .quantize(new Columns(weight, k(), from, to));
+                    .quantize(new Columns(weight, inOut, k(), n(), from, to));
         }
     }
 
@@ -117,8 +130,23 @@ public final class DenseFormat implements WeightFormat {
         /** The decomposed Hessian, kept from one range of columns to the next as long as memory allows. */
         private SoftReference<GptqQuantizer> quantizer = new SoftReference<>(null);
 
-        CalibratedLayer(Facts facts, Tensor weight, DenseQuantization how) {
-            super(facts, weight, how);
+        CalibratedLayer(Facts facts, Tensor weight, boolean inOut, DenseQuantization how) {
+            super(facts, weight, inOut, how);
+        }
+
+        /** Out-features {@code [from, to)} as {@code [to - from][k]}. */
+        private float[] columns(int from, int to) {
+            if (!inOut) {
+                return Floats.read(weight, (long) from * k(), (long) to * k());
+            }
+            float[] columns = new float[Math.multiplyExact(to - from, k())];
+            for (int row = 0; row < k(); row++) {
+                float[] values = Floats.read(weight, (long) row * n() + from, (long) row * n() + to);
+                for (int j = 0; j < values.length; j++) {
+                    columns[j * k() + row] = values[j];
+                }
+            }
+            return columns;
         }
 
         private synchronized GptqQuantizer quantizer() {
@@ -134,7 +162,7 @@ public final class DenseFormat implements WeightFormat {
 
         @Override
         QuantizedMatrix quantize(int from, int to) {
-            QuantizedMatrix quantized = quantizer().quantize(Floats.read(weight, (long) from * k(), (long) to * k()), to - from);
+            QuantizedMatrix quantized = quantizer().quantize(columns(from, to), to - from);
             if (!quantized.inputOrder().equals(inputOrder())) {
                 throw new IllegalStateException("layer " + name() + ": calibration gave another input order than before");
             }
@@ -142,8 +170,8 @@ public final class DenseFormat implements WeightFormat {
         }
     }
 
-    /** Out-features {@code [from, to)} of a weight {@code [n][k]}, as a quantizer wants to see them. */
-    private record Columns(Tensor weight, int k, int from, int to) implements WeightSource {
+    /** Out-features {@code [from, to)} of a weight, as a quantizer wants to see them. */
+    private record Columns(Tensor weight, boolean inOut, int k, int allColumns, int from, int to) implements WeightSource {
         @Override
         public int n() {
             return to - from;
@@ -151,6 +179,13 @@ public final class DenseFormat implements WeightFormat {
 
         @Override
         public void read(int row, int column, int count, float[][] rows) {
+            if (inOut) {
+                for (int i = 0; i < rows.length; i++) {
+                    long first = (long) (row + i) * allColumns + from + column;
+                    System.arraycopy(Floats.read(weight, first, first + count), 0, rows[i], 0, count);
+                }
+                return;
+            }
             for (int j = 0; j < count; j++) {
                 long first = (long) (from + column + j) * k + row;
                 float[] values = Floats.read(weight, first, first + rows.length);

@@ -4,8 +4,9 @@ import io.github.jmarlin.layout.StripedLayout;
 import java.util.regex.Pattern;
 
 /**
- * How linear layers in full precision become 4-bit when they are read, and which tensors are such layers: matrices
- * {@code <layer>.weight} in F16, BF16 or F32 whose layer name the pattern {@code excluded} does not find.
+ * How linear layers in full precision become 4-bit when they are read, and which tensors are such layers: the architecture's own
+ * if it is known, else matrices {@code <layer>.weight} in F16, BF16 or F32 whose name and shape speak for it; with a pattern
+ * {@code excluded} other than {@link #USUALLY_EXCLUDED}, every matrix whose layer name it does not find.
  *
  * @param groupSize -1, 32, 64, 128 or 256
  * @param symmetric zero point 8 everywhere, or one per group
@@ -15,9 +16,14 @@ import java.util.regex.Pattern;
  */
 public record DenseQuantization(int groupSize, boolean symmetric, boolean clippingSearch, Pattern excluded,
         Calibration calibration) {
-    /** Embeddings, output heads, norms and expert routers: lookups, or too sensitive for four bits. */
-    public static final Pattern USUALLY_EXCLUDED =
-            Pattern.compile("embed|(^|\\.)(wte|wpe|lm_head|output_head|shared|router|gate)$|norm|(^|\\.)ln_");
+    /**
+     * Embeddings, output heads, norms, expert routers, and the towers of other senses: lookups, or too sensitive for four bits. Where
+     * the architecture is known, its declared layers decide instead.
+     */
+    public static final Pattern USUALLY_EXCLUDED = Pattern.compile("embed|norm|(^|\\.)ln_|relative_attention_bias"
+            + "|(^|\\.)(wte|wpe|lm_head|output_head|output|head|score|classifier|qa_outputs|shared)$"
+            + "|(^|\\.)(router|gate|shared_expert_gate|wg|switch)$|(^|\\.)router\\."
+            + "|vision|visual|audio|multi_modal|mm_projector");
 
     /** Symmetric, groups of 128, with clipping search, to the nearest. */
     public static final DenseQuantization DEFAULT = new DenseQuantization(128, true, true, USUALLY_EXCLUDED, null);
@@ -25,6 +31,11 @@ public record DenseQuantization(int groupSize, boolean symmetric, boolean clippi
     /** Checks the group size. */
     public DenseQuantization {
         new StripedLayout(1, 1, groupSize);
+    }
+
+    /** Whether the library's own rules choose the layers. */
+    boolean usesDefaults() {
+        return excluded == USUALLY_EXCLUDED;
     }
 
     /** What a packed model depends on, as text. */

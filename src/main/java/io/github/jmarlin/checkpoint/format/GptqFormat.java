@@ -10,8 +10,8 @@ import io.github.jmarlin.checkpoint.container.TensorType;
 import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
 import io.github.jmarlin.checkpoint.container.Words;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 
 /**
  * GPTQ as AutoGPTQ and GPTQModel write it.
@@ -20,61 +20,50 @@ import java.util.Map;
  * zero point of 0 becomes -1 in version 1 and spills over the higher nibbles of its word; adding 0x11111111 to the whole word
  * undoes that exactly if the writer subtracted it from the whole word, as GPTQModel does from 0.9.0 on. AutoGPTQ's own
  * asymmetric files cannot be told apart from damaged ones, so version 1 with zero points other than 8 is read only from that
- * writer.
+ * writer. Symmetric files need no trust: their words are one and the same, 8 or 7, and say themselves which version they are.
  */
 final class GptqFormat implements WeightFormat {
     private static final String FIRST_TRUSTED = "0.9.0";
+    private static final int EIGHTS = 0x88888888;
+    private static final int EIGHTS_MINUS_ONE = 0x77777777;
+    private static final String[] BITS = {"bits", "w_bit", "wbits"};
+    private static final String[] GROUP_SIZE = {"group_size", "q_group_size"};
 
-    private final boolean version2;
+    /** How zero points are stored. */
+    enum Version {
+        /** Minus one. */
+        V1,
+        /** As they are. */
+        V2,
+        /** Nobody says: only symmetric layers can be read, whose words decide. */
+        UNKNOWN
+    }
+
+    private final QuantizationConfig config;
+    private final Version version;
     private final boolean trustedWriter;
     private final String writer;
-    private final Settings settings;
-    private final List<Rule> rules = new ArrayList<>();
+    private final LayerRules rules;
 
-    /**
-     * What the configuration says about a layer.
-     *
-     * @param where the place that said so last
-     * @param groupSize -1 for one group per column
-     */
-    private record Settings(ConfigNode where, long bits, long groupSize, boolean symmetric) {
-        Settings overriddenBy(ConfigNode node) {
-            return new Settings(node, node.firstOf("bits", "w_bit", "wbits").number(bits),
-                    node.firstOf("group_size", "q_group_size").number(groupSize), isSymmetric(node, symmetric));
-        }
-
-        private static boolean isSymmetric(ConfigNode node, boolean otherwise) {
-            return node.get("sym").isNull() ? !node.get("zero_point").bool(!otherwise) : node.get("sym").bool(otherwise);
-        }
-    }
-
-    /** One entry of {@code dynamic}: the layers whose name starts with a match are skipped, or have settings of their own. */
-    private record Rule(ConfigNode where, BoundedRegex layers, boolean skip) {
-    }
-
-    /** @param config the quantization configuration; {@code format} its checkpoint_format, "gptq" or "gptq_v2" */
-    GptqFormat(ConfigNode config, String format) {
-        this.version2 = format.equals("gptq_v2");
-        this.settings = new Settings(config, 4, -1, true).overriddenBy(config);
+    /** @param version what {@code checkpoint_format} says in the place taken */
+    GptqFormat(QuantizationConfig config, Version version) {
+        this.config = config;
+        this.version = version;
+        this.rules = LayerRules.of(config);
         this.writer = writer(config);
-        this.trustedWriter = isTrusted(writer);
-        ConfigNode packType = config.get("pack_dtype");
+        this.trustedWriter = Arrays.stream(writer.split(", ")).anyMatch(GptqFormat::isTrusted);
+        for (String[] keys : new String[][] {BITS, GROUP_SIZE}) {
+            config.all(keys).forEach(ConfigNode::number);
+        }
+        isSymmetric();
+        ConfigNode packType = config.agreed("pack_dtype");
         if (!packType.string("int32").equals("int32")) {
             throw packType.unsupported("pack_dtype \"int32\"");
         }
-        ConfigNode dynamic = config.get("dynamic");
-        if (dynamic.isNull() || !dynamic.isObject() && !dynamic.bool(false)) {
-            return;
-        }
-        for (Map.Entry<String, ConfigNode> entry : dynamic.entries().entrySet()) {
-            String pattern = entry.getKey();
-            boolean skip = pattern.startsWith("-:");
-            String regex = skip || pattern.startsWith("+:") ? pattern.substring(2) : pattern;
-            rules.add(new Rule(entry.getValue(), new BoundedRegex(entry.getValue(), regex), skip));
-        }
     }
 
-    private static String writer(ConfigNode config) {
+    /** The tools that worked on the file, as one line. A list may hold several, and one of them packed it. */
+    private static String writer(QuantizationConfig config) {
         ConfigNode meta = config.get("meta");
         if (!meta.isObject() || meta.get("quantizer").isNull()) {
             return "unknown";
@@ -106,7 +95,7 @@ final class GptqFormat implements WeightFormat {
 
     @Override
     public String scheme() {
-        return version2 ? "GPTQ v2" : "GPTQ v1";
+        return version == Version.V2 ? "GPTQ v2" : version == Version.V1 ? "GPTQ v1" : "GPTQ";
     }
 
     @Override
@@ -114,28 +103,32 @@ final class GptqFormat implements WeightFormat {
         return "qweight";
     }
 
-    private Settings settingsOf(TensorStore tensors, String name) {
-        for (Rule rule : rules) {
-            if (rule.layers.matches(name)) {
-                if (rule.skip) {
-                    throw new MalformedCheckpointException(rule.where.file(), "key " + rule.where.path(),
-                            "a skipped layer \"" + name + "\" with tensor " + tensors.require(name + ".qweight"),
-                            "a layer that \"-:\" matches is not quantized");
-                }
-                return settings.overriddenBy(rule.where);
-            }
+    /** Only a witness: what the words of a layer say counts. */
+    private boolean isSymmetric() {
+        ConfigNode symmetric = config.get("sym");
+        return symmetric.isNull() ? !config.get("zero_point").bool(false) : symmetric.bool(true);
+    }
+
+    private LayerRules.Rule ruleOf(TensorStore tensors, String name) {
+        LayerRules.Rule rule = rules.of(name);
+        if (rule != null && rule.skip()) {
+            throw new MalformedCheckpointException(rule.where().file(), "key " + rule.where().path(),
+                    "a skipped layer \"" + name + "\" with tensor " + tensors.require(name + ".qweight"),
+                    "a layer that \"-:\" matches is not quantized");
         }
-        return settings;
+        return rule;
+    }
+
+    /** What a layer's own rule says, else what the places do. */
+    private List<ConfigNode> stated(LayerRules.Rule rule, String... keys) {
+        return rule == null || rule.where().firstOf(keys).isNull() ? config.all(keys) : List.of(rule.where().firstOf(keys));
     }
 
     @Override
     public LayerSource layer(TensorStore tensors, String name) {
-        Settings own = settingsOf(tensors, name);
-        if (own.bits != 4) {
-            throw new UnsupportedCheckpointException(own.where.file(), "layer " + name + ", key " + own.where.path(),
-                    "bits " + own.bits, "4 bits");
-        }
+        LayerRules.Rule rule = ruleOf(tensors, name);
         Tensor codes = tensors.require(name + ".qweight");
+        requireFourBits(stated(rule, BITS), tensors, name);
         Tensor zeros = tensors.require(name + ".qzeros");
         Tensor scales = tensors.require(name + ".scales");
         Tensor groupIndex = tensors.find(name + ".g_idx");
@@ -149,7 +142,8 @@ final class GptqFormat implements WeightFormat {
         if (n % Nibbles.PER_WORD != 0) {
             throw codes.malformed("shape " + codes.shape(), "n must be a multiple of 8: zero points are packed along it");
         }
-        int groupSize = groupSize(own, name, k);
+        Shapes.requireRank(scales, 2);
+        int groupSize = GroupSizes.ofFile(name, stated(rule, GROUP_SIZE), -1, k, scales.shape().get(0));
         int groups = (k - 1) / groupSize + 1;
         Shapes.requireType(scales, TensorType.F16, TensorType.BF16, TensorType.F32);
         Shapes.require(scales, groups, n);
@@ -162,39 +156,51 @@ final class GptqFormat implements WeightFormat {
             inputOrder = InputOrder.of(groupIndex, k, groupSize);
             parts.add(groupIndex);
         }
-        boolean zeroPoints = hasZeroPoints(zeros, own);
-        LayerSource.Facts facts = new LayerSource.Facts(name, scheme(), k, n, groupSize, zeroPoints, Floats.scaleType(scales),
+        boolean zeroPoints = hasZeroPoints(zeros);
+        LayerSource.Facts facts = new LayerSource.Facts(name, scheme(), k, n, groupSize, zeroPoints, Floats.scaleTypes(scales),
                 bias, inputOrder, parts);
-        return new GptqLayer(facts, codes, zeros, scales, version2);
+        return new GptqLayer(facts, codes, zeros, scales, version == Version.V2);
     }
 
-    private static int groupSize(Settings own, String name, int k) {
-        if (own.groupSize == -1) {
-            return k;
+    /** Where places differ, the words of zero points per row of scales decide: n / 8 for 4 bits. */
+    private static void requireFourBits(List<ConfigNode> stated, TensorStore tensors, String name) {
+        List<ConfigNode> fitting = stated;
+        Tensor zeros = tensors.find(name + ".qzeros");
+        Tensor scales = tensors.find(name + ".scales");
+        if (stated.size() > 1 && zeros != null && scales != null && zeros.shape().size() == 2 && scales.shape().size() == 2) {
+            fitting = stated.stream().filter(node -> node.number() > 0 && node.number() <= Integer.SIZE
+                    && scales.shape().get(1) * node.number() == zeros.shape().get(1) * Integer.SIZE).toList();
         }
-        if (!GroupSizes.isSupported(own.groupSize, k)) {
-            throw new UnsupportedCheckpointException(own.where.file(), "layer " + name + ", key " + own.where.path(),
-                    "group_size " + own.groupSize, GroupSizes.ACCEPTED);
+        for (ConfigNode bits : fitting) {
+            if (bits.number() != 4) {
+                throw new UnsupportedCheckpointException(bits.file(), "layer " + name + ", key " + bits.path(),
+                        "bits " + bits.number(), "4 bits");
+            }
         }
-        return (int) Math.min(own.groupSize, k);
     }
 
-    /** Judges by the words themselves; the configuration's {@code sym} is only their witness. */
-    private boolean hasZeroPoints(Tensor zeros, Settings own) {
-        int allEights = version2 ? 0x88888888 : 0x77777777;
-        int otherVersion = version2 ? 0x77777777 : 0x88888888;
-        long different = Words.firstOther(zeros, allEights);
+    /**
+     * Judges by the words themselves. Symmetric words are one and the same everywhere, 8 as it is or minus one, so that they say
+     * themselves how they are stored, whatever the configuration says; other zero points need to know it.
+     */
+    private boolean hasZeroPoints(Tensor zeros) {
+        int stated = version == Version.V2 ? EIGHTS : EIGHTS_MINUS_ONE;
+        long different = Words.firstOther(zeros, stated);
         if (different < 0) {
             return false;
         }
-        if (own.symmetric && Words.firstOther(zeros, otherVersion) < 0) {
-            throw zeros.malformed(0, "0x" + Integer.toHexString(otherVersion) + " in every word", "symmetric " + scheme()
-                    + " has 0x" + Integer.toHexString(allEights) + ": checkpoint_format names the wrong version");
+        if (isSymmetric() && Words.firstOther(zeros, stated == EIGHTS ? EIGHTS_MINUS_ONE : EIGHTS) < 0) {
+            return false;
         }
-        if (!version2 && !trustedWriter) {
+        List<ConfigNode> formats = config.all("checkpoint_format", "format");
+        if (formats.size() > 1) {
+            throw QuantizationConfig.disagree(formats.get(0), formats.get(1), "tensor " + zeros.name()
+                    + " has zero points other than 8, and how they are stored depends on it");
+        }
+        if (version == Version.UNKNOWN || version == Version.V1 && !trustedWriter) {
             throw new UnsupportedCheckpointException(zeros.file(),
                     "tensor " + zeros.name() + ", file offset " + (zeros.fileOffset() + different),
-                    "zero points other than 8 (sym = " + own.symmetric + ") in GPTQ v1 written by \"" + writer + "\"",
+                    "zero points other than 8 (sym = " + isSymmetric() + ") in " + scheme() + " written by \"" + writer + "\"",
                     "such zero points in gptq_v2, or in v1 when meta.quantizer is gptqmodel >= " + FIRST_TRUSTED
                     + ": other writers lose zero points of 0");
         }

@@ -35,7 +35,7 @@ final class GptqLayer extends LayerSource {
         fillCodes(matrix, from, to);
         for (int group = 0; group < groups(); group++) {
             long row = (long) fileGroup(group) * n();
-            putScales(matrix, group, Floats.encode(scaleType(), Floats.read(scales, row + from, row + to)));
+            putScales(matrix, group, Floats.read(scales, row + from, row + to));
             if (hasZeroPoints()) {
                 fillZeroPoints(matrix, group, from, to);
             }

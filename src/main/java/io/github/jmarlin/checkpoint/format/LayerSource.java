@@ -7,6 +7,7 @@ import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
 import io.github.jmarlin.checkpoint.container.Shapes;
 import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.TensorType;
+import io.github.jmarlin.layout.ShiftedScales;
 import io.github.jmarlin.layout.WeightForm;
 import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
@@ -33,7 +34,7 @@ public abstract class LayerSource {
      * @param inputOrder see {@link QuantizedMatrix#inputOrder}, or null
      * @param tensors the tensors the layer is made of, without the bias
      */
-    record Facts(String name, String scheme, int k, int n, int fileGroupSize, boolean zeroPoints, DataType scaleType,
+    record Facts(String name, String scheme, int k, int n, int fileGroupSize, boolean zeroPoints, Floats.ScaleTypes scales,
             Tensor bias, int[] inputOrder, List<Tensor> tensors) {
     }
 
@@ -93,9 +94,21 @@ public abstract class LayerSource {
         return facts.bias != null;
     }
 
-    /** The 16-bit type of the scales. */
+    /** The type of the scales of the matrix that {@link #read} gives: FP16, BF16, or FP32 where neither holds them exactly. */
     public DataType scaleType() {
-        return facts.scaleType;
+        return facts.scales.matrix();
+    }
+
+    /** The 16-bit type to pack for, unless somebody wants another one. */
+    public DataType computeType() {
+        return facts.scales.compute();
+    }
+
+    /** The type of the scales, and what packing loses of it, for people. */
+    public String scales() {
+        return scaleType().is16Bit() ? scaleType().name()
+                : "FP32, rounded to " + computeType() + (groups() == 1 ? " but for the largest of a column: nothing is lost" : ""
+                + " (at most " + ShiftedScales.unitRoundoff(computeType()) + " of a scale)");
     }
 
     /** Whether the rows of the file had to be sorted by group, so that activations must follow. */
@@ -169,10 +182,15 @@ public abstract class LayerSource {
         return groupSize() < 0 ? 0 : (int) ((long) group * groupSize() / facts.fileGroupSize);
     }
 
-    /** Copies 16-bit scales of the matrix's group, given the file's row of them. */
-    static void putScales(QuantizedMatrix.Builder matrix, int group, short[] bits) {
-        ByteBuffer row = matrix.scales().slice((long) group * bits.length * Short.BYTES, bits.length * Short.BYTES);
-        row.asShortBuffer().put(bits);
+    /** Sets the scales of the matrix's group, given the file's row of them. */
+    final void putScales(QuantizedMatrix.Builder matrix, int group, float[] values) {
+        int bytes = scaleType().bytes();
+        ByteBuffer row = matrix.scales().slice((long) group * values.length * bytes, values.length * bytes);
+        if (scaleType().is16Bit()) {
+            row.asShortBuffer().put(Floats.encode(scaleType(), values));
+        } else {
+            row.asFloatBuffer().put(values);
+        }
     }
 
     @Override

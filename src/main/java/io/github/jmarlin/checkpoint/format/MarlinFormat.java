@@ -7,7 +7,6 @@ import io.github.jmarlin.checkpoint.container.Shapes;
 import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.TensorStore;
 import io.github.jmarlin.checkpoint.container.TensorType;
-import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
 import io.github.jmarlin.checkpoint.container.Words;
 import java.util.Arrays;
 import java.util.List;
@@ -30,16 +29,18 @@ final class MarlinFormat implements WeightFormat {
     private static final int[] ORDER = {0, 4, 1, 5, 2, 6, 3, 7};
     private static final int[] CHANNEL = {0, 1, 8, 9, 16, 17, 24, 25};
 
-    private final ConfigNode config;
-    private final long groupSize;
+    /** What Marlin's own kernel works on at a time; its writers refuse other shapes. */
+    private static final int WHOLE_ROWS = 128;
 
-    MarlinFormat(ConfigNode config) {
-        this.config = config;
-        ConfigNode bits = config.get("bits");
+    private final List<ConfigNode> groupSizes;
+
+    MarlinFormat(QuantizationConfig config) {
+        ConfigNode bits = config.agreed("bits");
         if (bits.number(4) != 4) {
             throw bits.unsupported("4 bits");
         }
-        this.groupSize = config.get("group_size").number(-1);
+        this.groupSizes = config.all("group_size");
+        groupSizes.forEach(ConfigNode::number);
     }
 
     @Override
@@ -66,15 +67,19 @@ final class MarlinFormat implements WeightFormat {
         if (codes.shape().get(1) % TILE_WORDS != 0) {
             throw codes.malformed("shape " + codes.shape(), "the second dimension must be a multiple of " + TILE_WORDS);
         }
-        long rows = groupSize == -1 ? k : groupSize;
-        if (!GroupSizes.isSupported(rows, k)) {
-            throw new UnsupportedCheckpointException(config.file(), "layer " + name + ", key group_size", groupSize,
-                    GroupSizes.ACCEPTED);
+        if (k % WHOLE_ROWS != 0) {
+            throw codes.malformed("shape " + codes.shape() + ", k " + k, "k must be a multiple of " + WHOLE_ROWS
+                    + ": Marlin stores whole tiles");
         }
-        int groups = (int) ((k - 1) / rows + 1);
+        Shapes.requireRank(scales, 2);
+        int rows = GroupSizes.ofFile(name, groupSizes, -1, k, scales.shape().get(0));
+        if (k % rows != 0) {
+            throw codes.malformed("k " + k + " in groups of " + rows, "the groups must divide k: Marlin stores whole tiles");
+        }
+        int groups = k / rows;
         Shapes.requireType(scales, TensorType.F16, TensorType.BF16, TensorType.F32);
         Shapes.require(scales, groups, n);
-        return new Layer(new LayerSource.Facts(name, scheme(), k, n, (int) Math.min(rows, k), false, Floats.scaleType(scales),
+        return new Layer(new LayerSource.Facts(name, scheme(), k, n, rows, false, Floats.scaleTypes(scales),
                 bias, null, List.of(codes, scales)), codes, scales);
     }
 
@@ -107,7 +112,7 @@ final class MarlinFormat implements WeightFormat {
                 }
             }
             for (int group = 0; group < groups(); group++) {
-                putScales(matrix, group, Floats.encode(scaleType(), scales(fileGroup(group), from, to)));
+                putScales(matrix, group, scales(fileGroup(group), from, to));
             }
         }
 

@@ -2,64 +2,147 @@ package io.github.jmarlin.checkpoint.format;
 
 import io.github.jmarlin.checkpoint.container.ConfigNode;
 import io.github.jmarlin.checkpoint.container.Json;
+import io.github.jmarlin.checkpoint.container.Tensor;
+import io.github.jmarlin.checkpoint.container.TensorStore;
+import io.github.jmarlin.checkpoint.container.TensorType;
 import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 
-/** Finds out from a model folder's configuration files how its layers are stored. */
-public final class ModelConfig {
+/**
+ * What a model folder's configuration means: the reader of its quantized layers, and the architecture around them.
+ *
+ * @param quantization what it says about quantization, or null if nothing
+ * @param format the reader of its quantized layers; null if it has none, or one that is not supported
+ * @param refusal why the quantization is not supported, or null
+ * @param architecture which of its matrices are linear layers
+ */
+public record ModelConfig(QuantizationConfig quantization, WeightFormat format, UnsupportedCheckpointException refusal,
+        Architecture architecture) {
     private static final String ACCEPTED = "quant_method \"gptq\" (checkpoint_format \"gptq\", \"gptq_v2\" or \"marlin\"), "
-            + "\"awq\" (version \"gemm\"), \"compressed-tensors\" (format \"pack-quantized\") or \"marlin\"";
+            + "\"awq\" (version \"gemm\"), \"auto-round\" (packing_format \"auto_gptq\" or \"auto_awq\"), "
+            + "\"compressed-tensors\" (format \"pack-quantized\") or \"marlin\"";
 
-    private ModelConfig() {
+    /**
+     * Reads the configuration files of a folder.
+     *
+     * @throws io.github.jmarlin.checkpoint.container.MalformedCheckpointException if a key has a wrong type, or two places disagree
+     */
+    public static ModelConfig read(Path folder, TensorStore tensors) throws IOException {
+        Path file = folder.resolve("config.json");
+        return of(folder, Files.exists(file) ? Json.read(file) : null, tensors);
     }
 
     /**
-     * The format of the model's quantized layers, or null if it has none.
+     * As {@link #read}.
      *
-     * @throws UnsupportedCheckpointException if the configuration names another one
+     * @param config config.json, or null
      */
-    public static WeightFormat read(Path folder) throws IOException {
-        Path config = folder.resolve("config.json");
-        if (Files.exists(config)) {
-            ConfigNode quantization = Json.read(config).get("quantization_config");
-            if (!quantization.isNull()) {
-                return format(quantization, "gptq");
-            }
+    public static ModelConfig of(Path folder, ConfigNode config, TensorStore tensors) throws IOException {
+        QuantizationConfig quantization = QuantizationConfig.find(folder, config, tensors);
+        Architecture architecture = Architecture.of(config);
+        if (quantization == null) {
+            return new ModelConfig(null, null, null, architecture);
         }
-        Path gptq = folder.resolve("quantize_config.json");
-        if (Files.exists(gptq)) {
-            return format(Json.read(gptq), "gptq");
+        try {
+            return new ModelConfig(quantization, format(quantization, tensors), null, architecture);
+        } catch (UnsupportedCheckpointException e) {
+            return new ModelConfig(quantization, null, e, architecture);
         }
-        Path awq = folder.resolve("quant_config.json");
-        return Files.exists(awq) ? format(Json.read(awq), "awq") : null;
     }
 
-    /** @param unnamed the method if the configuration names none */
-    public static WeightFormat format(ConfigNode config, String unnamed) {
-        return switch (config.firstOf("quant_method", "method").string(unnamed)) {
-            case "gptq" -> gptq(config);
+    /** Why nothing quantized can be read where no configuration was found. */
+    public String noConfiguration() {
+        return "no configuration says how they are stored; looked for in " + QuantizationConfig.PLACES;
+    }
+
+    /** The reader that a configuration means. Here a new scheme gets its line. */
+    public static WeightFormat format(QuantizationConfig config, TensorStore tensors) {
+        ConfigNode named = method(config, tensors);
+        refuseMlx(config, tensors);
+        String method = named.string().toLowerCase(Locale.ROOT);
+        return switch (method) {
+            case "gptq" -> gptq(config, tensors);
             case "awq" -> new AwqFormat(config);
+            case "auto-round", "intel/auto-round", "auto_round" -> autoRound(config, tensors);
             case "compressed-tensors" -> new CompressedTensorsFormat(config);
             case "marlin" -> new MarlinFormat(config);
-            default -> throw config.firstOf("quant_method", "method").unsupported(ACCEPTED);
+            default -> throw named.unsupported(ACCEPTED);
         };
     }
 
-    private static WeightFormat gptq(ConfigNode config) {
-        ConfigNode format = config.firstOf("checkpoint_format", "format");
+    /** The method; where two places name different ones, the one whose shapes the tensors have. */
+    private static ConfigNode method(QuantizationConfig config, TensorStore tensors) {
+        List<ConfigNode> methods = config.methods();
+        if (methods.size() == 1) {
+            return methods.get(0);
+        }
+        String decided = methodOfShapes(tensors);
+        for (ConfigNode method : methods) {
+            if (method.string().toLowerCase(Locale.ROOT).equals(decided)) {
+                return method;
+            }
+        }
+        throw QuantizationConfig.disagree(methods.get(0), methods.get(1), "the tensors cannot decide between them");
+    }
+
+    /** {@code qweight [k / 8][n]} is GPTQ's, {@code [k][n / 8]} AWQ's; the scales say n. */
+    private static String methodOfShapes(TensorStore tensors) {
+        for (Tensor codes : tensors.tensors().values()) {
+            if (!codes.name().endsWith(".qweight") || codes.shape().size() != 2) {
+                continue;
+            }
+            Tensor scales = tensors.find(codes.name().substring(0, codes.name().length() - "qweight".length()) + "scales");
+            if (scales != null && scales.shape().size() == 2) {
+                long n = scales.shape().get(1);
+                return codes.shape().get(1) == n ? "gptq" : codes.shape().get(1) * Nibbles.PER_WORD == n ? "awq" : null;
+            }
+        }
+        return null;
+    }
+
+    /** MLX names no method, and its {@code bits} and {@code group_size} look like GPTQ's. */
+    private static void refuseMlx(QuantizationConfig config, TensorStore tensors) {
+        for (Tensor weight : tensors.tensors().values()) {
+            if (weight.type() == TensorType.U32 && weight.name().endsWith(".weight")) {
+                String layer = weight.name().substring(0, weight.name().length() - "weight".length());
+                if (tensors.find(layer + "scales") != null && config.all("quant_method", "method").isEmpty()) {
+                    ConfigNode bits = config.get("bits");
+                    throw new UnsupportedCheckpointException(bits.file(), "key " + bits.path(),
+                            "MLX, " + bits.raw() + " bits (tensor " + weight + " with scales and biases)", ACCEPTED);
+                }
+            }
+        }
+    }
+
+    private static WeightFormat gptq(QuantizationConfig config, TensorStore tensors) {
+        ConfigNode format = config.get("checkpoint_format", "format");
         if (config.get("is_marlin_format").bool(false)) {
             return new MarlinFormat(config);
         }
-        String name = format.string("gptq");
+        String name = format.string("gptq").toLowerCase(Locale.ROOT);
         if (name.equals("marlin")) {
             return new MarlinFormat(config);
         }
-        if (!List.of("gptq", "gptq_v2").contains(name)) {
-            throw format.unsupported(ACCEPTED);
-        }
-        return new GptqFormat(config, name);
+        return switch (name) {
+            case "gptq" -> new GptqFormat(config, GptqFormat.Version.V1);
+            case "gptq_v2" -> new GptqFormat(config, GptqFormat.Version.V2);
+            default -> throw format.unsupported(ACCEPTED);
+        };
+    }
+
+    /** AutoRound packs as other tools do, and says as which; as itself it leaves the zero points' convention open. */
+    private static WeightFormat autoRound(QuantizationConfig config, TensorStore tensors) {
+        ConfigNode packing = config.get("packing_format", "backend");
+        String name = packing.string("auto_gptq").toLowerCase(Locale.ROOT).replaceFirst("^auto[_-]round:?", "");
+        return switch (name) {
+            case "auto_gptq", "gptq_zp+-1" -> new GptqFormat(config, GptqFormat.Version.V1);
+            case "", "gptq", "exllamav2", "tritonv2", "triton" -> new GptqFormat(config, GptqFormat.Version.UNKNOWN);
+            case "auto_awq", "awq" -> new AwqFormat(config);
+            default -> throw packing.unsupported(ACCEPTED);
+        };
     }
 }

@@ -3,12 +3,15 @@ package io.github.jmarlin.checkpoint.packed;
 import com.fasterxml.jackson.core.JsonGenerator;
 import io.github.jmarlin.JMarlinException;
 import io.github.jmarlin.checkpoint.Checkpoint;
+import io.github.jmarlin.checkpoint.Survey;
+import io.github.jmarlin.checkpoint.container.FileProblem;
 import io.github.jmarlin.checkpoint.container.Json;
 import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
 import io.github.jmarlin.checkpoint.container.SafetensorsFile;
 import io.github.jmarlin.checkpoint.container.SafetensorsWriter;
 import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.TensorInfo;
+import io.github.jmarlin.checkpoint.container.TensorStore;
 import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
 import io.github.jmarlin.checkpoint.format.LayerSource;
 import io.github.jmarlin.checkpoint.packed.PackPlan.Shard;
@@ -23,18 +26,23 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * Writes a checkpoint as a packed model: each layer in the striped form, every other tensor and file as it was. Streams in
- * pieces of a few megabytes, so memory does not grow with the model.
+ * Writes a checkpoint as a packed model: each layer that can run in the striped form, every other tensor and file as it was, but
+ * for copies of the weights in other containers. Streams in pieces of a few megabytes, so memory does not grow with the model.
  *
  * <p>May be killed at any moment and run again: files that were finished are kept, the others written again. Until the last
  * step, the index, the folder does not open as a model. The source is only read.
  */
 public final class ModelPacker {
     private static final String LOCK = ".jmarlin-pack.lock";
+    /** The same weights for other programs; with .safetensors they would be there twice or more. */
+    private static final Pattern OTHER_WEIGHTS = Pattern.compile(
+            ".*\\.(bin|pt|pth|ckpt|gguf|ggml|onnx|onnx_data|onnx\\.data|h5|msgpack|tflite|ot|npz|pkl|engine)(\\.index\\.json)?");
     private static final String SHARD_NAME = "model-\\d{5}-of-\\d{5}\\.safetensors";
 
     private final Checkpoint source;
@@ -72,6 +80,16 @@ public final class ModelPacker {
         this.plan = PackPlan.of(source, options);
     }
 
+    /** What the source is made of: besides what is packed, what is carried over as it is, and why. */
+    public Survey survey() {
+        return plan.survey();
+    }
+
+    /** Files of the source that are the same weights in another container, and so are not carried over. */
+    public List<Path> otherWeights() throws IOException {
+        return TensorStore.ownFiles(source.folder()).stream().filter(ModelPacker::isOtherWeights).toList();
+    }
+
     /** Bytes of the source that a run deals with, for progress. */
     public long sourceBytes() {
         return plan.shards().stream().mapToLong(ModelPacker::sourceBytes).sum();
@@ -92,8 +110,9 @@ public final class ModelPacker {
      */
     public Result run() throws IOException {
         long start = System.nanoTime();
-        Files.createDirectories(target);
-        try (FileChannel lock = FileChannel.open(target.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+        FileProblem.explained("make this folder", target, () -> Files.createDirectories(target));
+        try (FileChannel lock = FileProblem.explained("write into this folder", target, () -> FileChannel.open(target.resolve(LOCK),
+                StandardOpenOption.CREATE, StandardOpenOption.WRITE))) {
             lock(lock);
             try {
                 refuseAnotherModel();
@@ -236,26 +255,33 @@ public final class ModelPacker {
 
     /** Files of the source that are not weights: configuration, tokenizer, licence. */
     private List<Path> otherFiles() throws IOException {
-        return files(source.folder()).stream().filter(file -> {
+        return TensorStore.ownFiles(source.folder()).stream().filter(file -> {
             String name = file.getFileName().toString();
             return !name.endsWith(".safetensors") && !name.endsWith(".safetensors.index.json")
-                    && !name.endsWith(SafetensorsWriter.TEMPORARY_SUFFIX) && !name.equals(LOCK);
+                    && !name.endsWith(SafetensorsWriter.TEMPORARY_SUFFIX) && !isOtherWeights(file);
         }).toList();
+    }
+
+    private static boolean isOtherWeights(Path file) {
+        String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
+        return OTHER_WEIGHTS.matcher(name).matches() && !name.startsWith("tokenizer");
     }
 
     private void copyOtherFiles() throws IOException {
         for (Path file : otherFiles()) {
             Path copy = target.resolve(file.getFileName());
             Path temporary = copy.resolveSibling(copy.getFileName() + SafetensorsWriter.TEMPORARY_SUFFIX);
-            Files.copy(file, temporary, StandardCopyOption.REPLACE_EXISTING);
+            FileProblem.explained("copy this file", file, () -> Files.copy(file, temporary, StandardCopyOption.REPLACE_EXISTING));
             SafetensorsWriter.publish(temporary, copy);
         }
     }
 
     private static List<Path> files(Path folder) throws IOException {
-        try (Stream<Path> files = Files.list(folder)) {
-            return files.filter(Files::isRegularFile).sorted().toList();
-        }
+        return FileProblem.explained("list this folder", folder, () -> {
+            try (Stream<Path> files = Files.list(folder)) {
+                return files.filter(Files::isRegularFile).sorted().toList();
+            }
+        });
     }
 
     private static long size(Path file) {

@@ -11,9 +11,11 @@ import java.util.Objects;
  * @param dense how layers in full precision are quantized
  * @param quantizeDense whether they are at all; otherwise they are copied
  * @param threads how many threads work, at least 1
+ * @param strict whether a layer that cannot run, or quantized tensors that nobody reads, are an error instead of carried over
  * @param progress told the bytes of the source that were dealt with, from any thread
  */
-public record PackOptions(DataType computeType, DenseQuantization dense, boolean quantizeDense, int threads, Progress progress) {
+public record PackOptions(DataType computeType, DenseQuantization dense, boolean quantizeDense, int threads, boolean strict,
+        Progress progress) {
     /** Told how far packing is. */
     public interface Progress {
         /** {@code bytes} more bytes of the source are dealt with. */
@@ -22,7 +24,7 @@ public record PackOptions(DataType computeType, DenseQuantization dense, boolean
 
     /** Each layer's own type, full precision copied, all processors, no progress. */
     public static final PackOptions DEFAULT = new PackOptions(null, DenseQuantization.DEFAULT, false,
-            Runtime.getRuntime().availableProcessors(), bytes -> { });
+            Runtime.getRuntime().availableProcessors(), false, bytes -> { });
 
     /** Checks the values. */
     public PackOptions {

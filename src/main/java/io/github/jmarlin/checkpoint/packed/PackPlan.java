@@ -3,10 +3,13 @@ package io.github.jmarlin.checkpoint.packed;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.JMarlinException;
 import io.github.jmarlin.checkpoint.Checkpoint;
+import io.github.jmarlin.checkpoint.Survey;
 import io.github.jmarlin.checkpoint.container.SafetensorsFile;
 import io.github.jmarlin.checkpoint.container.SafetensorsWriter;
 import io.github.jmarlin.checkpoint.container.Tensor;
+import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
 import io.github.jmarlin.checkpoint.format.LayerSource;
+import io.github.jmarlin.checkpoint.format.UnclaimedTensors;
 import io.github.jmarlin.checkpoint.packed.PackedLayer.Part;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -15,6 +18,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -51,10 +55,17 @@ final class PackPlan {
     }
 
     private final List<Shard> shards = new ArrayList<>();
+    private final Survey survey;
     private final String fingerprint;
 
-    private PackPlan(String fingerprint) {
+    private PackPlan(Survey survey, String fingerprint) {
+        this.survey = survey;
         this.fingerprint = fingerprint;
+    }
+
+    /** What the source is made of: what is packed, what cannot be, and what nobody reads. */
+    Survey survey() {
+        return survey;
     }
 
     List<Shard> shards() {
@@ -68,23 +79,22 @@ final class PackPlan {
 
     /** {@code model-00001-of-00033.safetensors}. */
     String fileName(int shard) {
-        return String.format("model-%05d-of-%05d.safetensors", shard + 1, shards.size());
+        return String.format(Locale.ROOT, "model-%05d-of-%05d.safetensors", shard + 1, shards.size());
     }
 
     static PackPlan of(Checkpoint source, PackOptions options) throws IOException {
-        PackPlan plan = new PackPlan(fingerprint(source, options));
+        PackPlan plan = new PackPlan(source.survey(), fingerprint(source, options));
+        refuse(plan.survey, source, options);
         Set<String> consumed = new HashSet<>();
         Map<String, List<LayerSource>> layers = new TreeMap<>(NATURAL);
-        for (String name : source.layerNames()) {
-            if (!source.isDense(name) || options.quantizeDense()) {
-                LayerSource layer = source.layer(name);
-                layers.computeIfAbsent(block(name), key -> new ArrayList<>()).add(layer);
+        for (LayerSource layer : plan.survey.layers().values()) {
+            if (!source.isDense(layer.name()) || options.quantizeDense()) {
+                layers.computeIfAbsent(block(layer.name()), key -> new ArrayList<>()).add(layer);
                 layer.tensors().forEach(tensor -> consumed.add(tensor.name()));
             }
         }
         if (layers.isEmpty()) {
-            throw new JMarlinException(source.folder() + ": no layer to pack; " + source.layerNames().size()
-                    + " layers in full precision were found, which are packed only if asked for");
+            throw new JMarlinException(source.folder() + ": no layer to pack; " + plan.survey.whyNothing(source));
         }
         Map<String, List<Tensor>> copies = new TreeMap<>(NATURAL);
         for (Tensor tensor : source.tensors().values()) {
@@ -101,10 +111,27 @@ final class PackPlan {
         return plan;
     }
 
+    /**
+     * Throws for what is broken, which is never carried over as if it were whole; if strict, for everything that would not be
+     * packed.
+     */
+    private static void refuse(Survey survey, Checkpoint source, PackOptions options) {
+        for (JMarlinException refusal : survey.refused().values()) {
+            if (options.strict() || !(refusal instanceof UnsupportedCheckpointException)) {
+                throw refusal;
+            }
+        }
+        if (options.strict() && !survey.unclaimed().isEmpty()) {
+            UnclaimedTensors first = survey.unclaimed().get(0);
+            throw new JMarlinException(source.folder() + ": " + first.module() + ": found " + first.parts() + ", which "
+                    + "look quantized and belong to no layer (one of " + survey.unclaimed().size() + " modules): " + first.why());
+        }
+    }
+
     private void addBlock(List<LayerSource> layers, List<Tensor> copies, DataType computeType) {
         Shard shard = new Shard();
         for (LayerSource source : layers.stream().sorted(Comparator.comparing(LayerSource::name, NATURAL)).toList()) {
-            PackedLayer layer = PackedLayer.of(source, computeType == null ? source.scaleType() : computeType);
+            PackedLayer layer = PackedLayer.of(source, computeType == null ? source.computeType() : computeType);
             long bytes = layer.layout().codeBytes();
             shard = room(shard, bytes);
             shard.sources.add(source);
@@ -168,7 +195,7 @@ final class PackPlan {
                 hash.add(tensor + " " + tensor.fileOffset());
             }
         }
-        for (String config : List.of("config.json", "quantize_config.json", "quant_config.json")) {
+        for (String config : List.of("config.json", "quantize_config.json", "quant_config.json", "quantization_config.json")) {
             if (Files.exists(source.folder().resolve(config))) {
                 hash.add(new String(Files.readAllBytes(source.folder().resolve(config)), StandardCharsets.ISO_8859_1));
             }

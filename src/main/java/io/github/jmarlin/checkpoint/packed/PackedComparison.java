@@ -1,8 +1,10 @@
 package io.github.jmarlin.checkpoint.packed;
 
+import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.layout.HalfFloats;
+import io.github.jmarlin.layout.ShiftedScales;
 import io.github.jmarlin.memory.NativeMemory;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
@@ -11,9 +13,12 @@ import java.util.Optional;
 
 /**
  * Decodes packed weights and compares them with the matrix they should be: codes, scales, zero points, bias and order, all
- * exactly.
+ * exactly; FP32 scales to the nearest of the compute type.
  */
 public final class PackedComparison {
+    /** A scale that was rounded to 16 bits is a float again when it is decoded. */
+    private static final double ROUNDED_TWICE = 1 + 0x1p-10;
+
     private PackedComparison() {
     }
 
@@ -29,11 +34,11 @@ public final class PackedComparison {
             return Optional.of("kind of weight: source " + expected.form() + ", packed " + packed.form());
         }
         try (QuantizedMatrix found = packed.unpack()) {
-            return firstDifference(expected, found);
+            return firstDifference(expected, found, packed.computeType());
         }
     }
 
-    private static Optional<String> firstDifference(QuantizedMatrix expected, QuantizedMatrix found) {
+    private static Optional<String> firstDifference(QuantizedMatrix expected, QuantizedMatrix found, DataType type) {
         int n = expected.n();
         int stride = Math.toIntExact(QuantizedMatrix.codeStride(n));
         for (int row = 0; row < expected.k(); row++) {
@@ -53,6 +58,14 @@ public final class PackedComparison {
                 }
             }
             for (int column = 0; column < n; column++) {
+                if (expected.scaleType() == DataType.FP32) {
+                    double loss = ShiftedScales.unitRoundoff(type) * Math.abs(expected.scale(group, column));
+                    if (!(Math.abs((double) expected.scale(group, column) - found.scale(group, column)) <= loss * ROUNDED_TWICE)) {
+                        return Optional.of("scale of group " + group + ", column " + column + ": source "
+                                + expected.scale(group, column) + ", packed " + found.scale(group, column) + ", not its nearest " + type);
+                    }
+                    continue;
+                }
                 short bits = HalfFloats.encode(found.scaleType(), expected.scale(group, column));
                 if (bits != found.scaleBits(group, column)) {
                     return Optional.of("scale of group " + group + ", column " + column + ": source "

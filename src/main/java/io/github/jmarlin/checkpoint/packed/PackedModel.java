@@ -11,6 +11,7 @@ import io.github.jmarlin.checkpoint.container.Shapes;
 import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.TensorStore;
 import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
+import io.github.jmarlin.checkpoint.format.UnclaimedTensors;
 import io.github.jmarlin.checkpoint.packed.PackedLayer.Part;
 import io.github.jmarlin.layout.StripedLayout;
 import io.github.jmarlin.memory.NativeMemory;
@@ -19,8 +20,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 
 /**
@@ -172,6 +175,22 @@ public final class PackedModel {
                     + layers.size());
         }
         return packed;
+    }
+
+    /** Quantized tensors that were carried over as they were in the source, module by module. */
+    public List<UnclaimedTensors> unclaimed() {
+        return UnclaimedTensors.of(store, layerTensors(), "carried over");
+    }
+
+    /** The names of the tensors that packed layers are made of. */
+    public Set<String> layerTensors() {
+        Set<String> names = new HashSet<>();
+        for (PackedLayer layer : layers.values()) {
+            for (Part part : Part.values()) {
+                names.add(layer.tensor(part));
+            }
+        }
+        return names;
     }
 
     /** Every tensor, those of packed layers included. */

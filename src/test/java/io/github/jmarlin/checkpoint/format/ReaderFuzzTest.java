@@ -108,10 +108,11 @@ final class ReaderFuzzTest {
     private static void read(byte[] file, String config) {
         Fuzzing.documented(() -> {
             SafetensorsFile opened = SafetensorsFile.of(MappedFile.of(Fuzzing.FILE, Fuzzing.little(file)));
-            WeightFormat format = ModelConfig.format(Json.parse(Fuzzing.FILE, "content",
+            TensorStore tensors = TensorStore.union(Fuzzing.FILE, List.of(opened));
+            QuantizationConfig quantization = QuantizationConfig.of(Json.parseLenient(Fuzzing.FILE, "content",
                     config.getBytes(StandardCharsets.UTF_8)), "gptq");
-            Checkpoint checkpoint = new Checkpoint(TensorStore.union(Fuzzing.FILE, List.of(opened)), format,
-                    new DenseFormat(DenseQuantization.DEFAULT));
+            Checkpoint checkpoint = new Checkpoint(tensors, new ModelConfig(quantization,
+                    ModelConfig.format(quantization, tensors), null, Architecture.of(null)), DenseQuantization.DEFAULT);
             for (String name : checkpoint.layerNames()) {
                 Fuzzing.documented(() -> {
                     LayerSource layer = checkpoint.layer(name);
@@ -129,7 +130,7 @@ final class ReaderFuzzTest {
     /** Scales of a file may be of a size that no layer has; packing says so in its own words. */
     private static void pack(QuantizedMatrix matrix) {
         try {
-            PackedWeights.pack(matrix, matrix.scaleType()).close();
+            PackedWeights.pack(matrix, matrix.computeType()).close();
         } catch (IllegalArgumentException e) {
             assertTrue(e.getMessage().contains("cannot be packed"), e.getMessage());
         }

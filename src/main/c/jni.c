@@ -1,0 +1,37 @@
+/* What Java calls: NativeCpu.java. Addresses come as numbers; their owner keeps the memory open while a call runs. */
+#include <jni.h>
+
+#include "product.h"
+
+#define NAME(method) Java_io_github_jmarlin_cpu_NativeCpu_##method
+
+JNIEXPORT jboolean JNICALL NAME(has)(JNIEnv *env, jclass type, jint set)
+{
+    (void) env;
+    (void) type;
+    return product_of((enum instruction_set) set) != 0;
+}
+
+/* 0 if the buffer is on Java's heap. */
+JNIEXPORT jlong JNICALL NAME(address)(JNIEnv *env, jclass type, jobject buffer)
+{
+    (void) type;
+    return (jlong) (intptr_t) (*env)->GetDirectBufferAddress(env, buffer);
+}
+
+JNIEXPORT void JNICALL NAME(read)(JNIEnv *env, jclass type, jint set, jlong call, jlong unit)
+{
+    (void) env;
+    (void) type;
+    product_of((enum instruction_set) set)->read((const struct call *) (intptr_t) call, unit);
+}
+
+JNIEXPORT void JNICALL NAME(multiply)(JNIEnv *env, jclass type, jint set, jlong call, jlong first, jlong end)
+{
+    (void) env;
+    (void) type;
+    const struct product *product = product_of((enum instruction_set) set);
+    for (jlong strip = first; strip < end; strip++) {
+        product->multiply((const struct call *) (intptr_t) call, strip);
+    }
+}

@@ -1,0 +1,71 @@
+package io.github.jmarlin.cpu;
+
+import io.github.jmarlin.DataType;
+import io.github.jmarlin.PackedWeights;
+import io.github.jmarlin.layout.HalfFloats;
+import io.github.jmarlin.layout.StripedLayout;
+import io.github.jmarlin.memory.NativeMemory;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+
+/** A product as {@code src/test/c/product_check.c} reads it. */
+final class CaseFile {
+    private CaseFile() {
+    }
+
+    /** Writes weights and m rows of activations. */
+    static void write(Path file, PackedWeights weights, DataType type, ByteBuffer a, int m) throws IOException {
+        StripedLayout layout = weights.layout();
+        int segmentRows = Activations.segmentRows(layout);
+        int segments = (layout.paddedK() - 1) / segmentRows + 1;
+        try (NativeMemory factors = NativeLayer.factors(weights);
+                NativeMemory order = weights.hasInputOrder() ? NativeLayer.order(weights) : null;
+                FileChannel out = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE,
+                        StandardOpenOption.TRUNCATE_EXISTING)) {
+            List<ByteBuffer> regions = new ArrayList<>();
+            for (NativeMemory memory : new NativeMemory[] {weights.codes(), weights.scales(), weights.zeros(), factors, weights.bias(), order}) {
+                regions.add(memory == null ? ByteBuffer.allocate(0) : memory.slice(0, (int) memory.size()));
+            }
+            regions.add(a.slice(0, m * weights.k() * type.bytes()));
+            ByteBuffer header = ByteBuffer.allocate(16 * Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+            for (long number : new long[] {NativeLayer.typeNumber(type), m, weights.k(), weights.n(), layout.kBlocks(), segmentRows, segments,
+                layout.isOneGroup() ? segments : layout.groupSize() / segmentRows, NativeLayer.typeNumber(weights.computeType())}) {
+                header.putLong(number);
+            }
+            regions.forEach(region -> header.putLong(region.remaining()));
+            out.write(header.flip());
+            for (ByteBuffer region : regions) {
+                while (region.hasRemaining()) {
+                    out.write(region);
+                }
+            }
+        }
+    }
+
+    static ByteBuffer encode(DataType type, float[] values) {
+        ByteBuffer buffer = ByteBuffer.allocateDirect(values.length * type.bytes()).order(ByteOrder.LITTLE_ENDIAN);
+        for (float value : values) {
+            if (type.is16Bit()) {
+                buffer.putShort(HalfFloats.encode(type, value));
+            } else {
+                buffer.putFloat(value);
+            }
+        }
+        return buffer.flip();
+    }
+
+    static float[] decode(DataType type, ByteBuffer buffer) {
+        ByteBuffer source = buffer.duplicate().order(ByteOrder.LITTLE_ENDIAN);
+        float[] values = new float[source.remaining() / type.bytes()];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = type.is16Bit() ? HalfFloats.decode(type, source.getShort(2 * i)) : source.getFloat(4 * i);
+        }
+        return values;
+    }
+}

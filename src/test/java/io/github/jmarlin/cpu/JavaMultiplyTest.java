@@ -1,0 +1,8 @@
+package io.github.jmarlin.cpu;
+
+/** The Java path. */
+class JavaMultiplyTest extends CpuMultiplyTest {
+    JavaMultiplyTest() {
+        super(InstructionSet.JAVA);
+    }
+}

@@ -1,0 +1,146 @@
+package io.github.jmarlin.cpu;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.github.jmarlin.DataType;
+import io.github.jmarlin.LinearLayer;
+import io.github.jmarlin.PackedWeights;
+import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.testing.TestMatrices;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.IntBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * The C sources in a program of their own: under the address and undefined behaviour sanitizers, and for arm64 in an emulator. Its
+ * results must have the bits of the library in this JVM.
+ */
+@Tag("long")
+@Tag("source-tree")
+class NativeProgramTest {
+    private static final Path SOURCES = Path.of("src/main/c").toAbsolutePath();
+    private static final int RANDOM_CASES = 40;
+
+    @TempDir
+    Path folder;
+
+    @BeforeAll
+    static void needsTheLibrary() {
+        assumeTrue(InstructionSet.best().set() != InstructionSet.JAVA, NativeCpu::unavailableReason);
+    }
+
+    @Test
+    void sanitizersFindNothingAndBitsAreEqual() throws Exception {
+        Path program = compile("gcc", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all");
+        for (InstructionSet set : InstructionSet.available()) {
+            if (set != InstructionSet.JAVA) {
+                checkCases(set, List.of(program.toString()));
+            }
+        }
+    }
+
+    @Test
+    void arm64HasTheSameBits() throws Exception {
+        Path program = compile("aarch64-linux-gnu-gcc", "-O3", "-static");
+        assumeTrue(run(List.of("qemu-aarch64", "-version")).status() == 0, "no qemu-aarch64 (package qemu-user)");
+        checkCases(InstructionSet.NEON, List.of("qemu-aarch64", "-cpu", "max", program.toString()));
+    }
+
+    private Path compile(String compiler, String... flags) throws Exception {
+        assumeTrue(run(List.of(compiler, "--version")).status() == 0, "no " + compiler);
+        Path program = folder.resolve("product_check");
+        List<String> command = new ArrayList<>(List.of(compiler));
+        command.addAll(List.of(flags));
+        command.addAll(List.of("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-fno-math-errno", "-I" + SOURCES, "-o",
+                program.toString(), "src/test/c/product_check.c"));
+        try (var files = Files.list(SOURCES)) {
+            files.map(Path::toString).filter(file -> file.endsWith(".c") && !file.endsWith("jni.c")).sorted().forEach(command::add);
+        }
+        Finished compiled = run(command);
+        assertEquals(0, compiled.status(), compiled.output());
+        return program;
+    }
+
+    /** The contract's shapes, every group size at its edges, then random ones. */
+    private void checkCases(InstructionSet set, List<String> program) throws Exception {
+        int seed = 0;
+        for (int groupSize : new int[] {-1, 32, 64, 128, 256}) {
+            for (int k : new int[] {1, 63, 129, 320}) {
+                for (int m : new int[] {1, 2, 8, 9, 17}) {
+                    check(set, program, k, 70, groupSize, m, seed++);
+                }
+            }
+        }
+        Random random = new Random(5);
+        for (int i = 0; i < RANDOM_CASES; i++) {
+            int groupSize = new int[] {-1, 32, 64, 128, 256}[random.nextInt(5)];
+            check(set, program, 1 + random.nextInt(600), 1 + random.nextInt(200), groupSize, 1 + random.nextInt(40), seed++);
+        }
+    }
+
+    private void check(InstructionSet set, List<String> program, int k, int n, int groupSize, int m, int seed) throws Exception {
+        Random random = new Random(seed);
+        DataType scaleType = random.nextBoolean() ? DataType.FP16 : DataType.BF16;
+        DataType type = DataType.values()[random.nextInt(3)];
+        String what = set + ": k " + k + ", n " + n + ", group size " + groupSize + ", m " + m + ", " + type + ", scales " + scaleType;
+        try (QuantizedMatrix matrix = TestMatrices.random(k, n, groupSize, scaleType, random.nextBoolean(), random.nextBoolean(), seed);
+                PackedWeights plain = PackedWeights.pack(matrix, scaleType)) {
+            PackedWeights weights = random.nextBoolean() ? plain
+                    : plain.withInputOrder(IntBuffer.wrap(IntStream.range(0, k).map(i -> k - 1 - i).toArray()));
+            float[] values = TestMatrices.gaussian(m * k, seed);
+            boolean refused = random.nextInt(4) == 0;
+            if (refused) {
+                values[0] = random.nextBoolean() ? Float.NaN : Float.NEGATIVE_INFINITY;
+            }
+            ByteBuffer a = CaseFile.encode(type, values);
+            ByteBuffer expected = ByteBuffer.allocateDirect(m * n * type.bytes());
+            try (CpuDevice device = CpuDevice.of(1, InstructionSet.best().set()); LinearLayer layer = device.place(weights)) {
+                layer.multiply(type, a, m, expected);
+            }
+            CaseFile.write(folder.resolve("case"), weights, type, a, m);
+            List<String> command = new ArrayList<>(program);
+            command.addAll(List.of(Integer.toString(set.number()), folder.resolve("case").toString(), folder.resolve("result").toString()));
+            Finished finished = run(command);
+            assertEquals(0, finished.status(), what + "\n" + finished.output());
+            byte[] result = Files.readAllBytes(folder.resolve("result"));
+            int rowBytes = n * type.bytes();
+            for (int row = 0; row < m; row++) {
+                boolean isRefused = refused && row == 0;
+                assertEquals(isRefused ? 1 : 0, result[m * rowBytes + row], what + ": row " + row + " refused");
+                byte[] bytes = new byte[rowBytes];
+                expected.get(row * rowBytes, bytes);
+                if (!isRefused) {
+                    int at = row * rowBytes;
+                    assertEquals(-1, Arrays.mismatch(bytes, Arrays.copyOfRange(result, at, at + rowBytes)), what + ", row " + row + ", byte");
+                }
+            }
+        }
+    }
+
+    private record Finished(int status, String output) {
+    }
+
+    /** Status 127 if there is no such program. */
+    private static Finished run(List<String> command) throws InterruptedException {
+        try {
+            Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+            String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            return new Finished(process.waitFor(), output);
+        } catch (IOException e) {
+            return new Finished(127, e.getMessage());
+        }
+    }
+}
