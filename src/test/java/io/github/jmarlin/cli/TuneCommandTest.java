@@ -73,7 +73,7 @@ class TuneCommandTest {
     @CsvSource(delimiter = '|', value = {
         "--shape 4096     | --shape 4096: must be KxN",
         "--shape 0x64     | --shape 0x64: weights 0 x 64: k and n must be in 1..",
-        "--group 48       | --shape 4096x6144: group size 48: must be",
+        "--group 48       | --shape 4096x6144: group size 48 is not supported",
         "--dtype fp32     | --shape 4096x6144: compute type FP32",
         "--m 8,0          | --m 0: must be in 1..1024",
         "--m 8            | tune measures kernels of a GPU, and the device is CPU",
