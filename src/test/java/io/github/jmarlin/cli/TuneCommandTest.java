@@ -10,6 +10,7 @@ import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.cuda.CudaDevice;
+import io.github.jmarlin.cuda.CudaDriver;
 import io.github.jmarlin.cuda.CudaLinear;
 import io.github.jmarlin.cuda.image.ImageHash;
 import io.github.jmarlin.machine.StandIn;
