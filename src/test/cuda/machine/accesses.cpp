@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "counters.hpp"
 #include "lanewise.hpp"
 #include "mbarriers.hpp"
 #include "races.hpp"
@@ -45,19 +44,6 @@ void note_written(Moved& m, u32 lane, u32 bits, u32 element, u32 count) {
         u32 want = ((1u << element) - 1) << (e * element);
         if ((bits & want) != want) m.written[e] &= ~(1u << lane);
     }
-}
-
-u32 marks_at(const u8* marks, u32 offset, u32 bytes) {
-    u32 bits = 0;
-    std::memcpy(&bits, marks + offset / 8, 3);
-    return bits >> offset % 8 & ((1u << bytes) - 1);
-}
-
-void set_marks(u8* marks, u32 offset, u32 bits, u32 bytes) {
-    u32 word = 0;
-    std::memcpy(&word, marks + offset / 8, 3);
-    word = (word & ~(((1u << bytes) - 1) << offset % 8)) | bits << offset % 8;
-    std::memcpy(marks + offset / 8, &word, 3);
 }
 
 u32 written_bits(const Moved& m, u32 lane, u32 element, u32 count) {

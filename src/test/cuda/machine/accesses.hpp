@@ -16,6 +16,11 @@ void addresses(const Warp& warp, const Instruction& at, const Operand& operand, 
 /** Checks accesses to the shared memory of a block, aligned to their size, and gives the offsets in it. Counts them. */
 void shared_offsets(const Warp& warp, const Instruction& at, u32 lanes, const Block& owner, const u64* address, u32 bytes, u32* offsets);
 
+// counters.cpp: what the accesses of a warp cost, passes through the banks of shared memory and sectors of global memory. The
+// sectors of a copy's source count with the request that its destination made.
+void count_shared(const Instruction& at, u32 lanes, const u64* address, u32 bytes);
+void count_global(const Instruction& at, u32 lanes, const u64* address, u32 bytes, bool is_request = true);
+
 /** Fails if the operand is none of the policies above. */
 void check_policy(const Warp& warp, const Instruction& at, const Operand& operand, u32 lanes);
 

@@ -65,21 +65,32 @@ T extract_bits(T from, u32 at, u32 length) {
     return static_cast<T>(value);
 }
 
-template <u32 (*kOne)(u32, u32, u32)>
-u32 both_halves(u32 a, u32 b, u32 c) { return kOne(a & 0xffff, b & 0xffff, c & 0xffff) | kOne(a >> 16, b >> 16, c >> 16) << 16; }
+/** Two numbers of 16 bits in a register, and one (9.7.4). */
+template <class F>
+void binary_16(Rows& row, std::initializer_list<const char*> operations, const std::string& type, F) {
+    for (const std::string operation : operations) {
+        row((operation + type + "x2").c_str(), [](u32 a, u32 b) { return stateless<F>()(a & 0xffff, b & 0xffff) | stateless<F>()(a >> 16, b >> 16) << 16; });
+        row((operation + type).c_str(), [](u16 a, u16 b) { return static_cast<u16>(stateless<F>()(a, b)); });
+    }
+}
 
-u32 half_one_fma(u32 a, u32 b, u32 c) { return half_fma(a, b, c); }
-u32 bfloat_one_fma(u32 a, u32 b, u32 c) { return bfloat16_fma(a, b, c); }
-u32 half_one_mul(u32 a, u32 b, u32) { return half_mul(a, b); }
-u32 bfloat_one_mul(u32 a, u32 b, u32) { return bfloat16_mul(a, b); }
-u32 half_one_add(u32 a, u32 b, u32) { return half_fma(a, 0x3c00, b); }
-u32 bfloat_one_add(u32 a, u32 b, u32) { return bfloat16_fma(a, 0x3f80, b); }
-u32 half_one_sub(u32 a, u32 b, u32) { return half_fma(b, 0xbc00, a); }
-u32 bfloat_one_sub(u32 a, u32 b, u32) { return bfloat16_fma(b, 0xbf80, a); }
-u32 half_one_min(u32 a, u32 b, u32) { return float_to_half(smaller(half_to_float(a), half_to_float(b))); }
-u32 half_one_max(u32 a, u32 b, u32) { return float_to_half(larger(half_to_float(a), half_to_float(b))); }
-u32 bfloat_one_min(u32 a, u32 b, u32) { return float_to_bfloat16(smaller(bfloat16_to_float(a), bfloat16_to_float(b))); }
-u32 bfloat_one_max(u32 a, u32 b, u32) { return float_to_bfloat16(larger(bfloat16_to_float(a), bfloat16_to_float(b))); }
+template <class Fma, class Widen, class Round>
+void numbers_16(Rows& row, const std::string& type, u32 one, Fma, Widen, Round) {
+    row(("fma.rn." + type + "x2").c_str(), [](u32 a, u32 b, u32 c) {
+        return stateless<Fma>()(a & 0xffff, b & 0xffff, c & 0xffff) | stateless<Fma>()(a >> 16, b >> 16, c >> 16) << 16;
+    });
+    row(("fma.rn." + type).c_str(), [](u16 a, u16 b, u16 c) { return static_cast<u16>(stateless<Fma>()(a, b, c)); });
+    // By fma with one, so that there is one rounding.
+    if (one == 0x3c00) {
+        binary_16(row, {"add.", "add.rn."}, type, [](u32 a, u32 b) { return stateless<Fma>()(a, 0x3c00u, b); });
+        binary_16(row, {"sub.", "sub.rn."}, type, [](u32 a, u32 b) { return stateless<Fma>()(b, 0xbc00u, a); });
+    } else {
+        binary_16(row, {"add.", "add.rn."}, type, [](u32 a, u32 b) { return stateless<Fma>()(a, 0x3f80u, b); });
+        binary_16(row, {"sub.", "sub.rn."}, type, [](u32 a, u32 b) { return stateless<Fma>()(b, 0xbf80u, a); });
+    }
+    binary_16(row, {"min."}, type, [](u32 a, u32 b) { return stateless<Round>()(smaller(stateless<Widen>()(a), stateless<Widen>()(b))); });
+    binary_16(row, {"max."}, type, [](u32 a, u32 b) { return stateless<Round>()(larger(stateless<Widen>()(a), stateless<Widen>()(b))); });
+}
 
 /** selp d, a, b, p: whether somebody wrote the value that is not selected does not matter. */
 template <class T>
@@ -209,11 +220,6 @@ void add_arithmetic(OpcodeTable& table) {
     row("brev.b32", [](u32 a) { u32 r = 0; for (u32 i = 0; i < 32; ++i) r |= (a >> i & 1) << (31 - i); return r; });
     row("bfind.u32", [](u32 a) { return a ? 31u - static_cast<u32>(__builtin_clz(a)) : ~0u; });
     row("bfind.shiftamt.u32", [](u32 a) { return a ? static_cast<u32>(__builtin_clz(a)) : ~0u; });
-    row("fns.b32", [](u32 mask, u32 base, s32 n) {
-        for (u32 at = base; at < 32; n < 0 ? --at : ++at)
-            if ((mask >> at & 1) && (n == 0 || (n > 0 ? --n == 0 : ++n == 0))) return at;
-        return ~0u;
-    });
     row("lop3.b32", [](u32 a, u32 b, u32 c, u32 t) { return lop3(a, b, c, t); });
     row("prmt.b32", [](u32 a, u32 b, u32 s) { return permute(a, b, s); });
     row("shf.l.wrap.b32", [](u32 a, u32 b, u32 c) { c &= 31; return static_cast<u32>((u64{b} << 32 | a) << c >> 32); });
@@ -243,26 +249,12 @@ void add_arithmetic(OpcodeTable& table) {
     for (const char* type : {"b64", "u64", "s64", "f64"}) table.emplace(std::string("selp.") + type, instruction("Dddp", select<u64>));
 
     // 9.7.4, two numbers of 16 bits in a register, or one.
-    row("fma.rn.f16x2", [](u32 a, u32 b, u32 c) { return both_halves<half_one_fma>(a, b, c); });
-    row("fma.rn.bf16x2", [](u32 a, u32 b, u32 c) { return both_halves<bfloat_one_fma>(a, b, c); });
-    row("fma.rn.f16", [](u16 a, u16 b, u16 c) { return static_cast<u16>(half_fma(a, b, c)); });
-    row("fma.rn.bf16", [](u16 a, u16 b, u16 c) { return static_cast<u16>(bfloat16_fma(a, b, c)); });
-    row({"mul.f16x2", "mul.rn.f16x2"}, [](u32 a, u32 b) { return both_halves<half_one_mul>(a, b, 0); });
-    row({"mul.bf16x2", "mul.rn.bf16x2"}, [](u32 a, u32 b) { return both_halves<bfloat_one_mul>(a, b, 0); });
-    row({"add.f16x2", "add.rn.f16x2"}, [](u32 a, u32 b) { return both_halves<half_one_add>(a, b, 0); });
-    row({"add.bf16x2", "add.rn.bf16x2"}, [](u32 a, u32 b) { return both_halves<bfloat_one_add>(a, b, 0); });
-    row({"sub.f16x2", "sub.rn.f16x2"}, [](u32 a, u32 b) { return both_halves<half_one_sub>(a, b, 0); });
-    row({"sub.bf16x2", "sub.rn.bf16x2"}, [](u32 a, u32 b) { return both_halves<bfloat_one_sub>(a, b, 0); });
-    row("min.f16x2", [](u32 a, u32 b) { return both_halves<half_one_min>(a, b, 0); });
-    row("max.f16x2", [](u32 a, u32 b) { return both_halves<half_one_max>(a, b, 0); });
-    row("min.bf16x2", [](u32 a, u32 b) { return both_halves<bfloat_one_min>(a, b, 0); });
-    row("max.bf16x2", [](u32 a, u32 b) { return both_halves<bfloat_one_max>(a, b, 0); });
-    row({"mul.f16", "mul.rn.f16"}, [](u16 a, u16 b) { return static_cast<u16>(half_mul(a, b)); });
-    row({"mul.bf16", "mul.rn.bf16"}, [](u16 a, u16 b) { return static_cast<u16>(bfloat16_mul(a, b)); });
-    row({"add.f16", "add.rn.f16"}, [](u16 a, u16 b) { return static_cast<u16>(half_one_add(a, b, 0)); });
-    row({"add.bf16", "add.rn.bf16"}, [](u16 a, u16 b) { return static_cast<u16>(bfloat_one_add(a, b, 0)); });
-    row({"sub.f16", "sub.rn.f16"}, [](u16 a, u16 b) { return static_cast<u16>(half_one_sub(a, b, 0)); });
-    row({"sub.bf16", "sub.rn.bf16"}, [](u16 a, u16 b) { return static_cast<u16>(bfloat_one_sub(a, b, 0)); });
+    numbers_16(row, "f16", 0x3c00, [](u32 a, u32 b, u32 c) { return half_fma(a, b, c); }, [](u32 a) { return half_to_float(a); },
+               [](float v) { return float_to_half(v); });
+    numbers_16(row, "bf16", 0x3f80, [](u32 a, u32 b, u32 c) { return bfloat16_fma(a, b, c); }, [](u32 a) { return bfloat16_to_float(a); },
+               [](float v) { return float_to_bfloat16(v); });
+    binary_16(row, {"mul.", "mul.rn."}, "f16", [](u32 a, u32 b) { return half_mul(a, b); });
+    binary_16(row, {"mul.", "mul.rn."}, "bf16", [](u32 a, u32 b) { return bfloat16_mul(a, b); });
     row({"neg.f16x2", "neg.bf16x2"}, [](u32 a) { return a ^ 0x80008000u; });
     row({"abs.f16x2", "abs.bf16x2"}, [](u32 a) { return a & 0x7fff7fffu; });
     row({"neg.f16", "neg.bf16"}, [](u16 a) { return static_cast<u16>(a ^ 0x8000u); });

@@ -1,7 +1,6 @@
 // Bulk copies (Parallel Thread Execution ISA 9.0, 9.7.9.25.4), and mapa. The destination is poisoned when one is issued. They land, and
 // read their source, when nothing else can run; with the random schedule also earlier.
 #include "accesses.hpp"
-#include "counters.hpp"
 #include "lanewise.hpp"
 #include "mbarriers.hpp"
 #include "races.hpp"
@@ -46,7 +45,7 @@ u32 shared_range(const Warp& w, u32 lane, const Instruction& at, u32 address, u3
     return offset;
 }
 
-void set_marks(u8* marks, u32 offset, u32 bytes, bool written) { std::memset(marks + offset / 8, written ? 0xff : 0, bytes / 8); }
+void mark_sixteens(u8* marks, u32 offset, u32 bytes, bool written) { std::memset(marks + offset / 8, written ? 0xff : 0, bytes / 8); }
 
 /** Whether all these bytes, whole sixteens, were written. */
 bool all_written(const u8* marks, u32 offset, u32 bytes) {
@@ -57,7 +56,7 @@ bool all_written(const u8* marks, u32 offset, u32 bytes) {
 
 void start(const BulkCopy& copy) {
     std::memset(copy.to->shared + copy.destination, 0xff, copy.bytes);
-    set_marks(copy.to->written, copy.destination, copy.bytes, false);
+    mark_sixteens(copy.to->written, copy.destination, copy.bytes, false);
     bulk_copies.push_back(copy);
 }
 
@@ -188,7 +187,7 @@ bool land_bulk_copy() {
     if (copy.from_neighbour() && !all_written(copy.from->written, copy.source_offset(), copy.bytes))
         std::memcpy(copy.to->written + copy.destination / 8, copy.from->written + copy.source_offset() / 8, copy.bytes / 8);
     else
-        set_marks(copy.to->written, copy.destination, copy.bytes, true);
+        mark_sixteens(copy.to->written, copy.destination, copy.bytes, true);
     Mbarrier* barrier = mbarrier_at(*copy.to, copy.barrier);
     if (!barrier) return true;
     if (machine.options.races) {

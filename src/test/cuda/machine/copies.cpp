@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "accesses.hpp"
-#include "counters.hpp"
 #include "lanewise.hpp"
 #include "races.hpp"
 
@@ -11,20 +10,13 @@ namespace jmarlin::machine {
 
 namespace {
 
-void set_written(u8* marks, u32 offset, u32 bytes, bool written) {
-    for (u32 b = offset; b < offset + bytes; ++b) {
-        u8 bit = static_cast<u8>(1u << b % 8);
-        marks[b / 8] = static_cast<u8>(written ? marks[b / 8] | bit : marks[b / 8] & ~bit);
-    }
-}
-
 void deliver(Warp& w, const PendingCopy& copy, u32 lanes) {
     for (u32 lane : Lanes{lanes}) {
         u32 offset = copy.destination[lane];
         u8* to = w.block->shared + offset;
         std::memset(to, 0, copy.bytes);
         std::memcpy(to, reinterpret_cast<const void*>(copy.source[lane]), copy.valid[lane]);
-        set_written(w.block->written, offset, copy.bytes, true);
+        set_marks(w.block->written, offset, (1u << copy.bytes) - 1, copy.bytes);
         if (machine.options.races) complete_copy(w, lane, offset, copy.bytes);
     }
 }
@@ -82,7 +74,7 @@ Next issue(Warp& w, const Instruction& i, u32 lanes) {
             copy.source[lane] = from[lane];
             copy.valid[lane] = static_cast<u8>(valid ? valid[lane] : bytes);
             std::memset(w.block->shared + offsets[lane], 0xff, bytes);
-            set_written(w.block->written, offsets[lane], bytes, false);
+            set_marks(w.block->written, offsets[lane], 0, bytes);
         }
     }
     return Next::kGo;

@@ -1,6 +1,7 @@
-#include "counters.hpp"
-
+// What the accesses of a warp cost: passes through the banks of shared memory, sectors of global memory.
 #include <algorithm>
+
+#include "accesses.hpp"
 
 namespace jmarlin::machine {
 

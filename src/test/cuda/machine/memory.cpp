@@ -128,12 +128,8 @@ void Buffer::reset() {
 
 bool Allocation::written(u64 address, u32 bytes) const {
     if (!marks) return !starts_unwritten();
-    u64 offset = address - begin;
-    u32 bits;
-    std::memcpy(&bits, marks + offset / 8, 3);
-    u32 want = (1u << bytes) - 1;
-    bits = bits >> offset % 8 & want;
-    return starts_unwritten() ? bits == want : bits == 0;
+    u32 bits = marks_at(marks, address - begin, bytes);
+    return starts_unwritten() ? bits == (1u << bytes) - 1 : bits == 0;
 }
 
 void Allocation::mark(u64 address, u32 bytes, bool written) {
@@ -141,12 +137,7 @@ void Allocation::mark(u64 address, u32 bytes, bool written) {
         if (written && !starts_unwritten()) return;
         marks = map_zeros<u8>(mark_bytes(*this));
     }
-    u64 offset = address - begin;
-    u32 bits = 0;
-    std::memcpy(&bits, marks + offset / 8, 3);
-    u32 these = ((1u << bytes) - 1) << offset % 8;
-    bits = written == starts_unwritten() ? bits | these : bits & ~these;
-    std::memcpy(marks + offset / 8, &bits, 3);
+    set_marks(marks, address - begin, written == starts_unwritten() ? (1u << bytes) - 1 : 0, bytes);
 }
 
 void snapshot_allocations() {

@@ -36,6 +36,20 @@ struct Allocation {
     void mark(u64 address, u32 bytes, bool written);
 };
 
+/** Of a bit per byte: those of at most 16 bytes. */
+inline u32 marks_at(const u8* marks, u64 offset, u32 bytes) {
+    u32 bits = 0;
+    std::memcpy(&bits, marks + offset / 8, 3);
+    return bits >> offset % 8 & ((1u << bytes) - 1);
+}
+
+inline void set_marks(u8* marks, u64 offset, u32 bits, u32 bytes) {
+    u32 all = 0;
+    std::memcpy(&all, marks + offset / 8, 3);
+    all = (all & ~(((1u << bytes) - 1) << offset % 8)) | bits << offset % 8;
+    std::memcpy(marks + offset / 8, &all, 3);
+}
+
 /** The allocation that holds all these bytes; ends the launch if there is none. */
 Allocation& find_allocation(u64 address, u64 bytes, const Warp& warp, u32 lane, const Instruction& at, const char* what = "");
 

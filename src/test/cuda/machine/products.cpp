@@ -47,13 +47,6 @@ Next load_matrices(Warp& w, const Instruction& i, u32) {
     return Next::kGo;
 }
 
-/** Of a bit per lane, the four lanes of every row (lane / 4): all of them. */
-u32 whole_rows(u32 written) {
-    u32 all = written & written >> 1;
-    all &= all >> 2;
-    return (all & 0x11111111u) * 15;
-}
-
 /** Of a bit per lane, with the column in lane / 4: the lanes whose column 2 * (lane % 4) + odd is complete. */
 u32 lanes_of_columns(u32 written, u32 odd) {
     u32 all = written & written >> 1;

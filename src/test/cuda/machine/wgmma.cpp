@@ -113,12 +113,6 @@ Next issue(Warp& w, const Instruction& i, u32 lanes) {
     return Next::kGo;
 }
 
-u32 whole_rows(u32 written) {
-    u32 all = written & written >> 1;
-    all &= all >> 2;
-    return (all & 0x11111111u) * 15;
-}
-
 /** The tile that the descriptor names: b[k][column], and a bit per column that is complete. */
 void read_tile(const Warp& w, const Product& p, u32 columns, float* b, u8* complete) {
     bool half = is_half(*p.at);
