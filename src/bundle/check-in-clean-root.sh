@@ -6,7 +6,7 @@ archive=$(readlink -f "$1")
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 mkdir -p "$root/bin" "$root/tmp" "$root/proc" "$root/dev" "$root/opt"
-for tool in sh cat mkdir tee timeout dirname sed head rm env; do cp -L "$(command -v $tool)" "$root/bin/"; done
+for tool in sh cat mkdir tee timeout dirname sed head tail wc ls mv cp date sleep tar gzip rm env; do cp -L "$(command -v $tool)" "$root/bin/"; done
 for library in libz.so.1 libstdc++.so.6 libgcc_s.so.1; do
     ldconfig -p | sed -n "s|.*$library .*x86-64.* => ||p" | head -n 1
 done > "$root/tmp/libraries"
@@ -30,5 +30,7 @@ unshare --mount --pid --fork sh -eu -c '
     run check --out /tmp/out --cpu
     run bench --out /tmp/out --limit 60 --quick
     if run check --out /tmp/out; then echo "check passes without a GPU" >&2; exit 1; fi
+    run first --out /tmp/first --limit 60
+    sed "s/^/page: /" "$0/tmp/first/first.txt"
 ' "$root"
 echo "the bundle works in a clean root"

@@ -1,18 +1,24 @@
 #!/bin/sh
 # JMarlin on a machine with an NVIDIA driver but without Java: everything is in this folder.
 #
+#   run.sh first [--tiny]             in 480 s what tells most: rates, which kernels are right, their speed against cuBLAS
+#   run.sh second [--tiny]            in 540 s the rest: the tests, the list of layers, compute-sanitizer, Nsight Compute
+#
+# Each keeps to its time whatever hangs or dies, and leaves NAME.txt, one page, NAME.tar.gz with all there is, and NAME.log. Single parts:
+#
 #   run.sh info                       what this machine has and what can run where
 #   run.sh check [--cpu]              the tests: those of the GPU, or with --cpu those that need none
 #   run.sh sanitize                   the kernels under compute-sanitizer: memcheck, racecheck, initcheck, synccheck
 #   run.sh bench [--quick|--resume|...]   speeds against cuBLAS, with a report; options as of "jmarlin bench"
 #   run.sh probe                      on compute capability 9.0: what the Hopper kernel's plan rests on, measured one by one
 #   run.sh profile                    key counters of one product from Nsight Compute
-#   run.sh all [--quick]              info, check, sanitize, probe, bench and profile
 #   run.sh jmarlin ...                the command line itself;   run.sh jmh ...   the JMH benchmarks
 #
 # Before the command's own options: --out FOLDER (./jmarlin-out) for logs and results, --limit SECONDS for the whole command.
 # Exit code 0: all well; else it failed, and the last lines say what. Nothing is installed and no setting of the GPU is changed.
-# From outside: CUBLAS_DIR and CUDA_DIR (folders of libcublas and libcuda), CUDA_HOME (compute-sanitizer, ncu), JAVA_FLAGS.
+# From outside: CUBLAS_DIR and CUDA_DIR (folders of libcublas and libcuda), CUDA_HOME (compute-sanitizer, ncu), JAVA_FLAGS,
+# JMARLIN_WORK (where first and second keep what they hand on, else work in this folder). --tiny: small shapes and few kernels, for a
+# rehearsal on a machine that only pretends to be a GPU.
 here=$(cd "$(dirname "$0")" && pwd)
 
 usage() { sed -n '2,/^here=/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
@@ -29,9 +35,18 @@ while [ $# -gt 0 ]; do
     esac
 done
 case $limit in *[!0-9]*) echo "run.sh: --limit $limit is no number of seconds" >&2; exit 2 ;; esac
-mkdir -p "$out/tmp" || { echo "run.sh: cannot write to $out" >&2; exit 1; }
+. "$here/parts.sh"
+mkdir -p "$out" && [ -w "$out" ] || { echo "run.sh: cannot write to $out" >&2; exit 1; }
 out=$(cd "$out" && pwd)
-trap 'rm -rf "$out/tmp"' EXIT
+work=$out
+case $command in first|second)      # what they leave beside the folder of results, so that this holds few files
+    work=${JMARLIN_WORK:-$here/work}
+    mkdir -p "$work" 2>/dev/null && [ -w "$work" ] || work=$(mktemp -d) || exit 1
+    work=$(cd "$work" && pwd) ;;
+esac
+tmp=$work/tmp
+mkdir -p "$tmp" || exit 1
+trap 'rm -rf "$tmp"' EXIT
 
 # ---- finding CUDA ----
 
@@ -59,42 +74,45 @@ unset LD_BIND_NOW
 
 # ---- running ----
 
-limited() {       # limited SECONDS PROGRAM...: ends it in time, where there is a timeout
+limited() {       # limited SECONDS PROGRAM...: ends it in time, where there is a timeout; within a part when that is over
     seconds=$1; shift
-    if command -v timeout >/dev/null 2>&1; then timeout -k 10 "$seconds" "$@"; else "$@"; fi
+    if [ -n "$run_name" ]; then within_part "$@"
+    elif command -v timeout >/dev/null 2>&1; then timeout -k 10 "$seconds" "$@"; else "$@"; fi
 }
-java_flags="-Djava.io.tmpdir=$out/tmp -Djmarlin.images=$here/images -Djmarlin.commit=$(cat "$here/COMMIT") -Djava.awt.headless=true $JAVA_FLAGS"
+java_flags="-Djava.io.tmpdir=$tmp -Djmarlin.images=$here/images -Djmarlin.commit=$(cat "$here/COMMIT") -Djava.awt.headless=true $JAVA_FLAGS"
 
 tests() {         # tests SECONDS JUNIT_OPTION...; tests of the source tree and of its builds are left out
     seconds=$1; shift
     limited "${limit:-$seconds}" "$here/jre/bin/java" $java_flags -Djmarlin.tuning=none -cp "$here/lib/junit.jar:$here/tests:$here/lib/jmarlin-cli.jar" \
-        org.junit.platform.console.ConsoleLauncher execute --disable-banner --disable-ansi-colors --details=tree --fail-if-no-tests \
-        --scan-class-path "$here/tests" --reports-dir "$out/junit" --exclude-package io.github.jmarlin.build \
+        org.junit.platform.console.ConsoleLauncher execute --disable-banner --disable-ansi-colors --details=testfeed --fail-if-no-tests \
+        --scan-class-path "$here/tests" --reports-dir "${dir:-$out}/junit-${name:-check}" --exclude-package io.github.jmarlin.build \
         --exclude-package io.github.jmarlin.machine --exclude-tag source-tree \
-        --exclude-tag gpu-on-stand-in "$@"
+        --exclude-tag gpu-on-stand-in --exclude-tag long --exclude-tag fuzz "$@"
 }
 
 logged() {        # logged NAME FUNCTION ...: output to a file and to the terminal; the function's exit code
     log=$out/$1.log; shift
-    { "$@" 2>&1; echo $? > "$out/tmp/status"; } | tee "$log"
-    status=$(cat "$out/tmp/status")
+    { "$@" 2>&1; echo $? > "$tmp/status"; } | tee "$log"
+    status=$(cat "$tmp/status")
     [ "$status" = 124 ] && echo "run.sh: the time limit is over; $log has what there was"
     return "$status"
 }
 
 need_gpu() {      # the reason why no GPU can be used is an answer, not a failed test
-    limited 120 "$here/jre/bin/java" $java_flags -jar "$here/lib/jmarlin-cli.jar" demo --device cuda --k 256 --n 256 --m 1 >"$out/tmp/gpu.log" 2>&1 && return
-    echo "run.sh: no GPU can be used:"; head -n 1 "$out/tmp/gpu.log"; return 1
+    run_java 120 demo --device cuda --k 256 --n 256 --m 1 >"$tmp/gpu.log" 2>&1 && return
+    echo "run.sh: no GPU can be used:"; head -n 1 "$tmp/gpu.log"; return 1
 }
 
 info() {
     echo "bundle of commit $(cat "$here/COMMIT"); libcuda in ${CUDA_DIR:-(not found)}, cuBLAS in ${CUBLAS_DIR:-(not found)}"
-    nvidia-smi 2>/dev/null || echo "nvidia-smi: not found, or no driver"
     run_java 60 info
+    code=$?
+    limited 20 nvidia-smi 2>/dev/null || echo "nvidia-smi: not found, or no driver"
+    return $code
 }
 run_java() {      # run_java SECONDS ARGUMENTS...: the command line
     seconds=$1; shift
-    limited "${limit:-$seconds}" "$here/jre/bin/java" $java_flags -jar "$here/lib/jmarlin-cli.jar" "$@"
+    limited "${limit:-$seconds}" "$here/jre/bin/java" $java_flags ${tuning:+"-Djmarlin.tuning=$tuning"} -jar "$here/lib/jmarlin-cli.jar" "$@"
 }
 
 check() {
@@ -106,18 +124,17 @@ check() {
 }
 
 sanitize() {
-    tools=$(toolkit compute-sanitizer)
-    [ -n "$tools" ] || { echo "run.sh: compute-sanitizer not found (CUDA_HOME, /usr/local/cuda/bin)"; return 1; }
     failed=
     for tool in memcheck racecheck initcheck synccheck; do
-        if limited $((${limit:-600} / 4)) "$tools/compute-sanitizer" --tool $tool --error-exitcode 9 --log-file "$out/$tool.log" \
-                "$here/sanitize/sanitize" "$here/images"; then
-            echo "$tool: clean"
-        else
-            echo "$tool: FAILED, see $out/$tool.log"; failed=1
-        fi
+        if under_sanitizer $tool; then echo "$tool: clean"; else echo "$tool: FAILED, see above"; failed=1; fi
     done
     [ -z "$failed" ]
+}
+under_sanitizer() {    # under_sanitizer TOOL [NAME_FILTER]
+    tools=$(toolkit compute-sanitizer)
+    [ -n "$tools" ] || { echo "run.sh: compute-sanitizer not found (CUDA_HOME, /usr/local/cuda/bin)"; return 1; }
+    limited $((${limit:-600} / 4)) "$tools/compute-sanitizer" --tool "$1" --error-exitcode 9 --print-limit 20 \
+        "$here/sanitize/sanitize" "$here/images" ${2:+"$2"}
 }
 
 bench() {
@@ -133,29 +150,103 @@ probe() {          # exit code 2: not a device of compute capability 9.0, so the
     return $code
 }
 
-profile() {
+profile() {        # the clocks stay as they are: locking them is not ours to do
     tools=$(toolkit ncu)
     [ -n "$tools" ] || { echo "run.sh: ncu not found (CUDA_HOME, /usr/local/cuda/bin)"; return 1; }
-    limited "${limit:-300}" "$tools/ncu" --target-processes all --kernel-name regex:'striped|hopper' --launch-skip 4 --launch-count 3 \
+    limited "${limit:-300}" "$tools/ncu" --clock-control none --target-processes all --kernel-name regex:'striped|hopper' \
+        --launch-skip 4 --launch-count 3 \
         --section SpeedOfLight --section MemoryWorkloadAnalysis --section WarpStateStats --section SchedulerStats --section Occupancy \
         --section LaunchStats "$here/jre/bin/java" $java_flags -jar "$here/lib/jmarlin-cli.jar" bench --device cuda \
-        --shape 8192x8192 --m 16 --group -1 --mode stream --seconds 60 --out "$out/profile"
+        --family striped,hopper --shape 8192x8192 --m 16 --group -1 --mode stream --seconds 60 --out "${dir:-$out}/profile"
 }
 
-everything() {
-    result=0
-    for part in info check sanitize probe bench profile; do
-        echo "==== $part"
-        case $part in bench) logged $part $part "$@" ;; *) logged $part $part ;; esac || result=1
-        echo "$part: exit code $status" >> "$out/summary.txt"
-    done
-    echo "==== summary"; cat "$out/summary.txt"
-    return $result
+# ---- first and second: the parts, in the order of what tells most ----
+
+shape=8192x8192 rows=1,16,64,128,256 few=_sym_g64
+tiny() { shape=256x256 rows=1,16 striped=striped_bf16_sym_g64 hopper=hopper_bf16_sym_g64_m16 few=striped_bf16_sym_g64; }
+
+first() {
+    begin_run first "${limit:-480}" info:20 probe:60 rates:10 smoke_striped:40 smoke_hopper:40 bench_striped:130 bench_hopper:110 kernels:50
+    run_parts
 }
+second() {
+    begin_run second "${limit:-540}" info:20 kernels:30 tests_products:130 tests_hopper:90 tests_rest:60 bench:100 \
+        memcheck:30 racecheck:40 synccheck:20 initcheck:20 profile:40
+    run_parts
+}
+
+of_log() { sed -n "$2" "$dir/$1.log" 2>/dev/null | head -n 1; }
+no_gpu() {         # nothing to do where info came to its end and named no GPU
+    [ -e "$dir/info.log" ] && [ -z "$(capability)" ] && [ -n "$(of_log info '/best device/p')" ] && echo "no GPU can be used"
+}
+capability() { of_log info 's/.*(compute capability \([0-9.]*\),.*/\1/p'; }
+not_hopper() {     # if info died nobody knows: then it is tried
+    no_gpu && return
+    found=$(capability)
+    [ -n "$found" ] && [ "$found" != 9.0 ] && echo "the device is of compute capability $found, this is for 9.0"
+}
+died() { case $(sed -n "s/^$1	//p" "$dir/parts.txt") in "TIMED OUT"*|FAILED*) [ -z "$(of_log "$1" '/ products, .* wrong$/p')" ] ;; *) false ;; esac; }
+
+none_info() { :; }
+none_probe() { not_hopper; }
+none_rates() { [ -n "$(of_log probe '/^rate /p')" ] || echo "the probe gave no rates"; }
+none_smoke_striped() { no_gpu; }
+none_smoke_hopper() { not_hopper; }
+none_bench_striped() { no_gpu; }
+none_bench_hopper() { not_hopper; }
+none_kernels() { no_gpu; }
+none_tests_products() { no_gpu; }
+none_tests_hopper() { not_hopper; }
+none_tests_rest() { no_gpu; }
+none_bench() { no_gpu; }
+none_sanitizer() {
+    no_gpu && return
+    [ -n "$(toolkit compute-sanitizer)" ] || echo "compute-sanitizer is not installed (CUDA_HOME, /usr/local/cuda/bin)"
+}
+none_memcheck() { none_sanitizer; }
+none_racecheck() { none_sanitizer; }
+none_synccheck() { none_sanitizer; }
+none_initcheck() { none_sanitizer; }
+none_profile() { no_gpu && return; [ -n "$(toolkit ncu)" ] || echo "ncu is not installed (CUDA_HOME, /usr/local/cuda/bin)"; }
+
+part_info() { info; }
+part_probe() { limited 0 "$here/probe/hopper_probe"; }
+part_rates() {      # one by one: a figure that the model refuses does not cost the others
+    given=0
+    for rate in $(sed -n 's/^rate //p' "$dir/probe.log"); do
+        run_java 0 tune --device cuda --rate "$rate" > "$tmp/rate" 2>&1 && { echo "stored $rate"; given=1; } || { echo "not stored: $rate"; cat "$tmp/rate"; }
+    done
+    [ $given = 1 ]
+}
+part_smoke_striped() { limited 0 "$here/sanitize/sanitize" "$here/images" "${striped:-striped}"; }
+part_smoke_hopper() { limited 0 "$here/sanitize/sanitize" "$here/images" "${hopper:-hopper}"; }
+part_bench_striped() { family_bench striped striped,dense; }
+part_bench_hopper() { family_bench hopper hopper; }
+family_bench() {    # every tile where all of them came through the smoke test, else the planner's choice alone
+    every=--every-kernel
+    died "smoke_$1" && every=
+    run_java 0 bench --device cuda --family "$2" --lines --shape "$shape" --m "$rows" --group -1 --mode graph $every \
+        --out "$dir/bench_$1" --seconds $((seconds * 7 / 10 + 1))
+}
+part_kernels() { run_java 0 check --device cuda --seconds $((seconds * 8 / 10 + 3)); }
+products='.*\.(CudaGemm|CudaLinear|CudaAccuracy|DenseGemm|DenseLinear)Test'
+part_tests_products() { tests 0 --include-tag gpu --include-classname "$products"; }
+part_tests_hopper() { tests 0 --include-tag gpu --include-classname '.*\.Hopper.*Test'; }
+part_tests_rest() { tests 0 --include-tag gpu --exclude-classname "$products" --exclude-classname '.*\.Hopper.*Test'; }
+part_bench() { run_java 0 bench --device cuda --quick --lines --out "$dir/bench" --seconds $((seconds * 7 / 10 + 1)); }
+part_memcheck() { under_sanitizer memcheck "$few"; }
+part_racecheck() { under_sanitizer racecheck "$few"; }
+part_synccheck() { under_sanitizer synccheck "$few"; }
+part_initcheck() { under_sanitizer initcheck "$few"; }
+part_profile() { profile; }
 
 case $command in
 info|check|sanitize|probe|bench|profile) logged "$command" "$command" "$@" ;;
-all) rm -f "$out/summary.txt"; everything "$@" ;;
+first|second)
+    command -v timeout >/dev/null 2>&1 || { echo "run.sh: $command needs the command timeout" >&2; exit 1; }
+    [ "$1" = --tiny ] && { tiny; shift; }
+    [ $# = 0 ] || usage
+    $command ;;
 jmarlin) run_java 86400 "$@" ;;
 jmh) limited "${limit:-86400}" "$here/jre/bin/java" $java_flags -cp "$here/lib/jmarlin-cli.jar" org.openjdk.jmh.Main -foe true "$@" ;;
 *) usage ;;

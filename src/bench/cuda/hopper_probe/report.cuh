@@ -19,10 +19,12 @@ int wrong = 0;
 int multiprocessors = 0;
 std::string rates;      // NAME=VALUE,NAME=VALUE
 
+/** A rate of the cost model: said at once, in case that this program does not reach its end. */
 void rate(const char* name, double value) {
     char text[80];
-    std::snprintf(text, sizeof(text), "%s%s=%.4g", rates.empty() ? "" : ",", name, value);
-    rates += text;
+    std::snprintf(text, sizeof(text), "%s=%.4g", name, value);
+    std::printf("rate %s\n", text);
+    rates += (rates.empty() ? "" : ",") + std::string(text);
 }
 
 void check(cudaError_t error, const char* what) {

@@ -4,6 +4,8 @@
 // shows.
 //
 //   sanitize IMAGES [NAME_FILTER]       exit code 0: all right, 1: wrong results, 2: could not run
+//
+// A line per tile, begun before its kernels run: after a hang the last line names it.
 #include <map>
 
 #include "driver.hpp"
@@ -114,14 +116,19 @@ int main(int count, char** arguments) {
     driver::device_attribute(&shared, driver::kSharedOptin, device);
     driver::primary_context_retain(&context, device);
     driver::context_set_current(context);
+    std::setvbuf(stdout, nullptr, _IONBF, 0);   // whoever ends a kernel that hangs sees all there was
     std::printf("%s, compute capability %d.%d\n", name, major, minor);
 
     int products = 0, wrong = 0;
     for (const auto& module : kernels(major == 9 && minor == 0)) {
         driver::Handle loaded = nullptr;
+        const int products_before = products, wrong_before = wrong;
         for (const Kernel& kernel : module.second) {
             if (kernel.name.find(filter) == std::string::npos) continue;
-            if (!loaded) loaded = load(arguments[1], module.first, major, minor);
+            if (!loaded) {
+                std::printf("%s: ", module.first.c_str());
+                loaded = load(arguments[1], module.first, major, minor);
+            }
             driver::Handle function;
             driver::module_function(&function, loaded, kernel.name.c_str());
             driver::function_set(function, driver::kMaxDynamicShared, shared);
@@ -139,10 +146,13 @@ int main(int count, char** arguments) {
                     ++products;
                     if (what.empty()) continue;
                     ++wrong;
-                    std::printf("WRONG %s, m %d, n %d, k %d, grid %d: %s\n", kernel.name.c_str(), size.m, size.n, size.k, grid, what.c_str());
+                    std::printf("\nWRONG %s, m %d, n %d, k %d, grid %d: %s", kernel.name.c_str(), size.m, size.n, size.k, grid, what.c_str());
                 }
             }
         }
+        const int wrong_here = wrong - wrong_before, right_here = products - products_before - wrong_here;
+        if (wrong_here > 0) std::printf("\n%s: %d right, %d wrong\n", module.first.c_str(), right_here, wrong_here);
+        else if (loaded) std::printf("%d right\n", right_here);
     }
     if (products == 0) driver::fail("no instance has \"" + filter + "\" in its name");
     std::printf("%d products, %d wrong\n", products, wrong);

@@ -52,7 +52,7 @@ bool set(const std::string& key, unsigned long long value) {
     return true;
 }
 
-/** JMARLIN_STANDIN_DEVICES=2 and so on, one variable per key. */
+/** JMARLIN_STANDIN_DEVICES=2 and so on, one variable per key; and a planted fault, which module.cpp explains. */
 void read_environment() {
     for (const char* key : {"devices", "capability", "multiprocessors", "shared", "l2", "memory", "driver", "registers", "clock", "fast",
                             "races", "machine_code"}) {
@@ -60,6 +60,8 @@ void read_environment() {
         for (const char* c = key; *c; ++c) variable += static_cast<char>(std::toupper(*c));
         if (const char* value = std::getenv(variable.c_str())) set(key, std::strtoull(value, nullptr, 10));
     }
+    const char* fault = std::getenv("JMARLIN_STANDIN_FAULT");
+    settings.fault = fault ? fault : "";
 }
 
 void reset() {

@@ -133,6 +133,7 @@ struct Settings {
     bool fast = false;                // cuLaunchKernel checks its arguments and returns
     bool races = false;               // kernels run under the race detector
     bool machine_code = false;        // can be loaded, but not run; else it is refused as code for another device
+    std::string fault;                // KIND:NAME:AFTER, planted by JMARLIN_STANDIN_FAULT
     std::atomic<unsigned long long> kernels_run{0};
     std::atomic<unsigned long long> prefetched{0};   // bytes, by the last kernel
     unsigned long long refused = 0;   // images

@@ -1,6 +1,9 @@
 // Modules, functions, launches.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "../machine/machine.hpp"
@@ -39,10 +42,32 @@ CUresult error_of(const jmarlin::machine::Result& result) {
     return CUDA_ERROR_LAUNCH_FAILED;
 }
 
+/** Where a product's arguments name its result (gemm_args.cuh). */
+constexpr std::size_t kResultAt = 6 * sizeof(CUdeviceptr);
+
+/**
+ * The fault planted in this launch: "hang", "address" or "wrong"; mostly none. JMARLIN_STANDIN_FAULT=KIND:NAME:AFTER plants it in every
+ * launch of the kernels whose names begin with NAME, after AFTER of them in this process.
+ */
+std::string planted(const std::string& kernel) {
+    static unsigned long long launches = 0;
+    const std::string& fault = settings.fault;
+    const std::size_t colon = fault.find(':'), second = fault.find(':', colon + 1);
+    if (colon == std::string::npos || kernel.rfind(fault.substr(colon + 1, second - colon - 1), 0) != 0) return "";
+    const unsigned long long after = second == std::string::npos ? 0 : std::strtoull(fault.c_str() + second + 1, nullptr, 10);
+    return launches++ < after ? "" : fault.substr(0, colon);
+}
+
 /** Runs the kernel. As on a device, its errors are the later calls' to report. */
 CUresult run_kernel(const Function& function, const jmarlin::machine::Shape& shape, const Arguments& arguments) {
     if (settings.fast) return CUDA_SUCCESS;
     ++settings.kernels_run;
+    const std::string fault = planted(function.entry->name);
+    while (fault == "hang") pause();
+    if (fault == "address") {
+        function.context->sticky = CUDA_ERROR_ILLEGAL_ADDRESS;
+        return CUDA_SUCCESS;
+    }
     jmarlin::machine::Options options;
     options.races = settings.races;
     options.device = static_cast<unsigned>(function.context->device);
@@ -56,6 +81,11 @@ CUresult run_kernel(const Function& function, const jmarlin::machine::Shape& sha
         settings.last_errors = name + "\n" + result.text();
         std::fprintf(stderr, "stand-in driver: %s", settings.last_errors.c_str());
         function.context->sticky = error_of(result);
+    }
+    if (fault == "wrong") {
+        CUdeviceptr c;
+        std::memcpy(&c, arguments.data() + kResultAt, sizeof c);
+        *reinterpret_cast<unsigned short*>(c) ^= 0x4000;      // the exponent's upper bit
     }
     return CUDA_SUCCESS;
 }

@@ -70,7 +70,9 @@ public final class BundleBuild {
         copyTree(build.resolve(IMAGES), bundle.resolve("images"));
         buildSanitizer();
         buildProbe();
-        Files.copy(project.resolve("src/bundle/run.sh"), bundle.resolve("run.sh"));
+        for (String script : List.of("run.sh", "parts.sh")) {
+            Files.copy(project.resolve("src/bundle/" + script), bundle.resolve(script));
+        }
         run(List.of("chmod", "755", bundle.resolve("run.sh").toString()));
         Files.writeString(bundle.resolve("COMMIT"), commit() + "\n");
         // Uncompressed, since the archive compresses better.

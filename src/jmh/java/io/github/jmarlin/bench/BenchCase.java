@@ -1,7 +1,11 @@
 package io.github.jmarlin.bench;
 
 import io.github.jmarlin.DataType;
+import io.github.jmarlin.plan.KernelFamily;
 import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+import java.util.TreeSet;
 
 /**
  * One thing to find out: all contenders at one subject, in one mode.
@@ -11,9 +15,15 @@ import java.util.List;
  * @param mode what the times shall contain
  * @param groupSizes group sizes that the weights of JMarlin have in turn
  * @param everyKernel whether each of JMarlin's kernels is a contender, besides its own choice
+ * @param families of JMarlin's kernels that may run on a GPU, each asked for by name; empty: what it chooses itself, and the others beside it
  */
 public record BenchCase(Subject subject, List<LayerShape> layers, TimingMode mode, List<Integer> groupSizes,
-        boolean everyKernel) {
+        boolean everyKernel, Set<KernelFamily> families) {
+    /** With every family. */
+    public BenchCase(Subject subject, List<LayerShape> layers, TimingMode mode, List<Integer> groupSizes, boolean everyKernel) {
+        this(subject, layers, mode, groupSizes, everyKernel, Set.of());
+    }
+
     /** A single product. */
     static BenchCase layer(LayerShape shape, int m, DataType type, TimingMode mode, List<Integer> groupSizes,
             boolean everyKernel) {
@@ -30,9 +40,20 @@ public record BenchCase(Subject subject, List<LayerShape> layers, TimingMode mod
         return new BenchCase(Subject.device(), List.of(), mode, List.of(), false);
     }
 
+    /** The same without any kernel of another family. */
+    BenchCase only(Set<KernelFamily> some) {
+        return new BenchCase(subject, layers, mode, groupSizes, everyKernel, Set.copyOf(some));
+    }
+
+    /** Whether a family's kernels may run. */
+    public boolean allows(KernelFamily family) {
+        return families.isEmpty() || families.contains(family);
+    }
+
     /** The same text for the same case. */
     public String key() {
-        return subject.key() + " " + mode.key() + " " + groupSizes + (everyKernel ? " every kernel" : "");
+        return subject.key() + " " + mode.key() + " " + groupSizes + (everyKernel ? " every kernel" : "")
+                + (families.isEmpty() ? "" : " " + new TreeSet<>(families).toString().toLowerCase(Locale.ROOT));
     }
 
     /** For progress and messages. */

@@ -1,8 +1,10 @@
 package io.github.jmarlin.bench;
 
 import io.github.jmarlin.DataType;
+import io.github.jmarlin.plan.KernelFamily;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 
 /**
  * What a run measures, the most telling first: what does not fit the time is left for {@code --resume}.
@@ -75,6 +77,11 @@ public record BenchPlan(List<BenchCase> cases) {
         modes.forEach(mode -> cases.add(BenchCase.device(mode)));
         addLayer(cases, shape, batches, type, modes, groupSizes, everyKernel);
         return new BenchPlan(List.copyOf(cases));
+    }
+
+    /** The same cases with the kernels of these families alone, so that what another one does to the device cannot matter. */
+    public BenchPlan only(Set<KernelFamily> families) {
+        return new BenchPlan(cases.stream().map(each -> each.only(families)).toList());
     }
 
     private static List<LayerShape> otherShapes() {

@@ -82,7 +82,13 @@ public final class BenchRun {
             List<BenchCase> todo = new ArrayList<>(plan.cases());
             Set<String> done = new HashSet<>(Journal.finishedCases(settings.folder()));
             todo.removeIf(c -> done.contains(c.key()));
-            int unfinished = measure(arena, todo, journal, budget, progress);
+            int unfinished;
+            try {
+                unfinished = measure(arena, todo, journal, budget, progress);
+            } catch (RuntimeException e) {
+                reportAfter(e);
+                throw e;
+            }
             journal.add(new Session(started.truncatedTo(ChronoUnit.SECONDS).toString(), budget.spent().toMillis() / 1000.0,
                     settings.commandLine(), before, arena.state(), unfinished));
             if (unfinished > 0) {
@@ -91,6 +97,15 @@ public final class BenchRun {
             }
         }
         return report(settings.folder(), out);
+    }
+
+    /** What was measured before a failure is reported like the rest. */
+    private void reportAfter(RuntimeException failure) {
+        try {
+            report(settings.folder(), out);
+        } catch (IOException | RuntimeException e) {
+            failure.addSuppressed(e);
+        }
     }
 
     /** Writes the report of what a folder's journal holds; returns the exit code. */

@@ -6,6 +6,8 @@ import java.util.List;
 public final class Contenders {
     /** JMarlin on the GPU, with the plan it chooses itself; a forced tile is appended to the name. */
     public static final String JMARLIN = "jmarlin";
+    /** JMarlin's kernel for every GPU, asked for by name. */
+    public static final String JMARLIN_STRIPED = "jmarlin striped";
     /** JMarlin's kernel for compute capability 9.0, which it does not choose by itself yet. */
     public static final String JMARLIN_HOPPER = "jmarlin hopper";
     /** JMarlin in a block, without fetching the next layer's first weights into the L2 cache. */

@@ -10,6 +10,7 @@ import io.github.jmarlin.bench.BenchPlan;
 import io.github.jmarlin.bench.BenchRun;
 import io.github.jmarlin.bench.LayerShape;
 import io.github.jmarlin.bench.TimingMode;
+import io.github.jmarlin.plan.KernelFamily;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -17,6 +18,7 @@ import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -66,6 +68,13 @@ final class BenchCommand implements Callable<Integer> {
     @Option(names = "--report", description = "measure nothing: draw the report of what the folder holds again")
     private boolean reportOnly;
 
+    @Option(names = "--lines", description = "say in a line which case begins, for logs: the last one is where a run ended that hung")
+    private boolean lines;
+
+    @Option(names = "--family", split = ",", paramLabel = "FAMILY", converter = Family.class,
+            description = "of this library's kernels on a GPU these alone: striped, hopper, dense (besides its own choice all)")
+    private Set<KernelFamily> families = Set.of();
+
     @ArgGroup(exclusive = false, heading = "One shape instead of the list:%n")
     private OneShape oneShape;
 
@@ -76,6 +85,15 @@ final class BenchCommand implements Callable<Integer> {
             return Arrays.stream(TimingMode.values())
                     .filter(mode -> mode != TimingMode.HOST && mode.key().equals(text.toLowerCase(Locale.ROOT))).findFirst()
                     .orElseThrow(() -> new TypeConversionException("must be graph, stream or flushed, not " + text));
+        }
+    }
+
+    /** In small letters, as the files have them. */
+    private static final class Family implements ITypeConverter<KernelFamily> {
+        @Override
+        public KernelFamily convert(String text) {
+            return Arrays.stream(KernelFamily.values()).filter(family -> CheckCommand.text(family).equals(text.toLowerCase(Locale.ROOT)))
+                    .findFirst().orElseThrow(() -> new TypeConversionException("must be striped, hopper or dense, not " + text));
         }
     }
 
@@ -116,16 +134,21 @@ final class BenchCommand implements Callable<Integer> {
         }
         BenchRun.checkWritable(folder);
         DeviceChoice choice = device.choose(spec);
+        if (!families.isEmpty() && choice.device().kind().equals("cpu")) {
+            throw new ParameterException(spec.commandLine(), "--family is for the kernels of a GPU, and the device is " + choice.device().name());
+        }
         PrintWriter out = spec.commandLine().getOut();
         out.println("Measuring " + choice.device().name() + " (" + choice.reason() + ")");
         out.flush();
-        CheckCommand.once(choice.device(), out);
+        if (families.isEmpty()) {
+            CheckCommand.once(choice.device(), out);
+        }
         Duration budget = Duration.ofSeconds(seconds != null ? seconds : quick ? 160 : 520);
         String commandLine = "jmarlin " + String.join(" ", spec.commandLine().getParent() == null ? List.of()
                 : spec.commandLine().getParent().getParseResult().originalArgs());
-        try (Arena arena = Arenas.of(choice); Bars bars = new Bars()) {
+        try (Arena arena = Arenas.of(choice); Bars bars = new Bars(lines ? out : null)) {
             return new BenchRun(new BenchRun.Settings(folder, budget, resume, commandLine), System.out)
-                    .run(arena, plan(choice.device()), bars);
+                    .run(arena, plan(choice.device()).only(families), bars);
         }
     }
 
@@ -168,14 +191,22 @@ final class BenchCommand implements Callable<Integer> {
         return batches.stream().mapToInt(m -> m).toArray();
     }
 
-    /** The terminal's progress bar. */
+    /** The terminal's progress bar, or lines. */
     private static final class Bars implements BenchRun.Progress, AutoCloseable {
+        private final PrintWriter lines;
         private Progress progress;
+
+        Bars(PrintWriter lines) {
+            this.lines = lines;
+        }
 
         @Override
         public void begins(BenchCase benchCase, int index, int count, Duration left) {
             String text = benchCase.text() + ", at most " + left.toSeconds() + " s left";
-            if (progress == null) {
+            if (lines != null) {
+                lines.println((index + 1) + " of " + count + ": " + text);
+                lines.flush();
+            } else if (progress == null) {
                 progress = new Progress("bench", count);
                 progress.begin(text);
             } else {

@@ -98,7 +98,7 @@ final class TuneCommand implements Callable<Integer> {
         }
         DeviceFacts facts = gpu.facts();
         Path file = TuningFile.location(facts).orElseThrow(() -> bad("-Djmarlin.tuning=none: there is no file for winners"));
-        if (!show && !dryRun && !storeStandIn && facts.isStandIn()) {
+        if (!show && !dryRun && !storeStandIn && rates.isEmpty() && facts.isStandIn()) {
             throw bad("device " + facts.name() + ": times of a stand-in device mean nothing and are not stored;"
                     + " --dry-run prints them");
         }

@@ -73,7 +73,7 @@ public final class GpuArena implements Arena {
             }
             return attempt.prepared();
         } catch (RuntimeException e) {
-            attempt.close();
+            attempt.closeAfter(e);
             throw e;
         }
     }
@@ -90,32 +90,44 @@ public final class GpuArena implements Arena {
         int m = attempt.benchCase.subject().m();
         List<Integer> groupSizes = attempt.benchCase.groupSizes();
         for (int groupSize : groupSizes) {
-            for (PlanOptions options : attempt.benchCase.everyKernel() ? everyTile() : families()) {
+            for (PlanOptions options : attempt.benchCase.everyKernel() ? everyTile(attempt.benchCase) : choices(attempt.benchCase)) {
                 attempt.add(Contenders.JMARLIN, groupSize, () -> new JMarlinContender(gpu, layer, groupSize, m, options,
                         Activations.slots(gpu, layer.packed(groupSize).byteSize())));
             }
         }
         attempt.addCublas(Contenders.CUBLAS, 0, () -> new CublasContender(cublas, layer, groupSizes.get(0), m,
                 Activations.slots(gpu, 2.0 * layer.shape().weights())));
-        attempt.addCublas(Contenders.DEQUANTIZE_CUBLAS, groupSizes.get(0),
-                () -> new JMarlinContender(gpu, layer, groupSizes.get(0), m, PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE),
-                        Activations.slots(gpu, layer.packed(groupSizes.get(0)).byteSize())));
+        if (attempt.benchCase.allows(KernelFamily.DENSE)) {
+            attempt.addCublas(Contenders.DEQUANTIZE_CUBLAS, groupSizes.get(0),
+                    () -> new JMarlinContender(gpu, layer, groupSizes.get(0), m, PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE),
+                            Activations.slots(gpu, layer.packed(groupSizes.get(0)).byteSize())));
+        }
     }
 
-    /** What the planner chooses, and the Hopper kernel, which it does not choose by itself. */
-    private List<PlanOptions> families() {
-        return hasHopperKernel() ? List.of(PlanOptions.DEFAULT, PlanOptions.DEFAULT.withFamily(KernelFamily.HOPPER))
-                : List.of(PlanOptions.DEFAULT);
+    /** What the planner chooses, and the Hopper kernel, which it may not choose by itself; or the families asked for, and no other. */
+    private List<PlanOptions> choices(BenchCase benchCase) {
+        List<PlanOptions> options = new ArrayList<>();
+        if (benchCase.families().isEmpty()) {
+            options.add(PlanOptions.DEFAULT);
+        } else if (benchCase.allows(KernelFamily.STRIPED)) {
+            options.add(PlanOptions.DEFAULT.withFamily(KernelFamily.STRIPED));
+        }
+        if (runsHopper(benchCase)) {
+            options.add(PlanOptions.DEFAULT.withFamily(KernelFamily.HOPPER));
+        }
+        return options;
     }
 
-    private boolean hasHopperKernel() {
-        return gpu.device().facts().computeCapability() == 90;
+    private boolean runsHopper(BenchCase benchCase) {
+        return gpu.device().facts().computeCapability() == 90 && benchCase.allows(KernelFamily.HOPPER);
     }
 
-    private List<PlanOptions> everyTile() {
-        List<PlanOptions> options = new ArrayList<>(families());
-        TileShape.INSTANCES.forEach(tile -> options.add(PlanOptions.DEFAULT.withTile(tile)));
-        if (hasHopperKernel()) {
+    private List<PlanOptions> everyTile(BenchCase benchCase) {
+        List<PlanOptions> options = choices(benchCase);
+        if (benchCase.allows(KernelFamily.STRIPED)) {
+            TileShape.INSTANCES.forEach(tile -> options.add(PlanOptions.DEFAULT.withTile(tile)));
+        }
+        if (runsHopper(benchCase)) {
             HopperTile.INSTANCES.forEach(tile -> options.add(PlanOptions.DEFAULT.withHopperTile(tile)));
         }
         return options;
@@ -127,14 +139,14 @@ public final class GpuArena implements Arena {
         double dense = block.stream().mapToDouble(layer -> 2.0 * layer.shape().weights()).sum();
         for (int groupSize : attempt.benchCase.groupSizes()) {
             int slots = Activations.slots(gpu, block.stream().mapToDouble(layer -> layer.packed(groupSize).byteSize()).sum());
-            attempt.add(Contenders.JMARLIN, groupSize, () -> chain(block, Contenders.JMARLIN, PlanOptions.DEFAULT, groupSize, m,
-                    slots, true));
-            if (hasHopperKernel()) {
-                attempt.add(Contenders.JMARLIN_HOPPER, groupSize, () -> chain(block, Contenders.JMARLIN_HOPPER,
-                        PlanOptions.DEFAULT.withFamily(KernelFamily.HOPPER), groupSize, m, slots, true));
+            for (PlanOptions options : choices(attempt.benchCase)) {
+                String name = JMarlinContender.name(options);
+                attempt.add(name, groupSize, () -> chain(block, name, options, groupSize, m, slots, true));
             }
-            attempt.add(Contenders.JMARLIN_NO_PREFETCH, groupSize,
-                    () -> chain(block, Contenders.JMARLIN_NO_PREFETCH, PlanOptions.DEFAULT, groupSize, m, slots, false));
+            if (attempt.benchCase.families().isEmpty()) {
+                attempt.add(Contenders.JMARLIN_NO_PREFETCH, groupSize,
+                        () -> chain(block, Contenders.JMARLIN_NO_PREFETCH, PlanOptions.DEFAULT, groupSize, m, slots, false));
+            }
         }
         int groupSize = attempt.benchCase.groupSizes().get(0);
         attempt.addCublas(Contenders.CUBLAS, 0, () -> new ChainContender(Contenders.CUBLAS,
@@ -223,7 +235,7 @@ public final class GpuArena implements Arena {
         Prepared prepared() {
             List<Entrant> entrants = new ArrayList<>();
             for (GpuContender contender : contenders) {
-                GpuContender.Verdict verdict = contender.check();
+                GpuContender.Verdict verdict = check(contender);
                 Timer timer = new Timer(gpu, contender, mode(), flush);
                 timers.add(timer);
                 entrants.add(new Entrant(contender.name(), contender.groupSize(), contender.bytes(), contender.flops(),
@@ -233,6 +245,24 @@ public final class GpuArena implements Arena {
                 }
             }
             return new Prepared(entrants, skipped, this::close);
+        }
+
+        /** Whoever takes the device down is named. */
+        private GpuContender.Verdict check(GpuContender contender) {
+            try {
+                return contender.check();
+            } catch (RuntimeException e) {
+                throw new IllegalStateException(contender.name() + ", " + benchCase.text() + ": " + e.getMessage(), e);
+            }
+        }
+
+        /** Of a device that is lost nothing can be freed, and the first error is the one to tell. */
+        void closeAfter(RuntimeException failure) {
+            try {
+                close();
+            } catch (RuntimeException e) {
+                failure.addSuppressed(e);
+            }
         }
 
         void close() {

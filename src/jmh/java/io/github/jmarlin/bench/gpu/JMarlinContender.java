@@ -32,10 +32,7 @@ final class JMarlinContender implements GpuContender {
         this.groupSize = groupSize;
         this.m = m;
         dense = options.asks(KernelFamily.DENSE);
-        name = dense ? Contenders.DEQUANTIZE_CUBLAS
-                : Contenders.JMARLIN + (options.asks(KernelFamily.HOPPER) ? " hopper" : "")
-                        + options.tile().map(t -> " " + t).orElse("")
-                        + options.hopperTile().map(t -> " " + t).orElse("");
+        name = name(options);
         copies = layer.copies(groupSize, slots);
         products = copies.stream().map(copy -> copy.gemm(options)).toList();
         activations = layer.activations(m);
@@ -46,6 +43,16 @@ final class JMarlinContender implements GpuContender {
             activations.close();
             throw e;
         }
+    }
+
+    /** The contender that asks for this. */
+    static String name(PlanOptions options) {
+        if (options.asks(KernelFamily.DENSE)) {
+            return Contenders.DEQUANTIZE_CUBLAS;
+        }
+        String family = options.asks(KernelFamily.HOPPER) ? Contenders.JMARLIN_HOPPER
+                : options.asks(KernelFamily.STRIPED) && options.tile().isEmpty() ? Contenders.JMARLIN_STRIPED : Contenders.JMARLIN;
+        return family + options.tile().map(t -> " " + t).orElse("") + options.hopperTile().map(t -> " " + t).orElse("");
     }
 
     /** The product that runs right after a slot's. */
