@@ -166,11 +166,11 @@ shape=8192x8192 rows=1,16,64,128,256 few=_sym_g64
 tiny() { shape=256x256 rows=1,16 striped=striped_bf16_sym_g64 hopper=hopper_bf16_sym_g64_m16 few=striped_bf16_sym_g64; }
 
 first() {
-    begin_run first "${limit:-480}" info:20 probe:60 rates:10 smoke_striped:40 smoke_hopper:40 bench_striped:130 bench_hopper:110 kernels:50
+    begin_run first "${limit:-480}" info:30 probe:60 rates:10 smoke_striped:40 smoke_hopper:40 bench_striped:130 bench_hopper:110 kernels:50
     run_parts
 }
 second() {
-    begin_run second "${limit:-540}" info:20 kernels:30 tests_products:130 tests_hopper:90 tests_rest:60 bench:100 \
+    begin_run second "${limit:-540}" info:30 kernels:30 tests_products:130 tests_hopper:90 tests_rest:60 bench:100 \
         memcheck:30 racecheck:40 synccheck:20 initcheck:20 profile:40
     run_parts
 }
@@ -211,12 +211,15 @@ none_profile() { no_gpu && return; [ -n "$(toolkit ncu)" ] || echo "ncu is not i
 
 part_info() { info; }
 part_probe() { limited 0 "$here/probe/hopper_probe"; }
-part_rates() {      # one by one: a figure that the model refuses does not cost the others
-    given=0
-    for rate in $(sed -n 's/^rate //p' "$dir/probe.log"); do
-        run_java 0 tune --device cuda --rate "$rate" > "$tmp/rate" 2>&1 && { echo "stored $rate"; given=1; } || { echo "not stored: $rate"; cat "$tmp/rate"; }
-    done
-    [ $given = 1 ]
+part_rates() {      # together, and if the model refuses one, each by itself
+    all=$(sed -n 's/^rate //p' "$dir/probe.log")
+    store_rates "$(echo $all | sed 's/ /,/g')" && return
+    given=1
+    for rate in $all; do store_rates "$rate" && given=0; done
+    return $given
+}
+store_rates() {
+    if run_java 0 tune --device cuda --rate "$1" > "$tmp/rate" 2>&1; then echo "stored $1"; else echo "not stored: $1"; cat "$tmp/rate"; return 1; fi
 }
 part_smoke_striped() { limited 0 "$here/sanitize/sanitize" "$here/images" "${striped:-striped}"; }
 part_smoke_hopper() { limited 0 "$here/sanitize/sanitize" "$here/images" "${hopper:-hopper}"; }

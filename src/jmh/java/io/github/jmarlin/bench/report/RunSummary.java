@@ -141,11 +141,11 @@ public final class RunSummary {
         }
         if (isBad(part)) {
             long through = smoke.stream().filter(line -> TILE_ENDED.matcher(line).matches()).count();
-            return "NOT SHOWN TO BE RIGHT: the smoke test " + part + ", " + through + " tiles came through"
+            return "NOT SHOWN TO BE RIGHT: the smoke test " + part + "; tiles that came through: " + through
                     + begun(smoke).map(tile -> ", in " + tile).orElse("");
         }
         if (right > 0) {
-            return "RIGHT in the " + right + " products that were timed";
+            return "RIGHT in the products that were timed: " + right;
         }
         return "NOT KNOWN" + (part.isEmpty() ? ": not reached" : ", " + part.replaceFirst("^none: ", ""));
     }

@@ -38,7 +38,7 @@ class RunSummaryTest {
                 row(Contenders.DEQUANTIZE_CUBLAS, 1, 80e-6), cublas(1, 40e-6));
 
         String page = RunSummary.of(folder, "1,16");
-        String layer = "  8192x8192 fp16 per column, m 1: ";
+        String layer = "  square 8192x8192 fp16 per column, m 1: ";
         assertEquals("""
                 run.sh first of commit abc, at most 480 s
                 470 s used
@@ -48,10 +48,10 @@ class RunSummaryTest {
                 %sfastest jmarlin 8x64, 10.0 us, 4.00x cuBLAS
                   not timed: m 16
 
-                HOPPER: NOT SHOWN TO BE RIGHT: the smoke test TIMED OUT: ended after 40 s, 1 tiles came through, in hopper_m64_n256_p2_s1
+                HOPPER: NOT SHOWN TO BE RIGHT: the smoke test TIMED OUT: ended after 40 s; tiles that came through: 1, in hopper_m64_n256_p2_s1
                   not timed: m 1, 16
 
-                DENSE: RIGHT in the 1 products that were timed
+                DENSE: RIGHT in the products that were timed: 1
                 %sfastest dequantize+cublas, 80.0 us, 0.50x cuBLAS
                   not timed: m 16
 
@@ -80,7 +80,7 @@ class RunSummaryTest {
         String page = RunSummary.of(folder, "1");
         assertTrue(page.contains("STRIPED: WRONG; 48 products in the smoke test, 1 wrong\n  WRONG striped_f16_sym_g64_m8_n64, m 8\n"), page);
         assertTrue(page.contains("HOPPER: WRONG; FAILED in jmarlin check; RIGHT: 48 products in the smoke test, 0 wrong\n"
-                + "  WRONG 8192x8192, m 1, jmarlin hopper 16x128 per column: relative error NaN is not at most 3.0E-4\n"
+                + "  WRONG square 8192x8192, m 1, jmarlin hopper 16x128 per column: relative error NaN is not at most 3.0E-4\n"
                 + "  jmarlin check: failed, NaN at m 3\n"), page);
         assertTrue(page.contains("DENSE: NOT KNOWN: not reached\n"), page);
     }
