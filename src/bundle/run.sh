@@ -162,14 +162,15 @@ profile() {        # the clocks stay as they are: locking them is not ours to do
 
 # ---- first and second: the parts, in the order of what tells most ----
 
-shape=8192x8192 rows=1,16,64,128,256 few=_sym_g64
-tiny() { shape=256x256 rows=1,16 striped=striped_bf16_sym_g64 hopper=hopper_bf16_sym_g64_m16 few=striped_bf16_sym_g64; }
+shape=8192x8192 rows=1,16,64,128,256 tiles=--every-kernel few=_sym_g64 layers=--quick
+tiny() { shape=256x256 rows=1,16 tiles= layers='--shape 256x256 --m 1' striped=striped_bf16_sym_g64 hopper=hopper_bf16_sym_g64_m16 few=striped_bf16_sym_g64; }
 
 first() {
     begin_run first "${limit:-480}" info:30 probe:60 rates:10 smoke_striped:40 smoke_hopper:40 bench_striped:130 bench_hopper:110 kernels:50
     run_parts
 }
 second() {
+    rows=
     begin_run second "${limit:-540}" info:30 kernels:30 tests_products:130 tests_hopper:90 tests_rest:60 bench:100 \
         memcheck:30 racecheck:40 synccheck:20 initcheck:20 profile:40
     run_parts
@@ -226,9 +227,8 @@ part_smoke_hopper() { limited 0 "$here/sanitize/sanitize" "$here/images" "${hopp
 part_bench_striped() { family_bench striped striped,dense; }
 part_bench_hopper() { family_bench hopper hopper; }
 family_bench() {    # every tile where all of them came through the smoke test, else the planner's choice alone
-    every=--every-kernel
-    died "smoke_$1" && every=
-    run_java 0 bench --device cuda --family "$2" --lines --shape "$shape" --m "$rows" --group -1 --mode graph $every \
+    died "smoke_$1" && tiles=
+    run_java 0 bench --device cuda --family "$2" --lines --shape "$shape" --m "$rows" --group -1 --mode graph $tiles \
         --out "$dir/bench_$1" --seconds $((seconds * 7 / 10 + 1))
 }
 part_kernels() { run_java 0 check --device cuda --seconds $((seconds * 8 / 10 + 3)); }
@@ -236,7 +236,7 @@ products='.*\.(CudaGemm|CudaLinear|CudaAccuracy|DenseGemm|DenseLinear)Test'
 part_tests_products() { tests 0 --include-tag gpu --include-classname "$products"; }
 part_tests_hopper() { tests 0 --include-tag gpu --include-classname '.*\.Hopper.*Test'; }
 part_tests_rest() { tests 0 --include-tag gpu --exclude-classname "$products" --exclude-classname '.*\.Hopper.*Test'; }
-part_bench() { run_java 0 bench --device cuda --quick --lines --out "$dir/bench" --seconds $((seconds * 7 / 10 + 1)); }
+part_bench() { run_java 0 bench --device cuda $layers --lines --out "$dir/bench" --seconds $((seconds * 7 / 10 + 1)); }
 part_memcheck() { under_sanitizer memcheck "$few"; }
 part_racecheck() { under_sanitizer racecheck "$few"; }
 part_synccheck() { under_sanitizer synccheck "$few"; }

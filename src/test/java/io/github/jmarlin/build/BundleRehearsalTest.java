@@ -106,7 +106,7 @@ class BundleRehearsalTest {
         assertTrue(run.log("bench_hopper").contains("jmarlin hopper, 256x256, m 1, FP16, graph: cuStreamSynchronize failed with 700"),
                 run.log("bench_hopper"));
         assertEquals(Set.of(Contenders.EMPTY + " 0", Contenders.COPY + " 0"), run.timed("bench_hopper"), "what was measured before");
-        assertTrue(run.timed("bench_striped").containsAll(Set.of("jmarlin striped 1", "jmarlin 8x64 1", "dequantize+cublas 1", "cublas 1")),
+        assertTrue(run.timed("bench_striped").containsAll(Set.of("jmarlin striped 1", "dequantize+cublas 1", "cublas 1")),
                 run.log("bench_striped"));
         assertTrue(run.page().contains("bench_hopper FAILED: exit code 1; " + HOPPER_RIGHT.replace(",", " in the smoke test,")), run.page());
         assertTrue(run.page().contains("STRIPED: RIGHT: ") && run.page().contains("DENSE: RIGHT in the products that were timed: "), run.page());
@@ -120,7 +120,7 @@ class BundleRehearsalTest {
         assertTrue(run.log("smoke_striped").contains("striped_m16_n128: 0 right, 6 wrong\nstriped_m16_n256: 6 right\n"));
         assertTrue(run.page().contains("STRIPED: WRONG; "), run.page());
         assertTrue(run.page().contains("HOPPER: RIGHT: "), run.page());
-        assertTrue(run.timed("bench_striped").contains("jmarlin 16x128 1"), "the type that is right is timed");
+        assertTrue(run.timed("bench_striped").contains("jmarlin striped 1"), "the type that is right is timed");
         assertTrue(run.timed("bench_hopper").contains("jmarlin hopper 1"), run.log("bench_hopper"));
     }
 
@@ -155,7 +155,7 @@ class BundleRehearsalTest {
         assertTrue(outcome.page().contains("probe            TIMED OUT: ended after "), outcome.page());
         assertTrue(Files.readString(place.resolve("tuning")).contains("L2_BYTES_PER_CLOCK"), "the rate of a probe that hung");
         assertTrue(Files.exists(place.resolve("tuning.check")), terminal);
-        assertFalse(outcome.page().contains("not reached\n  "), outcome.page());
+        assertFalse(outcome.page().substring(outcome.page().indexOf("\nparts\n")).contains("not reached"), outcome.page());
         assertTrue(outcome.page().lines().count() < 60, "more than a page:\n" + outcome.page());
         return outcome;
     }

@@ -22,6 +22,8 @@ import java.util.Optional;
 import java.util.StringJoiner;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * One page on a run of the GPU bundle's parts: for each family of kernels whether it is right, its fastest tile and the speedup over
@@ -35,6 +37,7 @@ public final class RunSummary {
     private static final Pattern SMOKE_END = Pattern.compile("(\\d+) products, (\\d+) wrong");
     private static final Pattern TILE_BEGUN = Pattern.compile("(\\w+_m\\d+_n\\d+\\w*): ");
     private static final Pattern TILE_ENDED = Pattern.compile(TILE_BEGUN + "\\d+ right.*");
+    private static final Pattern TESTS = Pattern.compile("\\[ +(\\d+ tests (?:successful|failed|skipped)) +\\]");
     private static final Pattern STACK = Pattern.compile("\\s+(at |\\.\\.\\. \\d|Suppressed: )");
     private static final int MOST_WRONG_LINES = 3;
     private static final int WIDTH = 150;
@@ -67,7 +70,7 @@ public final class RunSummary {
         }
     }
 
-    /** Prints the page for the folder that is the first argument; the second has the m that every family was to be timed at, with commas. */
+    /** Prints the page for the folder that is the first argument; the second has the m that every family was to be timed at, with commas; or nothing. */
     public static void main(String[] args) throws IOException {
         if (args.length != 2) {
             throw new IllegalArgumentException("expected: FOLDER M,M,..., got " + args.length + " arguments");
@@ -77,7 +80,7 @@ public final class RunSummary {
 
     /** The page. */
     static String of(Path folder, String rows) throws IOException {
-        return new RunSummary(folder, List.of(rows.split(","))).write();
+        return new RunSummary(folder, Stream.of(rows.split(",")).filter(m -> !m.isBlank()).toList()).write();
     }
 
     private String write() throws IOException {
@@ -209,7 +212,13 @@ public final class RunSummary {
         return lines("kernels.log").stream().map(row::matcher).filter(Matcher::matches).map(m -> m.group(1) + ", " + m.group(2)).findFirst();
     }
 
+    /** What a part said in the end if it ended badly, and what came of tests in any case. */
     private String lastWords(String part, String outcome) throws IOException {
+        String tests = lines(part + ".log").stream().map(TESTS::matcher).filter(Matcher::matches).map(m -> m.group(1))
+                .filter(text -> !text.startsWith("0 ")).collect(Collectors.joining(", "));
+        if (!tests.isEmpty()) {
+            return ": " + tests;
+        }
         if (!isBad(outcome)) {
             return "";
         }

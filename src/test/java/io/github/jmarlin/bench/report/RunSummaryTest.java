@@ -71,9 +71,10 @@ class RunSummaryTest {
     @Test
     void whatIsWrongIsNamed() throws IOException {
         write("run.txt", "run");
-        write("parts.txt", "smoke_striped\tFAILED: exit code 1\t9", "smoke_hopper\tok\t9", "kernels\tFAILED: exit code 1\t9");
+        write("parts.txt", "smoke_striped\tFAILED: exit code 1\t9", "smoke_hopper\tok\t9", "tests_rest\tFAILED: exit code 1\t9", "kernels\tFAILED: exit code 1\t9");
         write("smoke_striped.log", "striped_m8_n64: ", "WRONG striped_f16_sym_g64_m8_n64, m 8", "striped_m8_n64: 47 right, 1 wrong", "48 products, 1 wrong");
         write("smoke_hopper.log", "hopper_m8_n128_p1_s1: 48 right", "48 products, 0 wrong");
+        write("tests_rest.log", "[         5 tests successful      ]", "[         0 tests skipped         ]", "[         2 tests failed          ]");
         write("kernels.log", "| kernels   outcome   what happened   |", "| hopper    failed    NaN at m 3      |");
         bench("bench_hopper", new Measurement(Subject.layer(ModelShapes.SQUARE, 1, DataType.FP16), TimingMode.GRAPH, "jmarlin hopper 16x128",
                 -1, Measurement.Status.WRONG, "relative error NaN is not at most 3.0E-4", null, 1, 1, Double.NaN, 3e-4));
@@ -83,6 +84,7 @@ class RunSummaryTest {
                 + "  WRONG square 8192x8192, m 1, jmarlin hopper 16x128 per column: relative error NaN is not at most 3.0E-4\n"
                 + "  jmarlin check: failed, NaN at m 3\n"), page);
         assertTrue(page.contains("DENSE: NOT KNOWN: not reached\n"), page);
+        assertTrue(page.contains("  tests_rest       FAILED: exit code 1: 5 tests successful, 2 tests failed\n"), page);
     }
 
     private void write(String name, String... lines) throws IOException {
