@@ -127,7 +127,8 @@ std::string check_conversions(const Format& format) {
             float value;
             std::memcpy(&value, &triples[3 * i + 1 - half], 4);
             u32 actual = narrowed[i] >> 16 * half & 0xffff;
-            if (!format.is_nearest(actual, value, std::copysign(0.0, value))) return wrong_one(narrow, triples[3 * i], triples[3 * i + 1], half, actual);
+            if (!format.is_nearest(actual, value, std::copysign(0.0, value)))
+                return wrong_one(narrow, triples[3 * i], triples[3 * i + 1], half, actual);
         }
         float value;
         std::memcpy(&value, &widened[i], 4);

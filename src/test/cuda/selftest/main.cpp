@@ -139,7 +139,8 @@ std::string check_row(const Case& c, const Row& row) {
     Setup setup(with);
     Result result = setup.run(with, kPolicies[0], true);
     if (!result.ok()) return text_of(result);
-    return uses("d0") ? differs(row.code, row.result, setup.out.as<u64>()[0]) : differs(row.code, static_cast<u32>(row.result), setup.out.as<u32>()[0]);
+    if (uses("d0")) return differs(row.code, row.result, setup.out.as<u64>()[0]);
+    return differs(row.code, static_cast<u32>(row.result), setup.out.as<u32>()[0]);
 }
 
 // ---- Mutants ----

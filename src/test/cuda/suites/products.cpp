@@ -59,7 +59,8 @@ void exact_hopper(Runner& runner) {
             }
             // Short, in many orders: consumers that are ahead of producers, and behind.
             const Size size{kernel.rows / 8, 128, 512, kernel.group32 ? 32 : 128};
-            for (u64 seed = 1; seed <= 40; ++seed) runner.product(kernel, {size, {1, 5}, Schedule::kRandom, seed});
+            const u64 seeds = kernel.rows == 8 ? 600 : 40;
+            for (u64 seed = 1; seed <= seeds; ++seed) runner.product(kernel, {size, {1, 5}, Schedule::kRandom, seed});
         }
     }
 }
@@ -277,6 +278,22 @@ void every(Runner& runner) {
     constexpr int kGroups[] = {128, -1, 64, 256}, kClusters[] = {0, 1, 2, 3, 5};
     int i = 0;
     for (const Kernel& kernel : runner.kernels("hopper_")) {
+        Launch nothing_next{0, 5};
+        nothing_next.next = {0, 1, 0, 1, 1, 1, 1, 0};
+        const int group32 = kernel.group32 ? 32 : 64, columns = kernel.columns * kernel.neighbours;
+        runner.product(kernel, {{1, columns + 1, 200, group32}, nothing_next, kSchedules[i % 5], 3, Values::kExact, false});   // one column, one row
+        runner.product(kernel, {{1, 64, 64, group32}, {2, 5}, kSchedules[i % 5], 3, Values::kExact, false});   // clusters without work
+        runner.product(kernel, {{2 * kernel.rows + 1, 64, 136, group32}, {1, 5}, kSchedules[i % 5], 3});     // several tiles
+        runner.product(kernel, {{std::max(1, kernel.rows / 8), 66, 256 * kernel.depth() * kernel.split, group32}, {1, 5}, kSchedules[i % 5], 3});   // spread
+        runner.product(kernel, {{kernel.rows, 64, 64, group32}, {1, 5}, kSchedules[i % 5], 3});              // blocks without a part of k
+        for (int m = 17; kernel.stripes() && m < kernel.rows; m += 16) {                                     // some of the rows that are staged
+            runner.product(kernel, {{m, 66, 72, group32}, {1, 5}, kSchedules[i % 5], 3});
+        }
+        runner.product(kernel, {{kernel.rows, columns + 65, 704, group32}, {2, 5}, kSchedules[i % 5], 3});
+        for (int blocks = 2; blocks <= 6 && kernel.stripes(); ++blocks) {                                   // share a tile
+            runner.product(kernel, {{blocks % 2 ? kernel.rows : 1, blocks % 2 ? 65 : 64, 64 * blocks, group32}, {blocks, 5}, kSchedules[i % 5], 3,
+                                    Values::kExact, blocks < 5});
+        }
         for (int m : {std::max(1, kernel.rows / 8), kernel.rows - 1, kernel.rows, 2 * kernel.rows + 3}) {
             const int depth = m <= kernel.rows / 8 ? 64 * (4 + i % 23) : pick(kDepths, i);   // whole blocks: spread rows
             const int stages = kernel.least_stages() + i % (kernel.most_stages() - kernel.least_stages() + 1);

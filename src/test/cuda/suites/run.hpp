@@ -85,7 +85,7 @@ public:
         args.partials = partials_ ? partials_->address() : 0;
         args.counters = counters_ ? counters_->address() : 0;
         args.next = launch_.next.starts ? launch_.next : as_next(packed_.k_blocks);
-        if (!launch_.next.starts) args.next.starts += 2;   // behind the end there is nothing to fetch
+        if (!launch_.next.starts) args.next.starts += launch_.starts * kernel_.cluster();   // behind the end there is nothing to fetch
         args.lda = lda_;
         args.ldc = ldc_;
         args.m = s.m;

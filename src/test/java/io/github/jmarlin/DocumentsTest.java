@@ -19,7 +19,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 @Tag("source-tree")
 class DocumentsTest {
     private static final Pattern PATH = Pattern.compile("`((?:src|docs|\\.ci)/[\\w./-]+|[A-Z]+\\.md|\\.editorconfig)`");
-    private static final int LONGEST_LINE = 135;
+    private static final int LONGEST_LINE = 140;
 
     @ParameterizedTest
     @ValueSource(strings = {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/checkpoints.md"})

@@ -207,8 +207,8 @@ public final class NativeBuild {
         Matcher versions = GLIBC.matcher(new String(Files.readAllBytes(library), StandardCharsets.ISO_8859_1));
         while (versions.find()) {
             if (Integer.parseInt(versions.group(1)) > NEWEST_GLIBC_MINOR) {
-                throw new NativeBuildException("the library for " + compiler.platform() + " needs " + versions.group() + ", at most GLIBC_2."
-                        + NEWEST_GLIBC_MINOR + " is allowed");
+                throw new NativeBuildException("the library for " + compiler.platform() + " needs " + versions.group()
+                        + ", at most GLIBC_2." + NEWEST_GLIBC_MINOR + " is allowed");
             }
         }
     }

@@ -34,8 +34,8 @@ import picocli.CommandLine.TypeConversionException;
 
 /** Measures this machine and writes a report. */
 @Command(name = "bench", mixinStandardHelpOptions = true,
-        description = "Measure JMarlin against cuBLAS on a GPU (on a CPU against OpenBLAS if it is there, else a plain Java loop) and write a report: a table, "
-                + "JSON, CSV, charts and one HTML page.",
+        description = "Measure JMarlin against cuBLAS on a GPU (on a CPU against OpenBLAS if it is there, else a plain Java loop) "
+                + "and write a report: a table, JSON, CSV, charts and one HTML page.",
         exitCodeListHeading = "Exit codes:%n",
         exitCodeList = {"0:all answers are right", "1:an answer is wrong, or the run failed", "2:bad options"})
 final class BenchCommand implements Callable<Integer> {

@@ -47,7 +47,8 @@ final class CheckCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         if (seconds < LEAST_SECONDS || seconds > MOST_SECONDS) {
-            throw new ParameterException(spec.commandLine(), "--seconds " + seconds + ": must be in " + LEAST_SECONDS + ".." + MOST_SECONDS);
+            throw new ParameterException(spec.commandLine(),
+                    "--seconds " + seconds + ": must be in " + LEAST_SECONDS + ".." + MOST_SECONDS);
         }
         ComputeDevice device = deviceOption.choose(spec).device();
         if (!(device instanceof CudaDevice gpu)) {
@@ -79,7 +80,7 @@ final class CheckCommand implements Callable<Integer> {
      */
     static void once(ComputeDevice device, PrintWriter out) {
         if (device instanceof CudaDevice gpu && gpu.checks().isEmpty() && CheckFile.location(gpu.facts()).isPresent()) {
-            out.println("Checking the kernels of " + gpu.name() + ", which is done once and takes at most " + SECONDS + " s: jmarlin check");
+            out.println("Checking the kernels of " + gpu.name() + ", done once, in at most " + SECONDS + " s: jmarlin check");
             out.flush();
             try {
                 gpu.check(Duration.ofSeconds(SECONDS), false);

@@ -61,7 +61,8 @@ final class DemoCommand implements Callable<Integer> {
         DeviceChoice choice = deviceOption.choose(spec);
         CheckCommand.once(choice.device(), spec.commandLine().getOut());
         Table table = Table.ofFigures();
-        table.fact("device", choice.device().name() + (choice.device() instanceof CpuDevice cpu ? ", " + cpu.computesWith() : "")).fact("why", choice.reason());
+        String with = choice.device() instanceof CpuDevice cpu ? ", " + cpu.computesWith() : "";
+        table.fact("device", choice.device().name() + with).fact("why", choice.reason());
         boolean accurate;
         try (Progress progress = new Progress("demo", 5 + batches.size())) {
             accurate = run(choice.device(), table, progress);
@@ -130,14 +131,16 @@ final class DemoCommand implements Callable<Integer> {
         double allowed = ErrorBound.of(type, packed.form());
         boolean accurate = true;
         try (LinearLayer layer = device.place(packed);
-                Contender contender = device instanceof CudaDevice gpu ? onGpu(gpu, packed, a, table) : onCpu(layer, a, c, weights, activations)) {
+                Contender contender = device instanceof CudaDevice gpu ? onGpu(gpu, packed, a, table)
+                        : onCpu(layer, a, c, weights, activations)) {
             double bandwidth = contender.readBandwidth();
             if (!Double.isNaN(bandwidth)) {
-                table.fact("memory", Figures.format("%.1f GB/s read by all threads, measured first; a layer that fits the cache can exceed it",
-                        bandwidth * 1e-9));
+                table.fact("memory", Figures.format("%.1f GB/s read by all threads, measured first; a layer that fits the cache can "
+                        + "exceed it", bandwidth * 1e-9));
             }
-            table.fact("dense", contender.denseText());
-            table.row("m", "error vs fp64", "allowed", "time", "GB/s", "of memory", "tokens/s", "TFLOP/s", "dense", "vs dense");
+            table.fact(contender.denseName(), contender.denseText());
+            table.row("m", "error vs fp64", "allowed", "time", "GB/s", "of memory", "tokens/s", "TFLOP/s", contender.denseName(),
+                    "vs " + contender.denseName());
             for (int m : batches) {
                 progress.step("m = " + m);
                 layer.multiply(type, a, m, c);
@@ -171,6 +174,8 @@ final class DemoCommand implements Callable<Integer> {
 
         String denseText();
 
+        String denseName();
+
         @Override
         void close();
     }
@@ -196,7 +201,12 @@ final class DemoCommand implements Callable<Integer> {
 
             @Override
             public String denseText() {
-                return "a plain Java loop in fp32 on the same processor, not a tuned library; bench has OpenBLAS";
+                return "a plain loop over dense fp32 weights on the same processor, not a tuned library; bench can have OpenBLAS";
+            }
+
+            @Override
+            public String denseName() {
+                return "Java loop";
             }
 
             @Override
@@ -230,6 +240,11 @@ final class DemoCommand implements Callable<Integer> {
             @Override
             public String denseText() {
                 return "n/a: the demo does not load cuBLAS, the benchmarks do";
+            }
+
+            @Override
+            public String denseName() {
+                return "dense";
             }
 
             @Override

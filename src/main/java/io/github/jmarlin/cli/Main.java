@@ -4,6 +4,7 @@ import io.github.jmarlin.JMarlinException;
 import io.github.jmarlin.checkpoint.container.FileProblem;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.io.UncheckedIOException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
@@ -32,18 +33,19 @@ public final class Main {
                     String name = command.getCommandSpec().qualifiedName();
                     PrintWriter err = command.getErr();
                     err.println("`" + name + " --help` lists the options");
-                    err.println(name + ": " + failure.getMessage());
+                    err.println(name + ": " + failure.getMessage() + (command.getSubcommands().isEmpty() ? ""
+                            : "; commands: " + String.join(", ", command.getSubcommands().keySet())));
                     return command.getCommandSpec().exitCodeOnInvalidInput();
                 })
                 .setExecutionExceptionHandler((failure, command, parsed) -> {
-                    if (failure instanceof JMarlinException || failure instanceof IOException
-                            || failure instanceof IllegalArgumentException) {
-                        PrintWriter err = command.getErr();
-                        err.println("jmarlin " + command.getCommandName() + ": " + (failure instanceof IOException
-                                ? FileProblem.message((IOException) failure) : failure.getMessage()));
-                        return CommandLine.ExitCode.SOFTWARE;
+                    Exception known = failure instanceof UncheckedIOException ? ((UncheckedIOException) failure).getCause() : failure;
+                    if (!(known instanceof JMarlinException || known instanceof IOException || known instanceof IllegalArgumentException)) {
+                        throw failure;
                     }
-                    throw failure;
+                    PrintWriter err = command.getErr();
+                    err.println("jmarlin " + command.getCommandName() + ": " + (known instanceof IOException
+                            ? FileProblem.message((IOException) known) : known.getMessage()));
+                    return CommandLine.ExitCode.SOFTWARE;
                 });
     }
 

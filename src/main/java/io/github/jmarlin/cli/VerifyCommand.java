@@ -87,8 +87,8 @@ final class VerifyCommand implements Callable<Integer> {
         try (Progress progress = new Progress("verify", layers.size())) {
             for (Map.Entry<String, LayerSource> layer : layers.entrySet()) {
                 Finding finding = verify(packed, checkpoint, layer.getKey(), layer.getValue(), computing);
-                table.row(layer.getKey(), finding.difference.orElseGet(() -> equal(layer.getValue())), Figures.format("%.2e", finding.error),
-                        Figures.format("%.1e", finding.bound));
+                table.row(layer.getKey(), finding.difference.orElseGet(() -> equal(layer.getValue())),
+                        Figures.format("%.2e", finding.error), Figures.format("%.1e", finding.bound));
                 bad += finding.isGood() ? 0 : 1;
                 bytes += layer.getValue() == null ? 0 : layer.getValue().bytes();
                 progress.step(layer.getKey());

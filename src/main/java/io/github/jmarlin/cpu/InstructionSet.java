@@ -79,8 +79,8 @@ enum InstructionSet {
         }
         for (InstructionSet set : values()) {
             if (set.name().equalsIgnoreCase(wanted)) {
-                return available.contains(set) ? new Choice(set, property)
-                        : new Choice(best, property + " is ignored: " + (noNative.isEmpty() ? "this machine has " + names(available) : noNative));
+                String why = noNative.isEmpty() ? "this machine has " + names(available) : noNative;
+                return available.contains(set) ? new Choice(set, property) : new Choice(best, property + " is ignored: " + why);
             }
         }
         return new Choice(best, property + " is ignored: one of " + names(Arrays.asList(values())) + " expected");

@@ -39,8 +39,8 @@ final class NativeCpu {
                 Files.deleteIfExists(copy);
             }
             return "";
-        } catch (IOException | UnsatisfiedLinkError | SecurityException e) {
-            return "the native kernels cannot be loaded: " + e.getMessage();
+        } catch (IOException | RuntimeException | LinkageError e) {     // newer Javas refuse native access by an unchecked exception
+            return "the native kernels cannot be loaded: " + e.getClass().getSimpleName() + ": " + e.getMessage();
         }
     }
 

@@ -114,7 +114,8 @@ final class CheckProcess {
                     }
                     Optional<String> wrong = operands.multiply(weights.gemm(launch.options), launch.name(weights), launch.rows);
                     if (wrong.isPresent()) {
-                        return Optional.of(FAILED + wrong.get());
+                        say(FAILED + wrong.get());
+                        Runtime.getRuntime().halt(1);       // what a fault has spoilt cannot be closed
                     }
                 }
                 instances++;

@@ -30,7 +30,9 @@ public final class CudaDevice implements ComputeDevice {
     private CudaEngine engine;
     private int layers;
     private final Map<KernelFamily, ImageStatus> images = new EnumMap<>(KernelFamily.class);
+    /** What this object found out itself; null before. */
     private KernelChecks checks;
+    private String imageHash;
 
     CudaDevice(int ordinal, DeviceFacts facts) {
         this.ordinal = ordinal;
@@ -125,14 +127,14 @@ public final class CudaDevice implements ComputeDevice {
 
     /** What {@link #check} found out on this machine, now or earlier. */
     public synchronized KernelChecks checks() {
-        if (checks == null) {
-            checks = CheckFile.load(facts, this::machine);
-        }
-        return checks;
+        return checks != null ? checks : CheckFile.load(facts, this::machine);
     }
 
-    private CheckFile.Machine machine() {
-        return new CheckFile.Machine(facts, CudaDriver.version(), ImageHash.of(facts));
+    private synchronized CheckFile.Machine machine() {
+        if (imageHash == null) {
+            imageHash = ImageHash.of(facts);
+        }
+        return new CheckFile.Machine(facts, CudaDriver.version(), imageHash);
     }
 
     @Override

@@ -1,7 +1,8 @@
 /**
- * Multiplies on NVIDIA GPUs through the CUDA driver. With its subpackage the only one that touches JCuda.
+ * Multiplies on NVIDIA GPUs through the CUDA driver. With {@code cuda.cublas} the only one that touches JCuda.
  *
  * <p>Reading order: {@link io.github.jmarlin.cuda.CudaDriver} (is there a GPU, and if not, why), {@link
+ * io.github.jmarlin.cuda.CudaDevice} (which kernels its driver takes; {@code cuda.image} has the files), {@link
  * io.github.jmarlin.cuda.CudaEngine} (kernels loaded into one context), {@link io.github.jmarlin.cuda.DeviceWeights}, {@link
  * io.github.jmarlin.cuda.Workspace} and {@link io.github.jmarlin.cuda.CudaGemm} (the call an inference engine makes: validate,
  * select, launch), {@link io.github.jmarlin.cuda.InputGather} (what act-ordered weights need before it), {@link

@@ -5,8 +5,9 @@ public enum KernelFamily {
     /** {@code mma.sync} on every architecture from 8.0 on: what is chosen unless somebody asks for something else. */
     STRIPED,
     /**
-     * {@code wgmma} and bulk copies, for compute capability 9.0 only. Tests execute its PTX, no hardware did: so it runs
-     * only if asked for, or where the user's own {@link Tuning} found it faster, until a measured result says where it is.
+     * {@code wgmma} and bulk copies, for compute capability 9.0 only. Tests execute its PTX, no hardware did: so it runs only if
+     * asked for, where the user's own {@link Tuning} found it faster, or where it has passed the machine's {@link KernelChecks check} and
+     * is predicted to be faster.
      */
     HOPPER,
     /**

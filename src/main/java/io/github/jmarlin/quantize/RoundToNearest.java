@@ -28,6 +28,13 @@ public record RoundToNearest(int groupSize, DataType scaleType, boolean zeroPoin
     /** Columns of a task. */
     private static final int COLUMNS = 128;
 
+    /** Checks the scale type. */
+    public RoundToNearest {
+        if (scaleType == null || !scaleType.is16Bit()) {
+            throw new IllegalArgumentException("scale type " + scaleType + " is not supported: FP16 or BF16 expected");
+        }
+    }
+
     /** Symmetric weights, without clipping search. */
     public static RoundToNearest symmetric(int groupSize, DataType scaleType) {
         return new RoundToNearest(groupSize, scaleType, false, false);

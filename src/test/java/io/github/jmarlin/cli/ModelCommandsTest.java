@@ -3,6 +3,8 @@ package io.github.jmarlin.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.jmarlin.checkpoint.TestModel;
+import io.github.jmarlin.checkpoint.container.TensorType;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.RandomAccessFile;
@@ -83,6 +85,18 @@ final class ModelCommandsTest {
         }
         assertEquals(1, run("verify", target(), "--device", "cpu"));
         assertTrue(out.toString().contains("code of row") && out.toString().contains("0 of 1 layers are right"), out.toString());
+    }
+
+    @Test
+    void verifyOfNothingSaysWhy() throws IOException {
+        Path dense = new TestModel().floats("model.layers.0.mlp.up_proj.weight", TensorType.F16, new float[64 * 64], 64, 64)
+                .write(folder.resolve("dense"), "{\"model_type\":\"llama\"}");
+        assertEquals(1, run("verify", dense.toString(), "--device", "cpu"));
+        assertTrue(out.toString().contains("0 of 0 layers are right: nothing was verified; 1 layers in full precision were found"),
+                out.toString());
+        assertEquals(1, run("pack", dense.toString(), target()));
+        assertTrue(err.toString().contains("no layer to pack; 1 layers in full precision were found"), err.toString());
+        assertEquals(0, run("verify", "--quantize", dense.toString(), "--device", "cpu"), out.toString() + err);
     }
 
     @Test

@@ -77,7 +77,7 @@ final class RepositoryMalformedTest {
     /** Configurations that no reading makes sense of. */
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '\'', value = {
-        "{\"quantization_config\":{\"quant_method\":\"gptq\",\"bits\":\"four\"}} | key quantization_config.bits: found four; must be a whole",
+        "{\"quantization_config\":{\"quant_method\":\"gptq\",\"bits\":\"four\"}} | key quantization_config.bits: found four; must be a",
         "{\"quantization_config\":[]} | key quantization_config: found []; must be an object",
         "{\"quantization_config\":{\"quant_method\":7,\"bits\":4}} | key quantization_config.quant_method: found 7; must be a string",
         "{\"quantization_config\":{\"quant_method\":\"gptq\",\"dynamic\":{\"(\":{}}}} | must be a regular expression",
@@ -122,7 +122,8 @@ final class RepositoryMalformedTest {
                 new Case("no codes at all", model -> model.ints("a.qweight", new int[0], 0, 64),
                         "tensor a.qweight: found k 0 from shape [0, 64]; must be in 1.."),
                 new Case("no scales", model -> model.remove("a.scales"), "tensor a.scales: found nothing; the checkpoint must contain"),
-                new Case("no zero points", model -> model.remove("a.qzeros"), "tensor a.qzeros: found nothing; the checkpoint must contain"),
+                new Case("no zero points", model -> model.remove("a.qzeros"),
+                        "tensor a.qzeros: found nothing; the checkpoint must contain"),
                 new Case("a group that does not exist", model -> model.ints("a.g_idx", TestModel.repeat(7, 64), 64),
                         "tensor a.g_idx, file offset ", ": found 7; row 0 must belong to one of the groups 0..1"),
                 new Case("a bias of another n", model -> model.floats("a.bias", TensorType.F16, new float[32], 32),
@@ -144,7 +145,8 @@ final class RepositoryMalformedTest {
         Path target = folder.resolve("packed");
         Tensor scales = SafetensorsFile.open(model.resolve("model.safetensors")).tensor(Repository.LAYER + "." + part);
         Repository.words(model.resolve("model.safetensors"), scales.name(), word -> 0x7e007e00);
-        String where = "model.safetensors: tensor " + scales.name() + ", file offset " + scales.fileOffset() + ": found NaN; must be finite";
+        String where = "model.safetensors: tensor " + scales.name() + ", file offset " + scales.fileOffset()
+                + ": found NaN; must be finite";
         Cli packed = Cli.run("pack", model.toString(), target.toString());
         assertEquals(1, packed.status(), packed.toString());
         assertEquals(1, packed.err().lines().count(), packed.err());

@@ -149,8 +149,8 @@ final class RepositoryRoundTest {
         bf16("model.layers.3.mlp.gate.weight", 8, K);
         bf16("model.layers.92.eh_proj.weight", N, K);
         write("{\"model_type\":\"glm4_moe\",\"vocab_size\":151552,\"quantization_config\":{\"quant_method\":\"awq\",\"bits\":4,"
-                + "\"group_size\":64,\"version\":\"gemm\",\"zero_point\":true,\"modules_to_not_convert\":[\"embed_tokens\",\"shared_experts\","
-                + "\"model.layers.0.\",\"mlp.gate\",\"lm_head\"]}}");
+                + "\"group_size\":64,\"version\":\"gemm\",\"zero_point\":true,"
+                + "\"modules_to_not_convert\":[\"embed_tokens\",\"shared_experts\",\"model.layers.0.\",\"mlp.gate\",\"lm_head\"]}}");
         expect(0, 0, 0, "2 of 2 can run");
     }
 
@@ -223,7 +223,8 @@ final class RepositoryRoundTest {
         }
         bf16("lm_head.weight", 256, K);
         String quantization = "{\"bits\":4,\"group_size\":128,\"sym\":true,\"data_type\":\"int\",\"autoround_version\":\"0.4.6\","
-                + "\"block_name_to_quantize\":\"model.layers\",\"quant_method\":\"auto-round\",\"packing_format\":\"auto_round:auto_gptq\"}";
+                + "\"block_name_to_quantize\":\"model.layers\",\"quant_method\":\"auto-round\","
+                + "\"packing_format\":\"auto_round:auto_gptq\"}";
         write("{\"model_type\":\"phi3\",\"vocab_size\":256,\"quantization_config\":" + quantization + "}");
         Files.writeString(model.resolve("quantization_config.json"), quantization);
         expect(0, 0, 0, "2 of 2 can run", "and quantization_config.json");
@@ -246,9 +247,10 @@ final class RepositoryRoundTest {
         String expert = "layers.0.ffn.experts.0.up_proj";
         tensors.add(expert + ".weight_packed", TensorType.U8, TestModel.buffer(N * K / 2), N, K / 2)
                 .add(expert + ".weight_scale", TensorType.F8_E4M3, TestModel.buffer(N * K / 16), N, K / 16);
-        write("{\"model_type\":\"deepseek_v4\",\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"mixed-precision\","
-                + "\"sparsity_config\":{},\"transform_config\":{},\"ignore\":[],\"config_groups\":{"
-                + "\"group_0\":{\"format\":\"float-quantized\",\"targets\":[\"re:.*attn.*\"],\"weights\":{\"num_bits\":8,\"type\":\"float\"}},"
+        write("{\"model_type\":\"deepseek_v4\",\"quantization_config\":{\"quant_method\":\"compressed-tensors\","
+                + "\"format\":\"mixed-precision\",\"sparsity_config\":{},\"transform_config\":{},\"ignore\":[],\"config_groups\":{"
+                + "\"group_0\":{\"format\":\"float-quantized\",\"targets\":[\"re:.*attn.*\"],"
+                + "\"weights\":{\"num_bits\":8,\"type\":\"float\"}},"
                 + "\"group_1\":{\"format\":\"nvfp4-pack-quantized\",\"targets\":[\"re:.*ffn.*\"],\"weights\":{\"num_bits\":4,"
                 + "\"type\":\"float\",\"group_size\":16,\"strategy\":\"tensor_group\"}}}}}");
         expect(3, 1, 1, "compressed-tensors mixed-precision", "found nvfp4-pack-quantized", "8-bit floats are not read");
@@ -264,7 +266,8 @@ final class RepositoryRoundTest {
         bf16(block + "linear_attn.conv1d.weight", N, 1, 4);
         bf16(block + "linear_attn.in_proj_a.weight", 16, K);
         write("{\"model_type\":\"qwen3_5_moe\",\"text_config\":{\"model_type\":\"qwen3_5_moe_text\",\"vocab_size\":248320}}");
-        expect(0, 1, 1, "fused experts: a stack of 4 matrices", "a convolution: 3 dimensions", "not among the linear layers of qwen3_5_moe");
+        expect(0, 1, 1, "fused experts: a stack of 4 matrices", "a convolution: 3 dimensions",
+                "not among the linear layers of qwen3_5_moe");
         assertEquals(0, Cli.run("pack", "--quantize", model.toString(), target.toString()).status());
         assertEquals(List.of(block + "linear_attn.in_proj_qkv"), packedLayers());
     }

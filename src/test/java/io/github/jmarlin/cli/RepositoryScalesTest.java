@@ -45,7 +45,8 @@ final class RepositoryScalesTest {
         assertEquals(0, verified.status(), verified.toString());
         assertTrue(!type.equals("fp16") || verified.out().contains(said), said + " in " + verified);
 
-        try (QuantizedMatrix read = Checkpoint.open(model).layer("a").read(); QuantizedMatrix packed = PackedModel.open(target).weights("a").unpack()) {
+        try (QuantizedMatrix read = Checkpoint.open(model).layer("a").read();
+                QuantizedMatrix packed = PackedModel.open(target).weights("a").unpack()) {
             double roundoff = type.equals("fp16") ? 0x1p-11 : 0x1p-8;
             for (int column = 0; column < N; column++) {
                 float largest = 0;
@@ -76,15 +77,16 @@ final class RepositoryScalesTest {
         int[] codes = random.ints(K * N / 8).toArray();
         TestModel tensors = new TestModel();
         switch (method) {
-            case "gptq" -> tensors.ints("a.qweight", codes, K / 8, N).ints("a.qzeros", TestModel.repeat(0x77777777, groups * N / 8), groups, N / 8)
+            case "gptq" -> tensors.ints("a.qweight", codes, K / 8, N)
+                    .ints("a.qzeros", TestModel.repeat(0x77777777, groups * N / 8), groups, N / 8)
                     .floats("a.scales", TensorType.F32, rows, groups, N);
             case "awq" -> tensors.ints("a.qweight", codes, K, N / 8).ints("a.qzeros", random.ints(groups * N / 8).toArray(), groups, N / 8)
                     .floats("a.scales", TensorType.F32, rows, groups, N);
             default -> tensors.ints("a.weight_packed", codes, N, K / 8).floats("a.weight_scale", TensorType.F32, columns, N, groups)
                     .longs("a.weight_shape", new long[] {N, K}, 2);
         }
-        String config = method.startsWith("comp") ? "{\"quant_method\":\"compressed-tensors\",\"config_groups\":{\"g\":{\"targets\":[\"Linear\"],"
-                + "\"weights\":{\"num_bits\":4,\"group_size\":" + groupSize + ",\"strategy\":\"group\"}}}}"
+        String config = method.startsWith("comp") ? "{\"quant_method\":\"compressed-tensors\",\"config_groups\":{"
+                + "\"g\":{\"targets\":[\"Linear\"],\"weights\":{\"num_bits\":4,\"group_size\":" + groupSize + ",\"strategy\":\"group\"}}}}"
                 : "{\"quant_method\":\"" + method + "\",\"bits\":4,\"group_size\":" + groupSize + "}";
         return tensors.write(folder.resolve("model"), TestModel.quantization(config));
     }

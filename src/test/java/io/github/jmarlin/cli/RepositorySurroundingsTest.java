@@ -64,7 +64,8 @@ final class RepositorySurroundingsTest {
         Path model = Fixtures.copy("gptq_v1_sym_g128", folder.resolve("model"));
         Files.delete(model.resolve("model.safetensors"));
         Files.createDirectories(model.resolve("model.safetensors"));
-        Repository.assertRefused(null, 1, new String[] {command, model.toString()}, "model.safetensors: cannot map this file: it is a folder");
+        Repository.assertRefused(null, 1, new String[] {command, model.toString()},
+                "model.safetensors: cannot map this file: it is a folder");
     }
 
     @Test

@@ -92,7 +92,7 @@ final class RepositoryUnclaimedTest {
         assertNothingRuns("model.layers.0.mlp.experts", "found mxfp4");
         base().add("model.layers.0.mlp.up_proj.weight", TensorType.U8, TestModel.buffer(1024), 1024, 1)
                 .floats("model.layers.0.mlp.up_proj.weight.absmax", TensorType.F32, new float[32], 32)
-                .write(model, TestModel.quantization("{\"quant_method\":\"bitsandbytes\",\"load_in_4bit\":true}"));
+                .write(model, TestModel.quantization("{\"load_in_4bit\":true,\"bnb_4bit_quant_type\":\"nf4\"}"));
         assertNothingRuns("model.layers.0.mlp.up_proj", "found bitsandbytes");
     }
 

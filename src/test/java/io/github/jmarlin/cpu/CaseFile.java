@@ -29,13 +29,14 @@ final class CaseFile {
                 FileChannel out = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE,
                         StandardOpenOption.TRUNCATE_EXISTING)) {
             List<ByteBuffer> regions = new ArrayList<>();
-            for (NativeMemory memory : new NativeMemory[] {weights.codes(), weights.scales(), weights.zeros(), factors, weights.bias(), order}) {
+            NativeMemory[] memories = {weights.codes(), weights.scales(), weights.zeros(), factors, weights.bias(), order};
+            for (NativeMemory memory : memories) {
                 regions.add(memory == null ? ByteBuffer.allocate(0) : memory.slice(0, (int) memory.size()));
             }
             regions.add(a.slice(0, m * weights.k() * type.bytes()));
             ByteBuffer header = ByteBuffer.allocate(16 * Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-            for (long number : new long[] {NativeLayer.typeNumber(type), m, weights.k(), weights.n(), layout.kBlocks(), segmentRows, segments,
-                layout.isOneGroup() ? segments : layout.groupSize() / segmentRows, NativeLayer.typeNumber(weights.computeType())}) {
+            for (long number : new long[] {NativeLayer.typeNumber(type), m, weights.k(), weights.n(), layout.kBlocks(), segmentRows,
+                segments, layout.isOneGroup() ? segments : layout.groupSize() / segmentRows, NativeLayer.typeNumber(weights.computeType())}) {
                 header.putLong(number);
             }
             regions.forEach(region -> header.putLong(region.remaining()));

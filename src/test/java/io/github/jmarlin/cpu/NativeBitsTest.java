@@ -48,7 +48,8 @@ class NativeBitsTest {
                     byte[] expected = multiply(weights, sets.get(0), 1, type, a, MOST_ROWS);
                     for (InstructionSet set : sets) {
                         for (int threads = 1; threads <= 8; threads++) {
-                            assertSame(expected, multiply(weights, set, threads, type, a, MOST_ROWS), set + ", " + threads + " threads, " + type);
+                            assertSame(expected, multiply(weights, set, threads, type, a, MOST_ROWS),
+                                    set + ", " + threads + " threads, " + type);
                         }
                         for (int m = 1; m < MOST_ROWS; m++) {
                             byte[] rows = Arrays.copyOf(expected, m * n * type.bytes());

@@ -124,7 +124,8 @@ class NativeProgramTest {
                 expected.get(row * rowBytes, bytes);
                 if (!isRefused) {
                     int at = row * rowBytes;
-                    assertEquals(-1, Arrays.mismatch(bytes, Arrays.copyOfRange(result, at, at + rowBytes)), what + ", row " + row + ", byte");
+                    byte[] actual = Arrays.copyOfRange(result, at, at + rowBytes);
+                    assertEquals(-1, Arrays.mismatch(bytes, actual), what + ", row " + row + ", byte");
                 }
             }
         }

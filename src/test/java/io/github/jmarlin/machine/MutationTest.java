@@ -19,7 +19,7 @@ import org.junit.jupiter.api.TestFactory;
 /** Proves that the kernels' cases can fail: whatever {@code mutations.txt} breaks some case must find, in the words expected. */
 class MutationTest {
     private static final int SECONDS = 120;
-    private static final List<String> SUITES = List.of("exact", "banks", "schedules", "real", "dense", "once", "prefetched");
+    private static final List<String> SUITES = List.of("exact", "banks", "schedules", "real", "dense", "once");
 
     @TestFactory
     Stream<DynamicTest> representativeMutationsAreFound() throws IOException {
@@ -53,7 +53,8 @@ class MutationTest {
         }
         List<List<String>> lines = PtxSuite.onAllProcessors(runs);
         return Stream.iterate(0, i -> i + 1).limit(entries.size()).map(i -> dynamicTest(entries.get(i), () -> assertTrue(
-                lines.get(i).stream().allMatch(line -> line.startsWith("ok ")), () -> String.join("\n", lines.get(i)))));
+                !lines.get(i).isEmpty() && lines.get(i).stream().allMatch(line -> line.startsWith("ok ")),
+                () -> String.join("\n", lines.get(i)))));
     }
 
     private static Stream<DynamicTest> found(List<Mutation> mutations) throws IOException {

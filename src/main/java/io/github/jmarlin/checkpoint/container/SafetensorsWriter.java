@@ -168,7 +168,10 @@ public final class SafetensorsWriter implements AutoCloseable {
                     + header.length + " bytes");
         }
         writeFully(ByteBuffer.wrap(header), 0);
-        channel.force(true);
+        FileProblem.explained("sync this file", temporary, () -> {
+            channel.force(true);
+            return null;
+        });
         channel.close();
         publish(temporary, target);
         committed = true;
@@ -211,9 +214,12 @@ public final class SafetensorsWriter implements AutoCloseable {
     }
 
     private void writeFully(ByteBuffer bytes, long position) throws IOException {
-        ByteBuffer rest = bytes.duplicate();
-        while (rest.hasRemaining()) {
-            position += channel.write(rest, position);
-        }
+        FileProblem.explained("write into this file", temporary, () -> {
+            ByteBuffer rest = bytes.duplicate();
+            for (long at = position; rest.hasRemaining(); ) {
+                at += channel.write(rest, at);
+            }
+            return null;
+        });
     }
 }

@@ -124,8 +124,8 @@ final class CompressedTensorsFormat implements WeightFormat {
             inputOrder = InputOrder.of(groupIndex, k, groupSize);
             parts.add(groupIndex);
         }
-        LayerSource.Facts facts = new LayerSource.Facts(name, "compressed-tensors " + FORMAT, k, n, groupSize, zeros != null, Floats.scaleTypes(scales),
-                bias, inputOrder, parts);
+        LayerSource.Facts facts = new LayerSource.Facts(name, "compressed-tensors " + FORMAT, k, n, groupSize, zeros != null,
+                Floats.scaleTypes(scales), bias, inputOrder, parts);
         return new CompressedTensorsLayer(facts, codes, zeros, scales);
     }
 

@@ -73,7 +73,8 @@ public final class DenseFormat implements WeightFormat {
         int[] inputOrder = calibrated ? GptqQuantizer.byImportance(how.calibration().diagonal(name, k)) : null;
         LayerSource.Facts facts = new LayerSource.Facts(name, scheme() + " " + weight.type()
                 + (inOut ? " [in][out]" : "") + (calibrated ? ", GPTQ" : ""), k, n,
-                groupSize, !how.symmetric(), new Floats.ScaleTypes(scaleType, scaleType), tensors.find(name + ".bias"), inputOrder, List.of(weight));
+                groupSize, !how.symmetric(), new Floats.ScaleTypes(scaleType, scaleType), tensors.find(name + ".bias"),
+                inputOrder, List.of(weight));
         return calibrated ? new CalibratedLayer(facts, weight, inOut, how) : new NearestLayer(facts, weight, inOut, how);
     }
 

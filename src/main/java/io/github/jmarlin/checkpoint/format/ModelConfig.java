@@ -33,7 +33,15 @@ public record ModelConfig(QuantizationConfig quantization, WeightFormat format, 
      */
     public static ModelConfig read(Path folder, TensorStore tensors) throws IOException {
         Path file = folder.resolve("config.json");
-        ConfigNode config = Files.exists(file) ? Json.read(file) : null;
+        return of(folder, Files.exists(file) ? Json.read(file) : null, tensors);
+    }
+
+    /**
+     * As {@link #read}.
+     *
+     * @param config config.json, or null
+     */
+    public static ModelConfig of(Path folder, ConfigNode config, TensorStore tensors) throws IOException {
         QuantizationConfig quantization = QuantizationConfig.find(folder, config, tensors);
         Architecture architecture = Architecture.of(config);
         if (quantization == null) {

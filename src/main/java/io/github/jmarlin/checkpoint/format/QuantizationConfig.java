@@ -23,12 +23,13 @@ import java.util.Set;
  * <table>
  * <caption>Places</caption>
  * <tr><th>place</th><th>written by</th></tr>
- * <tr><td>config.json: {@code quantization_config}, and inside it again</td><td>transformers and most tools; compressed-tensors once</td></tr>
- * <tr><td>config.json: {@code compression_config}</td><td>compressed-tensors before 0.6, SparseML</td></tr>
+ * <tr><td>config.json: {@code quantization_config}, also inside itself</td>
+ * <td>transformers and most tools; once compressed-tensors</td></tr>
+ * <tr><td>config.json: {@code compression_config}</td><td>older compressed-tensors, SparseML</td></tr>
  * <tr><td>config.json: {@code quantization}</td><td>MLX</td></tr>
  * <tr><td>the same in a section such as {@code text_config}</td><td>models of text and pictures</td></tr>
  * <tr><td>quantize_config.json</td><td>AutoGPTQ, GPTQModel</td></tr>
- * <tr><td>quant_config.json</td><td>AutoAWQ before 0.1.8</td></tr>
+ * <tr><td>quant_config.json</td><td>older AutoAWQ</td></tr>
  * <tr><td>quantization_config.json</td><td>AutoRound</td></tr>
  * <tr><td>hf_quant_config.json: {@code quantization}</td><td>ModelOpt</td></tr>
  * <tr><td>a safetensors header: {@code gptq_bits}, ...</td><td>AutoGPTQ</td></tr>
@@ -121,12 +122,21 @@ public final class QuantizationConfig {
         }
         boolean inner = node.isObject() && KEYS.stream().anyMatch(key -> node.get(key).isObject());
         if (!node.isObject() || inner || node.entries().keySet().stream().anyMatch(TELLING::contains)) {
-            String implied = node.isObject() && node.get("config_groups").isObject() ? "compressed-tensors" : method;
-            places.add(new Place(node, implied));
+            places.add(new Place(node, implied(node, method)));
         }
         if (inner) {
             KEYS.forEach(key -> add(node.get(key), method, places));
         }
+    }
+
+    /** The method of an object that names none but has keys of one tool only. */
+    private static String implied(ConfigNode node, String otherwise) {
+        if (!node.isObject()) {
+            return otherwise;
+        }
+        return node.get("config_groups").isObject() ? "compressed-tensors"
+                : !node.get("load_in_4bit").isNull() || !node.get("load_in_8bit").isNull() ? "bitsandbytes"
+                : !node.get("quant_algo").isNull() ? "modelopt" : otherwise;
     }
 
     /** AutoGPTQ repeats its settings as strings in the header's metadata. */

@@ -39,12 +39,14 @@ public final class PeerTable {
         int threads = args.length > 3 ? Integer.parseInt(args[3]) : Runtime.getRuntime().availableProcessors();
         List<Contender> contenders = Arrays.stream(args.length > 4 ? args[4].split(",") : new String[0]).map(Contender::valueOf).toList();
         try (CpuDevice device = new CpuDevice(threads)) {
-            System.out.printf(Locale.ROOT, "k %d, n %d, %d thread(s), JMarlin with %s, commit %s, %s, %s%n%n", shape.k(), shape.n(), threads,
-                    device.computesWith(), Provenance.commit(), Provenance.java(), Provenance.system());
-            System.out.println("| m | contender | least ms | p10 ms | median ms | GB/s of weights | over ORT level 4, p10 | median | error |");
+            System.out.printf(Locale.ROOT, "k %d, n %d, %d thread(s), JMarlin with %s, commit %s, %s, %s%n%n", shape.k(), shape.n(),
+                    threads, device.computesWith(), Provenance.commit(), Provenance.java(), Provenance.system());
+            System.out.println("| m | contender | least ms | p10 ms | median ms | GB/s of weights | over ORT level 4, p10 | median | "
+                    + "error |");
             System.out.println("|--:|---|--:|--:|--:|--:|--:|--:|--:|");
             for (int m : batches) {
-                print(shape, m, measure(device, shape, m, visits, threads, contenders.isEmpty() ? List.of(Contender.values()) : contenders));
+                List<Contender> all = contenders.isEmpty() ? List.of(Contender.values()) : contenders;
+                print(shape, m, measure(device, shape, m, visits, threads, all));
             }
         }
     }
