@@ -21,7 +21,7 @@ begin_run() {
     echo "run.sh $run_name of commit $(cat "$here/COMMIT"), at most $run_limit s" > "$dir/run.txt"
     : > "$out/$run_name.log"
     run_started=$(now)
-    trap 'stop_part; finish_run; exit 143' TERM INT HUP
+    trap 'stop_part; outcome "FAILED: run.sh was told to end" 0; finish_run; exit 143' TERM INT HUP
 }
 
 say() { echo "$*" | tee -a "$out/$run_name.log"; }

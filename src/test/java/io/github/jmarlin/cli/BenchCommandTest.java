@@ -45,6 +45,8 @@ class BenchCommandTest {
         "--shape 0x64            | --shape 0x64: layer has shape 0 x 64, expected at least 1 x 1",
         "--shape 64x64 --m 0     | --m 0: must be in 1..65536",
         "--seconds 0             | --seconds 0: must be at least 1",
+        "--family striped        | --family is for the kernels of a GPU, and the device is CPU",
+        "--family striped,marlin | must be striped, hopper or dense, not marlin",
         "--quick --all           | --quick and --all exclude each other",
         "--device cuda:99        | --device cuda:99: there are",
     })
