@@ -70,7 +70,10 @@ public final class RunSummary {
         }
     }
 
-    /** Prints the page for the folder that is the first argument; the second has the m that every family was to be timed at, with commas; or nothing. */
+    /**
+     * Prints the page for the folder that is the first argument; the second has the m that every family was to be timed at, with
+     * commas, or nothing.
+     */
     public static void main(String[] args) throws IOException {
         if (args.length != 2) {
             throw new IllegalArgumentException("expected: FOLDER M,M,..., got " + args.length + " arguments");
@@ -120,7 +123,8 @@ public final class RunSummary {
         Optional<String> check = checked(name);
         page.add("");
         page.add(name.toUpperCase(Locale.ROOT) + ": " + (wrong.isEmpty() && wrongInSmoke.isEmpty() ? "" : "WRONG; ")
-                + (check.filter(text -> text.startsWith("failed")).isPresent() ? "FAILED in jmarlin check; " : "") + verdict(smoke, name, timed, check.filter(text -> text.startsWith("passed")).isPresent()));
+                + (check.filter(text -> text.startsWith("failed")).isPresent() ? "FAILED in jmarlin check; " : "")
+                + verdict(smoke, name, timed, check.filter(text -> text.startsWith("passed")).isPresent()));
         wrongInSmoke.stream().limit(MOST_WRONG_LINES).forEach(line -> page.add("  " + cut(line)));
         wrong.stream().limit(MOST_WRONG_LINES).forEach(m -> page.add("  " + cut("WRONG " + Format.subject(m.subject()) + ", m " + m.subject().m()
                 + ", " + Format.contender(m) + ": " + m.note())));
@@ -158,7 +162,8 @@ public final class RunSummary {
 
     /** The tile that a smoke test was at when it ended. */
     private static Optional<String> begun(List<String> smoke) {
-        return smoke.stream().filter(line -> !TILE_ENDED.matcher(line).matches()).map(TILE_BEGUN::matcher).filter(Matcher::lookingAt).map(m -> m.group(1)).reduce((first, second) -> second);
+        return smoke.stream().filter(line -> !TILE_ENDED.matcher(line).matches()).map(TILE_BEGUN::matcher)
+                .filter(Matcher::lookingAt).map(m -> m.group(1)).reduce((first, second) -> second);
     }
 
     /** A line for each product: the fastest tile, and what the planner chose. */
@@ -168,7 +173,8 @@ public final class RunSummary {
                 .forEach(m -> byProduct.computeIfAbsent(product(m), text -> new ArrayList<>()).add(m));
         byProduct.forEach((product, all) -> {
             Optional<Measurement> best = all.stream().filter(Measurement::counts).min(Comparator.comparingDouble(m -> m.micros().median()));
-            page.add("  " + product + ": " + best.map(m -> "fastest " + m.contender() + ", " + figures(m)).orElse(cut("no time: " + all.get(0).note())));
+            page.add("  " + product + ": " + best.map(m -> "fastest " + m.contender() + ", " + figures(m))
+                    .orElse(cut("no time: " + all.get(0).note())));
         });
     }
 

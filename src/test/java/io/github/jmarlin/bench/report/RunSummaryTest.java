@@ -71,8 +71,10 @@ class RunSummaryTest {
     @Test
     void whatIsWrongIsNamed() throws IOException {
         write("run.txt", "run");
-        write("parts.txt", "smoke_striped\tFAILED: exit code 1\t9", "smoke_hopper\tok\t9", "tests_rest\tFAILED: exit code 1\t9", "kernels\tFAILED: exit code 1\t9");
-        write("smoke_striped.log", "striped_m8_n64: ", "WRONG striped_f16_sym_g64_m8_n64, m 8", "striped_m8_n64: 47 right, 1 wrong", "48 products, 1 wrong");
+        write("parts.txt", "smoke_striped\tFAILED: exit code 1\t9", "smoke_hopper\tok\t9", "tests_rest\tFAILED: exit code 1\t9",
+                "kernels\tFAILED: exit code 1\t9");
+        write("smoke_striped.log", "striped_m8_n64: ", "WRONG striped_f16_sym_g64_m8_n64, m 8", "striped_m8_n64: 47 right, 1 wrong",
+                "48 products, 1 wrong");
         write("smoke_hopper.log", "hopper_m8_n128_p1_s1: 48 right", "48 products, 0 wrong");
         write("tests_rest.log", "[         5 tests successful      ]", "[         0 tests skipped         ]", "[         2 tests failed          ]");
         write("kernels.log", "| kernels   outcome   what happened   |", "| hopper    failed    NaN at m 3      |",
