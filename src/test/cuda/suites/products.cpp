@@ -264,8 +264,9 @@ void once(Runner& runner) {
 void every(Runner& runner) {
     for (const Kernel& kernel : runner.kernels("striped_")) {
         const int group = kernel.group32 ? 32 : 64, strips = kernel.columns / 64;
+        runner.product(kernel, {{2 * kernel.rows / 3 - 1, kernel.columns, 384 * kernel.depth(), group}, {1, 2}});   // two of three thirds of the rows
         for (int stages = 2; stages <= 8; ++stages) {   // all rows of a tile, and some; every tail of columns; portions shorter than the ring, and longer
-            const int rows = stages == 6 ? (kernel.rows + 2) / 3 : stages == 8 ? (2 * kernel.rows + 2) / 3 : kernel.rows;
+            const int rows = stages < 5 ? kernel.rows : std::max(1, kernel.rows * (stages / 2 % 3 + 1) / 3 - 1);
             const Size size{rows, 64 * (strips + stages) + stages - 1, stages % 2 ? 64 : 70 + 128 * kernel.depth(), group};
             const Launch launch{stages % 3 == 0 ? 1 : 2 * stages - 1, stages, 8, stages % 2 * 8, stages == 4};
             runner.product(kernel, {size, launch, pick(kSchedules, stages), static_cast<u64>(stages)});

@@ -19,7 +19,11 @@ import org.junit.jupiter.api.TestFactory;
 /** Proves that the kernels' cases can fail: whatever {@code mutations.txt} breaks some case must find, in the words expected. */
 class MutationTest {
     private static final int SECONDS = 120;
+<<<<<<< HEAD
     private static final List<String> SUITES = List.of("exact", "banks", "schedules", "real", "dense", "once");
+=======
+    private static final List<String> SUITES = List.of("exact", "banks", "schedules", "real", "dense", "once", "every");
+>>>>>>> suites
 
     @TestFactory
     Stream<DynamicTest> representativeMutationsAreFound() throws IOException {
@@ -57,30 +61,37 @@ class MutationTest {
                 () -> String.join("\n", lines.get(i)))));
     }
 
+    /** What the cases of a mutant said that failed, up to the one that is expected; or why there is none. */
+    private record Outcome(List<String> failures, Throwable broken) {}
+
     private static Stream<DynamicTest> found(List<Mutation> mutations) throws IOException {
         PtxSuite.program();
-        List<Callable<List<String>>> runs = new ArrayList<>();
+        List<Callable<Outcome>> runs = new ArrayList<>();
         for (Mutation mutation : mutations) {
-            runs.add(() -> failures(mutation));
+            runs.add(() -> outcome(mutation));
         }
-        List<List<String>> failures = PtxSuite.onAllProcessors(runs);
+        List<Outcome> outcomes = PtxSuite.onAllProcessors(runs);
         return Stream.iterate(0, i -> i + 1).limit(mutations.size()).map(i -> {
             Mutation mutation = mutations.get(i);
-            return dynamicTest(mutation.entry() + ": " + mutation.name(), () -> assertTrue(
-                    failures.get(i).stream().anyMatch(line -> line.contains(mutation.finding())),
-                    () -> "no case failed with '" + mutation.finding() + "', but so:\n" + String.join("\n", failures.get(i))));
+            return dynamicTest(mutation.entry() + ": " + mutation.name(), () -> {
+                Outcome outcome = outcomes.get(i);
+                if (outcome.broken() != null) {
+                    throw new AssertionError("no mutant, or no cases", outcome.broken());
+                }
+                assertTrue(outcome.failures().stream().anyMatch(line -> line.contains(mutation.finding())), () -> "no case failed with '"
+                        + mutation.finding() + "', but so:\n" + String.join("\n", outcome.failures()));
+            });
         });
     }
 
-    /** The cases that fail, up to the one that is expected. */
-    private static List<String> failures(Mutation mutation) {
+    private static Outcome outcome(Mutation mutation) {
         try {
             Path text = Mutant.of(mutation);
             List<String> words = new ArrayList<>(SUITES);
             words.addAll(List.of("--until", mutation.finding()));
-            return PtxSuite.run(SECONDS, List.of(text), words).stream().filter(line -> line.startsWith("FAIL ")).toList();
+            return new Outcome(PtxSuite.run(SECONDS, List.of(text), words).stream().filter(line -> line.startsWith("FAIL ")).toList(), null);
         } catch (IOException | AssertionError e) {
-            return List.of(e.toString());
+            return new Outcome(List.of(), e);
         }
     }
 }
