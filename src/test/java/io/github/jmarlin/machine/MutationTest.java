@@ -19,11 +19,7 @@ import org.junit.jupiter.api.TestFactory;
 /** Proves that the kernels' cases can fail: whatever {@code mutations.txt} breaks some case must find, in the words expected. */
 class MutationTest {
     private static final int SECONDS = 120;
-<<<<<<< HEAD
-    private static final List<String> SUITES = List.of("exact", "banks", "schedules", "real", "dense", "once");
-=======
     private static final List<String> SUITES = List.of("exact", "banks", "schedules", "real", "dense", "once", "every");
->>>>>>> suites
 
     @TestFactory
     Stream<DynamicTest> representativeMutationsAreFound() throws IOException {
