@@ -49,9 +49,9 @@ void expand(Runner& runner, const Kernel& kernel, const Size& size, int grid, in
         const Rows rows{w.as<u16>(), static_cast<std::size_t>(ldw), problem.format};
         for (int n = 0; n < size.n; ++n) {
             for (int k = 0; k < (n + 1 < size.n ? ldw : k8); ++k) {
-                const u32 bits = rows.bits(n, k);
-                const bool right = k < size.k ? rows.is(n, k, problem.weight(k, n)) : k < k8 ? std::isfinite(problem.format.value(bits)) : bits == 0xffff;
-                if (!right) return at(n, k, problem.format.value(bits), k < size.k ? problem.weight(k, n) : NAN);
+                const double is = problem.format.value(rows.bits(n, k));
+                const bool right = k < size.k ? rows.is(n, k, problem.weight(k, n)) : k < k8 ? std::isfinite(is) : rows.bits(n, k) == 0xffff;
+                if (!right) return at(n, k, is, k < size.k ? problem.weight(k, n) : NAN);
             }
         }
         return "";

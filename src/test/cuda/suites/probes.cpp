@@ -82,7 +82,8 @@ void fragments(Runner& runner) {
             tile[one.byte / 2] = 0x3c00;
             const auto b = input(tile);
             Buffer out(128 * 32, Role::kOutput);
-            const std::string wrong = probe(runner, "probe_fragments", {1, 128, 4096}, FragmentArgs{b->address(), out.address(), static_cast<u32>(one.step)});
+            const FragmentArgs args{b->address(), out.address(), static_cast<u32>(one.step)};
+            const std::string wrong = probe(runner, "probe_fragments", {1, 128, 4096}, args);
             if (!wrong.empty()) return wrong;
             // Lane 4r + t of warp w holds rows 16w + r and, two numbers on, 8 below; columns 2t and 2t + 1, four numbers on 8 further.
             for (int i = 0; i < 128 * 8; ++i) {

@@ -252,8 +252,9 @@ void once(Runner& runner) {
         const int rows[] = {std::max(1, kernel.rows / 8), kernel.rows + 1, kernel.rows - 1};
         const int group = kernel.group32 ? 32 : pick(kGroups, i);
         const int padding[] = {0, 5};
-        runner.product(kernel, {{pick(rows, i / 2), pick(kColumns, i), i % 2 ? 520 : 384, group}, {2 + i % 2, kernel.least_stages(), 8, pick(padding, i)},
-                                pick(kSchedules, i), static_cast<u64>(i), Values::kExact, i % 2 == 0});
+        const Size size{pick(rows, i / 2), pick(kColumns, i), i % 2 ? 520 : 384, group};
+        runner.product(kernel, {size, {2 + i % 2, kernel.least_stages(), 8, pick(padding, i)}, pick(kSchedules, i),
+                                static_cast<u64>(i), Values::kExact, i % 2 == 0});
         runner.product(kernel, {{pick(rows, i), 192, 712, group}, {2, 0}, pick(kSchedules, i + 2), static_cast<u64>(i), Values::kReal});
         ++i;
     }
@@ -265,7 +266,8 @@ void every(Runner& runner) {
     for (const Kernel& kernel : runner.kernels("striped_")) {
         const int group = kernel.group32 ? 32 : 64, strips = kernel.columns / 64;
         runner.product(kernel, {{2 * kernel.rows / 3 - 1, kernel.columns, 384 * kernel.depth(), group}, {1, 2}});   // two of three thirds of the rows
-        for (int stages = 2; stages <= 8; ++stages) {   // all rows of a tile, and some; every tail of columns; portions shorter than the ring, and longer
+        // All rows of a tile, and some; every tail of columns; portions shorter than the ring, and longer.
+        for (int stages = 2; stages <= 8; ++stages) {
             const int rows = stages < 5 ? kernel.rows : std::max(1, kernel.rows * (stages / 2 % 3 + 1) / 3 - 1);
             const Size size{rows, 64 * (strips + stages) + stages - 1, stages % 2 ? 64 : 70 + 128 * kernel.depth(), group};
             const Launch launch{stages % 3 == 0 ? 1 : 2 * stages - 1, stages, 8, stages % 2 * 8, stages == 4};
@@ -285,7 +287,8 @@ void every(Runner& runner) {
         runner.product(kernel, {{1, columns + 1, 200, group32}, nothing_next, kSchedules[i % 5], 3, Values::kExact, false});   // one column, one row
         runner.product(kernel, {{1, 64, 64, group32}, {2, 5}, kSchedules[i % 5], 3, Values::kExact, false});   // clusters without work
         runner.product(kernel, {{2 * kernel.rows + 1, 64, 136, group32}, {1, 5}, kSchedules[i % 5], 3});     // several tiles
-        runner.product(kernel, {{std::max(1, kernel.rows / 8), 66, 256 * kernel.depth() * kernel.split, group32}, {1, 5}, kSchedules[i % 5], 3});   // spread
+        const Size spread{std::max(1, kernel.rows / 8), 66, 256 * kernel.depth() * kernel.split, group32};
+        runner.product(kernel, {spread, {1, 5}, kSchedules[i % 5], 3});
         runner.product(kernel, {{kernel.rows, 64, 64, group32}, {1, 5}, kSchedules[i % 5], 3});              // blocks without a part of k
         for (int m = 17; kernel.stripes() && m < kernel.rows; m += 16) {                                     // some of the rows that are staged
             runner.product(kernel, {{m, 66, 72, group32}, {1, 5}, kSchedules[i % 5], 3});

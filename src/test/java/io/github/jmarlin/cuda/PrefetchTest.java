@@ -18,7 +18,7 @@ import io.github.jmarlin.plan.WeightShape;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
-/** How much is fetched ahead, and from where. What the kernels make of it: {@code src/test/cuda/prefetch}. */
+/** How much is fetched ahead, and from where. What the kernels make of it: {@code src/test/cuda/suites/prefetch.cpp}. */
 class PrefetchTest {
     private static final long MIB = 1 << 20;
     private static final DeviceFacts H200 = device("H200", 9, 132, 50 * MIB);

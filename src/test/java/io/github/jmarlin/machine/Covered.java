@@ -27,7 +27,7 @@ final class Covered {
         }
     }
 
-    /** A line of {@code uncovered.txt}: regular expressions for entries, lines of the source and instructions, and why no case runs them. */
+    /** A line of {@code uncovered.txt}: regular expressions for entries, lines of the source, instructions; why no case runs them. */
     record Reason(Pattern entry, Pattern source, Pattern text, String why) {
         boolean explains(Never never) {
             return entry.matcher(never.entry).find() && source.matcher(never.source).find() && text.matcher(never.text).find();

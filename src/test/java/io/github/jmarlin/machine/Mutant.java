@@ -41,8 +41,8 @@ final class Mutant {
     /** Of an image's text what belongs to one entry. */
     private static String shipped(String entry) throws IOException {
         Matcher name = NAME.matcher(entry);
-        String images = !name.matches() ? entry.substring(0, entry.indexOf('_')) + "\\.compute_80"
-                : name.group(1) + "(_" + entry.substring(name.start(5) - 1) + ")?\\.compute_" + (name.group(1).equals("hopper") ? "90a" : "80");
+        String module = name.matches() ? name.group(1) + entry.substring(name.start(5) - 2) : entry.substring(0, entry.indexOf('_'));
+        String images = module + "\\." + target(entry);
         String text = Files.readString(PtxSuite.texts(images).get(0));
         int files = text.indexOf("\n\t.file\t");
         String[] entries = (files < 0 ? text : text.substring(0, files)).split("(?=\\.visible \\.entry )");
@@ -68,7 +68,11 @@ final class Mutant {
             throw new IOException("no " + mutation.file() + " in " + HEADERS);
         }
         sources.computeIfPresent(Path.of(mutation.file()), (file, source) -> mutation.apply(source));
-        return compiled(mutation.entry(), sources, instance(mutation.entry()), mutation.entry().startsWith("hopper") ? "compute_90a" : "compute_80");
+        return compiled(mutation.entry(), sources, instance(mutation.entry()), target(mutation.entry()));
+    }
+
+    private static String target(String entry) {
+        return entry.startsWith("hopper") ? "compute_90a" : "compute_80";
     }
 
     /** The kernels of {@code probes.cu}. */
@@ -118,15 +122,13 @@ final class Mutant {
         }
         String types = (name.group(2).equals("f16") ? "Half, " : "Bfloat16, ") + name.group(3).equals("zp") + ", "
                 + name.group(4).equals("g32") + ", " + name.group(5) + ", " + name.group(6);
-        String kernel = "(const __grid_constant__ GemmArgs args) {\n    ";
-        if (name.group(1).equals("striped")) {
-            return "#include \"striped/striped.cuh\"\nusing namespace jmarlin;\nextern \"C\" __global__ void __launch_bounds__(256, 1) " + entry
-                    + kernel + "striped_gemm<StripedShape<" + types + ">>(args);\n}\n";
-        }
-        int cluster = Integer.parseInt(name.group(7)) * Integer.parseInt(name.group(8));
-        return "#include \"hopper/hopper.cuh\"\nusing namespace jmarlin;\nextern \"C\" __global__ void __cluster_dims__(" + cluster
-                + ") __launch_bounds__(hopper::kThreads, 1) " + entry + kernel + "hopper::multiply<hopper::Shape<" + types + ", " + name.group(7)
-                + ", " + name.group(8) + ">>(args);\n}\n";
+        boolean striped = name.group(1).equals("striped");
+        int cluster = striped ? 1 : Integer.parseInt(name.group(7)) * Integer.parseInt(name.group(8));
+        String kernel = striped ? "striped_gemm<StripedShape<" + types + ">>"
+                : "hopper::multiply<hopper::Shape<" + types + ", " + name.group(7) + ", " + name.group(8) + ">>";
+        return "#include \"" + name.group(1) + "/" + name.group(1) + ".cuh\"\nusing namespace jmarlin;\nextern \"C\" __global__ void "
+                + (striped ? "__launch_bounds__(256, 1) " : "__cluster_dims__(" + cluster + ") __launch_bounds__(hopper::kThreads, 1) ")
+                + entry + "(const __grid_constant__ GemmArgs args) {\n    " + kernel + "(args);\n}\n";
     }
 
     static Nvcc nvcc() throws IOException {

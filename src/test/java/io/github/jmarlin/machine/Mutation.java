@@ -101,7 +101,8 @@ record Mutation(String file, String entry, String name, boolean representative, 
                 case '=' -> {
                     Matcher head = HEAD.matcher(rest);
                     assertTrue(head.matches() && where.length == 2, line);
-                    mutations.add(new Mutation(where[0], where[1], head.group(2), !head.group(1).isEmpty(), head.group(3), new ArrayList<>()));
+                    boolean representative = !head.group(1).isEmpty();
+                    mutations.add(new Mutation(where[0], where[1], head.group(2), representative, head.group(3), new ArrayList<>()));
                     from = new ArrayList<>();
                     to = new ArrayList<>();
                 }

@@ -85,7 +85,8 @@ class MutationTest {
             Path text = Mutant.of(mutation);
             List<String> words = new ArrayList<>(SUITES);
             words.addAll(List.of("--until", mutation.finding()));
-            return new Outcome(PtxSuite.run(SECONDS, List.of(text), words).stream().filter(line -> line.startsWith("FAIL ")).toList(), null);
+            List<String> lines = PtxSuite.run(SECONDS, List.of(text), words);
+            return new Outcome(lines.stream().filter(line -> line.startsWith("FAIL ")).toList(), null);
         } catch (IOException | AssertionError e) {
             return new Outcome(List.of(), e);
         }

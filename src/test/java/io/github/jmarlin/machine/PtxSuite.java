@@ -37,7 +37,8 @@ final class PtxSuite {
         assumeTrue(BUILD.unavailable().isEmpty(), () -> BUILD.unavailable().orElse(""));
         assumeTrue(Files.isDirectory(TEXTS), () -> "without nvcc there are no kernels to execute: no " + TEXTS);
         try (Stream<Path> files = Files.list(SOURCES)) {
-            program = BUILD.program("ptx_suite", files.filter(file -> file.toString().endsWith(".cpp")).sorted().map(ROOT::relativize).toList());
+            List<Path> sources = files.filter(file -> file.toString().endsWith(".cpp")).sorted().map(ROOT::relativize).toList();
+            program = BUILD.program("ptx_suite", sources);
             return program;
         }
     }
@@ -63,8 +64,9 @@ final class PtxSuite {
             List<String> lines = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).lines().toList();
             int status = process.waitFor();
             if (status != 0 && (status != 1 || lines.isEmpty())) {
+                String last = lines.isEmpty() ? "" : ", the last: " + lines.get(lines.size() - 1);
                 throw new IOException(String.join(" ", words) + " of " + texts.get(0).getFileName() + " exits " + status + " (124: after "
-                        + seconds + " s) with " + lines.size() + " lines, the last: " + (lines.isEmpty() ? "" : lines.get(lines.size() - 1)));
+                        + seconds + " s) with " + lines.size() + " lines" + last);
             }
             return lines;
         } catch (InterruptedException e) {
