@@ -28,13 +28,17 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 
 /**
  * {@code run.sh first} of the GPU bundle from end to end on the stand-in driver, with a fault planted in a kernel, and with a probe that
- * hangs after its first rate. Whatever was measured before the fault, and what does not need the kernel, is in the archive, in time.
+ * hangs after its first rate. Whatever was measured before the fault, and what does not need the kernel, is in the archive, in time. The runs
+ * mostly wait for what hangs: all at once.
  */
 @Tag("long")
 @Tag("source-tree")
+@Execution(ExecutionMode.CONCURRENT)
 class BundleRehearsalTest {
     private static final int LIMIT_SECONDS = 300;
     private static final int MOST_FILES = 8;
