@@ -15,6 +15,7 @@ import java.util.jar.JarOutputStream;
 import java.util.jar.Manifest;
 import java.util.stream.Stream;
 import java.util.zip.ZipEntry;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -78,8 +79,9 @@ class CudaDriverTest {
                 + "Stack trace from the attempt to load the library as a resource:\njava.lang.UnsatisfiedLinkError: " + linkError + "\n"));
     }
 
-    /** On the module path JCuda does not find its natives by itself (besu-native#274). */
+    /** On the module path JCuda does not find its natives by itself (besu-native#274). Takes the build's folders of classes. */
     @Test
+    @Tag("source-tree")
     @EnabledOnOs(value = OS.LINUX, architectures = "amd64")
     void nativesAreFoundOnTheModulePath() throws Exception {
         Path jar = libraryJar();
