@@ -12,22 +12,21 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.HexFormat;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.stream.Stream;
 
 /**
  * Compiles the machine that executes PTX with g++, and what is built on it: the stand-in {@code libcuda.so.1}, and test programs.
  *
  * <p>In parallel and incrementally: an object is compiled again when the bytes of a file it was made from, the flags or the
- * compiler change. Several JVMs may build at once; they wait for one another.
+ * compiler change. Several threads and several JVMs may build at once; they wait for one another.
  *
  * <p>As a program, in the project's folder: {@code java MachineBuild.java [OUTPUT]}, by default into {@code target/machine}. It
  * leaves {@code libcuda.so.1} there, or says in one line why not, and exits 0 without g++, 1 on an error.
@@ -36,6 +35,7 @@ public final class MachineBuild {
     private static final List<String> FLAGS = List.of("-std=c++17", "-O2", "-g1", "-march=native", "-fPIC", "-fvisibility=hidden",
             "-fno-strict-aliasing", "-fwrapv", "-ffp-contract=off", "-Wall", "-Wextra", "-Wno-unknown-pragmas");
     private static final int OLDEST_COMPILER = 10;
+    private static final ReentrantLock ONE_THREAD = new ReentrantLock();
 
     private final Path root;
     private final Path output;
@@ -113,10 +113,11 @@ public final class MachineBuild {
 
     /** Builds {@code libcuda.so.1} and a stand-in cuBLAS. Returns the first. */
     public Path standIn() throws IOException {
-        Path library = link(List.of(new Target("libcuda.so.1", sources("src/test/cuda/standin"),
-                List.of("-shared", "-Wl,-soname,libcuda.so.1", "-Wl,-Bsymbolic", "-Wl,--no-undefined", "-ldl")))).get(0);
-        cublas();
-        return library;
+        return alone(() -> {
+            cublas();
+            return link(new Target("libcuda.so.1", sources("src/test/cuda/standin"),
+                    List.of("-shared", "-Wl,-soname,libcuda.so.1", "-Wl,-Bsymbolic", "-Wl,--no-undefined", "-ldl")));
+        });
     }
 
     /** Builds {@code cublas/libcublas.so.13}, which multiplies in the stand-in driver's streams: out of the way of whoever has none. */
@@ -141,7 +142,7 @@ public final class MachineBuild {
 
     /** Builds an executable in the output folder, from its sources and the machine. */
     public Path program(String name, List<Path> sources) throws IOException {
-        return link(List.of(new Target(name, sources, List.of()))).get(0);
+        return alone(() -> link(new Target(name, sources, List.of())));
     }
 
     // ---- compiling and linking ----
@@ -158,28 +159,32 @@ public final class MachineBuild {
 
     private record Target(String name, List<Path> sources, List<String> linkFlags) {}
 
-    private List<Path> link(List<Target> targets) throws IOException {
+    private interface Step {
+        Path run() throws IOException;
+    }
+
+    /** Runs a step while no other thread and no other JVM builds into the same folder. */
+    private Path alone(Step step) throws IOException {
         if (unavailable != null) {
             throw new IOException(unavailable);
         }
         Files.createDirectories(output.resolve("objects"));
+        // The file's lock holds up other JVMs, but refuses another thread of this one.
+        ONE_THREAD.lock();
         try (FileChannel channel = FileChannel.open(output.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
                 var lock = channel.lock()) {
-            List<Compilation> machine = sources("src/test/cuda/machine").stream().map(this::compilation).toList();
-            Map<Target, List<Compilation>> compilations = new LinkedHashMap<>();
-            for (Target target : targets) {
-                List<Compilation> own = new ArrayList<>(machine);
-                target.sources().forEach(source -> own.add(compilation(root.resolve(source))));
-                compilations.put(target, own);
-            }
-            compile(compilations.values().stream().flatMap(List::stream).distinct().toList());
-
-            List<Path> results = new ArrayList<>();
-            for (Target target : targets) {
-                results.add(link(target, compilations.get(target).stream().map(Compilation::object).toList()));
-            }
-            return results;
+            return step.run();
+        } finally {
+            ONE_THREAD.unlock();
         }
+    }
+
+    private Path link(Target target) throws IOException {
+        List<Compilation> compilations = new ArrayList<>();
+        sources("src/test/cuda/machine").forEach(source -> compilations.add(compilation(source)));
+        target.sources().forEach(source -> compilations.add(compilation(root.resolve(source))));
+        compile(compilations);
+        return link(target, compilations.stream().map(Compilation::object).toList());
     }
 
     private Path link(Target target, List<Path> objects) throws IOException {
