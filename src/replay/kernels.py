@@ -1,0 +1,100 @@
+"""Our two kernel families: which warps share a scheduler, and what each does turn after turn."""
+import re
+
+from flow import Flow, TENSOR
+from scheduler import Step, Warp
+
+_STRIPED = re.compile(r"striped_(?P<instance>\w+)_m(?P<m>\d+)_n(?P<n>\d+)")
+_HOPPER = re.compile(r"hopper_(?P<instance>\w+)_m(?P<m>\d+)_n(?P<n>\d+)_p(?P<p>\d)_s(?P<s>\d)")
+_WAIT = ("SYNCS.PHASECHK",)
+# Slots of the ring in the replay of the Hopper kernel: enough, whatever a tile has.
+_SLOTS = 6
+_PRODUCER_WARPS = 4
+
+
+class Steady:
+    """
+    What one scheduler does while a kernel is inside a tile.
+
+    blocks: blocks of 64 x 64 codes that the SM is through with when the first warp has ended a turn
+    instructions: per block and scheduler, so of one warp and block in the striped kernel
+    """
+
+    def __init__(self, warps, blocks, instructions, paths):
+        self.warps, self.blocks, self.instructions, self.paths = warps, blocks, instructions, paths
+
+
+def steady(name, code):
+    if match := _STRIPED.fullmatch(name):
+        return _striped(Flow(code), int(match["m"]))
+    if match := _HOPPER.fullmatch(name):
+        return _hopper(name, Flow(code), match)
+    raise ValueError(f"{name}: neither a striped nor a Hopper kernel")
+
+
+def _steps(instructions):
+    return [Step.of(instruction, taken) for instruction, taken in instructions]
+
+
+def _striped(flow, rows):
+    """Two of a block's eight warps; each multiplies blocks of 64 x 64 codes of its own."""
+    turns = [flow.turn(header) for header in flow.loops]
+    path = min((t for t in turns if flow.count(t, TENSOR)), key=lambda t: (-flow.count(t, TENSOR), len(flow.instructions(t))))
+    listed = flow.instructions(path)
+    each = flow.count(path, TENSOR) / (2 * rows)            # m16n8k16 over 64 x 64 codes and 8 rows are 16
+    return Steady([Warp([_steps(listed)]) for _ in range(2)], 8 * each, len(listed) / each, {"loop": listed})
+
+
+def _hopper(name, flow, match):
+    """A warp of each of the two consumer warpgroups and one of the producer's four; a turn is a stage."""
+    rows, columns, neighbours = int(match["m"]), int(match["n"]), int(match["p"])
+    depth, strips = (512 if rows <= 32 else 256) // columns, columns // 64
+
+    stage = _innermost(name, flow, ("HGMMA",))
+    consumed = _with(name, flow, stage, flow.turn(stage), "HGMMA", 4 * depth * strips // 2)
+
+    stage = _innermost(name, flow, ("LDGSTS",))
+    chunks = rows * depth // neighbours // 16               # of 16 bytes, for each of 128 threads
+    requests = strips * (3 if "_zp_" in name else 2)
+    tokens = [header for header in flow.children(stage) if _is_nest_of_copies(flow, header)]
+    asking = _with(name, flow, stage, flow.turn(stage, without=tokens), "UBLKCP", requests)
+    asking = _with(name, flow, stage, asking, "LDGSTS", chunks)
+    others = _with(name, flow, stage, flow.turn(stage, without=[b for b in flow.blocks if flow.count([b], ("UBLKCP",))]), "LDGSTS", chunks)
+
+    consumer, asks, rests = (_steps(flow.instructions(path)) for path in (consumed, asking, others))
+    producer = Warp([asks] + [rests] * (_PRODUCER_WARPS - 1))
+    consumers = [Warp([consumer]), Warp([consumer])]
+    for warp in consumers:
+        warp.behind.append((producer, 1))
+        producer.behind.append((warp, 1 - _SLOTS))
+    produced = len(asks) / _PRODUCER_WARPS + len(rests) * (1 - 1 / _PRODUCER_WARPS)
+    return Steady(consumers + [producer], depth * strips, (2 * len(consumer) + produced) / (depth * strips),
+                  {"consumer": flow.instructions(consumed), "producer": flow.instructions(asking)})
+
+
+def _innermost(name, flow, operations):
+    """The loop over stages: the smallest with these operations that waits for a stage's mbarrier."""
+    found = [h for h, body in flow.loops.items() if flow.count(body, operations) and flow.count(body, _WAIT)]
+    if not found:
+        raise ValueError(f"{name}: no loop over stages with {operations}")
+    return min(found, key=lambda h: len(flow.loops[h]))
+
+
+def _with(name, flow, stage, path, operation, wanted):
+    """The path with its inner loop repeated until it has as many of an operation as a stage needs."""
+    missing = wanted - flow.count(path, (operation,))
+    for header in flow.children(stage) if missing else []:
+        each = flow.count(flow.turn(header), (operation,)) if header in path else 0
+        if each and missing % each == 0 and missing > 0:
+            path = flow.repeated(path, header, 1 + missing // each)
+            missing = 0
+    if missing:
+        raise ValueError(f"{name}: a stage has {wanted} {operation}, its path {wanted - missing} and no loop for the others")
+    return path
+
+
+def _is_nest_of_copies(flow, header):
+    """A loop over rows around one over blocks around the one in which ptxas wraps a bulk copy: rows spread for small batches."""
+    def depth(h):
+        return 1 + max([depth(c) for c in flow.children(h) if flow.count(flow.loops[c], ("UBLKCP",))], default=0)
+    return flow.count(flow.loops[header], ("UBLKCP",)) > 0 and depth(header) > 2
