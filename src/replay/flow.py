@@ -3,7 +3,6 @@ import re
 import sys
 
 TENSOR = ("HMMA", "HGMMA")
-COPIES = ("LDGSTS", "UBLKCP")
 # What a turn inside a portion does not do: sums across warps and blocks, results, divisions.
 _RARE = ("FADD", "STS", "STG", "ATOM", "MEMBAR", "RED", "MUFU", "I2F", "F2I")
 _BRANCHES = ("BRA", "BRX", "JMP", "EXIT", "RET", "CALL")
@@ -122,15 +121,16 @@ class Flow:
 
     # ---- paths ----
 
-    def _weight(self, block):
+    def _weight(self, block, most):
         def count(operations):
             return self.count([block], operations)
-        return count(TENSOR), -count(_RARE), count(COPIES), -len(self.blocks[block])
+        return count(TENSOR), -count(_RARE), count(most), -len(self.blocks[block])
 
-    def turn(self, header, without=()):
+    def turn(self, header, most=(), without=()):
         """
         One turn of a loop, inner loops once: of all ways from its header back to it the one with the most tensor instructions, then the
-        fewest rare ones, then the most copies, then the fewest instructions. `without`: blocks that it avoids. Empty if there is none.
+        fewest rare ones, then the most of the operations `most`, then the fewest instructions. `without`: blocks that it avoids. Empty if
+        there is none.
         """
         body, known = self.loops[header], {}
 
@@ -146,7 +146,7 @@ class Flow:
                         rest = None
                     if rest is not None and (best is None or rest[0] > best[0]):
                         best = rest
-                known[block] = best and (tuple(a + b for a, b in zip(self._weight(block), best[0])), [block] + best[1])
+                known[block] = best and (tuple(a + b for a, b in zip(self._weight(block, most), best[0])), [block] + best[1])
             return known[block]
 
         best = best_from(header)

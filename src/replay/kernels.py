@@ -7,6 +7,9 @@ from scheduler import Step, Warp
 _STRIPED = re.compile(r"striped_(?P<instance>\w+)_m(?P<m>\d+)_n(?P<n>\d+)")
 _HOPPER = re.compile(r"hopper_(?P<instance>\w+)_m(?P<m>\d+)_n(?P<n>\d+)_p(?P<p>\d)_s(?P<s>\d)")
 _WAIT = ("SYNCS.PHASECHK",)
+_COPIES = ("LDGSTS", "UBLKCP")
+# A thread's share of eight blocks of codes, 16 bytes at a time.
+_CODE_COPIES = 4
 # Slots of the ring in the replay of the Hopper kernel: enough, whatever a tile has.
 _SLOTS = 6
 _PRODUCER_WARPS = 4
@@ -26,7 +29,7 @@ class Steady:
 
 def steady(name, code):
     if match := _STRIPED.fullmatch(name):
-        return _striped(Flow(code), int(match["m"]))
+        return _striped(name, Flow(code), int(match["m"]))
     if match := _HOPPER.fullmatch(name):
         return _hopper(name, Flow(code), match)
     raise ValueError(f"{name}: neither a striped nor a Hopper kernel")
@@ -36,12 +39,14 @@ def _steps(instructions):
     return [Step.of(instruction, taken) for instruction, taken in instructions]
 
 
-def _striped(flow, rows):
-    """Two of a block's eight warps; each multiplies blocks of 64 x 64 codes of its own."""
+def _striped(name, flow, rows):
+    """Two of a block's eight warps; each multiplies blocks of 64 x 64 codes of its own. Of the paths the shortest, the inner stages'."""
     turns = [flow.turn(header) for header in flow.loops]
     path = min((t for t in turns if flow.count(t, TENSOR)), key=lambda t: (-flow.count(t, TENSOR), len(flow.instructions(t))))
     listed = flow.instructions(path)
     each = flow.count(path, TENSOR) / (2 * rows)            # m16n8k16 over 64 x 64 codes and 8 rows are 16
+    if flow.count(path, ("LDGSTS",)) < _CODE_COPIES * each:
+        raise ValueError(f"{name}: no copies of codes on the path, which is not the one that it takes turn after turn")
     return Steady([Warp([_steps(listed)]) for _ in range(2)], 8 * each, len(listed) / each, {"loop": listed})
 
 
@@ -57,9 +62,9 @@ def _hopper(name, flow, match):
     chunks = rows * depth // neighbours // 16               # of 16 bytes, for each of 128 threads
     requests = strips * (3 if "_zp_" in name else 2)
     tokens = [header for header in flow.children(stage) if _is_nest_of_copies(flow, header)]
-    asking = _with(name, flow, stage, flow.turn(stage, without=tokens), "UBLKCP", requests)
+    asking = _with(name, flow, stage, flow.turn(stage, _COPIES, tokens), "UBLKCP", requests)
     asking = _with(name, flow, stage, asking, "LDGSTS", chunks)
-    others = _with(name, flow, stage, flow.turn(stage, without=[b for b in flow.blocks if flow.count([b], ("UBLKCP",))]), "LDGSTS", chunks)
+    others = _with(name, flow, stage, flow.turn(stage, _COPIES, [b for b in flow.blocks if flow.count([b], ("UBLKCP",))]), "LDGSTS", chunks)
 
     consumer, asks, rests = (_steps(flow.instructions(path)) for path in (consumed, asking, others))
     producer = Warp([asks] + [rests] * (_PRODUCER_WARPS - 1))
