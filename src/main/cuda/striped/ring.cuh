@@ -21,7 +21,9 @@ struct Ring {
     u32 vacant;  // slot to refill
 
     JMARLIN_DEVICE Ring(u32 address, s32 stages)
-        : begin(address), end(address + stages * Shape::kSlotBytes), oldest(address), vacant(end - Shape::kSlotBytes) {}
+        : begin(address), end(address + stages * Shape::kSlotBytes), oldest(address), vacant(end - Shape::kSlotBytes) {
+        keep(end);
+    }
 
     JMARLIN_DEVICE void turn() {
         vacant = oldest;
@@ -30,16 +32,21 @@ struct Ring {
     }
 };
 
-// The wait count is part of the instruction, the number of stages is not.
+// NOTES: the wait count is part of the instruction, the number of stages is not. The usual numbers are compared for first:
+// the switch is a table of branches, three times as long.
+template <class Shape>
 JMARLIN_DEVICE void wait_for_oldest_stage(s32 stages) {
+    if (stages == Shape::kStagesIn227) return cp_async_wait<Shape::kStagesIn227 - 2>();
+    if (stages == Shape::kStagesIn163) return cp_async_wait<Shape::kStagesIn163 - 2>();
+    if (stages == Shape::kStagesIn99) return cp_async_wait<Shape::kStagesIn99 - 2>();
     switch (stages) {
-        case 2: cp_async_wait<0>(); break;
-        case 3: cp_async_wait<1>(); break;
-        case 4: cp_async_wait<2>(); break;
-        case 5: cp_async_wait<3>(); break;
-        case 6: cp_async_wait<4>(); break;
-        case 7: cp_async_wait<5>(); break;
-        default: cp_async_wait<6>(); break;
+        case 2: return cp_async_wait<0>();
+        case 3: return cp_async_wait<1>();
+        case 4: return cp_async_wait<2>();
+        case 5: return cp_async_wait<3>();
+        case 6: return cp_async_wait<4>();
+        case 7: return cp_async_wait<5>();
+        default: return cp_async_wait<6>();
     }
 }
 

@@ -32,6 +32,19 @@ JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
         cp_async_commit();
     }
 
+    const auto enter_stage = [&] {
+        wait_for_oldest_stage<Shape>(args.stages);
+        multiplier.load_codes(ring.oldest);
+        block_sync();
+        multiplier.load_first_step(ring.oldest);
+    };
+    const auto enter_next_stage = [&] {
+        cp_async_commit();
+        ring.turn();
+        enter_stage();
+    };
+
+    enter_stage();
     for (; !stripe.finished(); stripe.next_portion()) {
         const s32 n_tile = stripe.tile / args.m_tiles;
         const s32 m_tile = stripe.tile - n_tile * args.m_tiles;
@@ -44,14 +57,21 @@ JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
         Accumulators<Shape::kBatchTiles> acc;
         clear(acc);
         for (s32 k_block = stripe.begin; k_block < stripe.end(); k_block += Shape::kDepth) {
-            wait_for_oldest_stage(args.stages);
-            multiplier.load_codes(ring.oldest);
-            block_sync();
-            multiplier.load_first_step(ring.oldest);
-            copier.copy_next_stage(ring.vacant);
-            cp_async_commit();
-            if (k_block < warp_end) multiplier.multiply(acc, ring.oldest);
-            ring.turn();
+            const bool has_block = k_block < warp_end;
+            const bool inner = has_block && copier.at_inner_stage();
+            if (!inner) {
+                copier.copy_next_stage(ring.vacant);
+                if (!has_block) {
+                    enter_next_stage();
+                    continue;
+                }
+            }
+            multiplier.multiply_until_last_step(acc, ring.oldest, [&](int i) {
+                copier.copy_inner_piece_if(inner, i, ring.vacant);
+            });
+            copier.leave_inner_stage_if(inner);
+            enter_next_stage();
+            multiplier.multiply_last_step(acc);
         }
 
         sum_across_warps<Shape::kWarps, Shape::kStrips>(acc, shared);
