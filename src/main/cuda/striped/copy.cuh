@@ -32,6 +32,7 @@ class StageCopier {
     // The copies of a stage in pieces: codes, scales, activations. An inner stage is whole, since another of the same
     // tile follows; its pieces are free of branches, so that they mix with the arithmetic of another stage.
     static constexpr int kPieces = 4 + 1 + Shape::kRowPasses * Shape::kBlockPasses;
+    static_assert(kPieces <= 12, "a piece for each sub-block of three k16 steps");
 
     JMARLIN_DEVICE bool at_inner_stage() const { return k_block_ < inner_end_; }
 

@@ -1,9 +1,12 @@
 // The ring of shared-memory slots between the copies and the arithmetic.
 //
-//   one turn:   wait for the own copies of the oldest stage
-//               block_sync: now everyone's copies have landed, and everyone has left the slot of the turn before
-//               refill that slot; commit
-//               multiply the oldest stage
+//   one turn:   copies of the stage that is `stages` - 1 ahead, into the slot that the turn before left: at once, or
+//               among the products of the oldest stage's first three k16 steps, whose last loads those are
+//               commit; the slot read last becomes vacant, the next one the oldest
+//               wait for the own copies of the oldest stage; load its codes, which the lane copied itself
+//               block_sync: now everyone's copies have landed, and everyone has left the vacant slot
+//               load what the oldest stage's first step needs
+//               products of the last k16 step of the stage before, from registers: they cover wait, barrier and loads
 //
 // A turn commits one group of copies even if nothing is left to copy, so "the oldest stage has landed" is always "at
 // most stages - 2 groups are under way".

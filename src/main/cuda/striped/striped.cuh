@@ -3,6 +3,9 @@
 // Computes the transpose, C' = W' A': the weights are the tensor core's A operand and can stay in registers, and the
 // batch lies on the side whose granularity is 8. A block's life: copy ahead of the arithmetic into a ring of stages;
 // per portion of its stripe multiply stage by stage, add up the warps, hand over to the tile's other blocks or store.
+//
+// Most stages are inner ones, for the copies and for the arithmetic: whole, and followed by another of the same tile. One
+// comparison finds that out; the turn is then straight code, in which the assembler mixes copies and arithmetic.
 #pragma once
 
 #include "../epilogue.cuh"
@@ -32,6 +35,7 @@ JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
         cp_async_commit();
     }
 
+    // The oldest stage's codes and first operands go to registers. ring.cuh draws a turn.
     const auto enter_stage = [&] {
         wait_for_oldest_stage<Shape>(args.stages);
         multiplier.load_codes(ring.oldest);
