@@ -68,7 +68,7 @@ class StageCopier {
 
   private:
     JMARLIN_DEVICE void open_portion() {
-        const s32 n_tile = stripe_.tile / args_.m_tiles;
+        const s32 n_tile = quotient(stripe_.tile, args_.m_tiles_inverse);
         const s32 m_tile = stripe_.tile - n_tile * args_.m_tiles;
         const s32 strip = n_tile * Shape::kStrips + static_cast<s32>(warp_index() % Shape::kStrips);
         const s32 depth = static_cast<s32>(warp_index() / Shape::kStrips);

@@ -32,6 +32,7 @@ struct Ring {
         vacant = oldest;
         oldest += Shape::kSlotBytes;
         if (oldest == end) oldest = begin;
+        keep(oldest);
     }
 };
 

@@ -50,6 +50,10 @@ struct StripedShape {
     static constexpr s32 kStagesIn99 = stages_fitting(99);    // sm_86, sm_89
     static_assert(shared_bytes(2) <= 99 * 1024, "every instance fits the smallest device, sm_86: 99 KB a block");
 
+    // Batch tiles whose sums fit beside each other into the smallest ring and the buffer before it.
+    static constexpr int kTilesAtOnce = kBatchTiles * kReductionBytes <= shared_bytes(2) ? kBatchTiles : kBatchTiles / 2;
+    static_assert(kTilesAtOnce * kReductionBytes <= shared_bytes(2), "sums of a whole round");
+
     // Copying activations: 8 threads take the 8 chunks of a row's 64 k; the block's 32 such lines form a grid of
     // kLineRows rows by kLineBlocks k-blocks that passes over the tile.
     static constexpr int kLineRows = kBatch % 32 == 0 ? 32 : kBatch % 16 == 0 ? 16 : 8;

@@ -27,7 +27,6 @@ JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
     const u32 shared = dynamic_shared();
     Stripe stripe(args, block_index());
     StageCopier<Shape> copier(args, stripe);
-    BlockMultiplier<Shape> multiplier;
     Ring<Shape> ring(shared + Shape::kReductionBytes, args.stages);
 
     for (u32 slot = ring.begin; slot != ring.vacant; slot += Shape::kSlotBytes) {
@@ -35,6 +34,7 @@ JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
         cp_async_commit();
     }
 
+    BlockMultiplier<Shape> multiplier;
     // The oldest stage's codes and first operands go to registers. ring.cuh draws a turn.
     const auto enter_stage = [&] {
         wait_for_oldest_stage<Shape>(args.stages);
@@ -50,7 +50,7 @@ JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
 
     enter_stage();
     for (; !stripe.finished(); stripe.next_portion()) {
-        const s32 n_tile = stripe.tile / args.m_tiles;
+        const s32 n_tile = quotient(stripe.tile, args.m_tiles_inverse);
         const s32 m_tile = stripe.tile - n_tile * args.m_tiles;
         const s32 strip = n_tile * Shape::kStrips + static_cast<s32>(warp_index() % Shape::kStrips);
         const s32 depth = static_cast<s32>(warp_index() / Shape::kStrips);
@@ -78,11 +78,17 @@ JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
             multiplier.multiply_last_step(acc);
         }
 
-        sum_across_warps<Shape::kWarps, Shape::kStrips>(acc, shared);
+        if (Shape::kTilesAtOnce > 1 && stripe.in_last_portion()) {
+            block_sync();  // the ring is free: nobody reads it any more
+            sum_across_warps<Shape::kWarps, Shape::kStrips, Shape::kTilesAtOnce>(acc, shared);
+        } else {
+            sum_across_warps<Shape::kWarps, Shape::kStrips, 1>(acc, shared);
+        }
         if (depth == 0 && strip_exists) {
             const u32 part = warp_index() % Shape::kStrips;
+            const ColumnValues factors = load_factors(args, strip * 64);  // under way while the blocks' sums are
             if (stripe.covers_tile() || sum_across_blocks<Shape::kStrips>(acc, args, stripe.tile, part)) {
-                store_tile<typename Shape::Type>(acc, args, m_tile * Shape::kBatchRows, strip * 64);
+                store_tile<typename Shape::Type>(acc, args, m_tile * Shape::kBatchRows, strip * 64, factors);
             }
         }
     }
