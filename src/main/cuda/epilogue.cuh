@@ -15,6 +15,11 @@ struct ColumnValues {
     }
 };
 
+// The factors of this lane's columns in a strip that begins at first_column; padded columns have some too.
+JMARLIN_DEVICE ColumnValues load_factors(const GemmArgs& args, s32 first_column) {
+    return ColumnValues::load(args.factors + 4 * (static_cast<u64>(first_column) + lane_index() / 4 * 8));
+}
+
 // Eight neighbouring results of one row; `columns` of them exist.
 template <class T>
 JMARLIN_DEVICE void store_row(u64 address, const Vec16& results, s32 columns, bool aligned) {
@@ -32,13 +37,13 @@ JMARLIN_DEVICE void store_row(u64 address, const Vec16& results, s32 columns, bo
 
 // Stores one warp's 64 columns from `first_column` and rows from `first_row`, those that exist.
 template <class T, int kBatchTiles>
-JMARLIN_DEVICE void store_tile(const Accumulators<kBatchTiles>& acc, const GemmArgs& args, s32 first_row, s32 first_column) {
+JMARLIN_DEVICE void store_tile(const Accumulators<kBatchTiles>& acc, const GemmArgs& args, s32 first_row, s32 first_column,
+                               const ColumnValues& factors) {
     const u32 lane = lane_index();
     const s32 column = first_column + static_cast<s32>(lane / 4 * 8);
     const s32 columns = args.n - column;
     if (columns <= 0) return;
 
-    const ColumnValues factors = ColumnValues::load(args.factors + 4 * static_cast<u64>(column));
     ColumnValues bias{};
     if (args.bias != 0) bias = ColumnValues::load(args.bias + 4 * static_cast<u64>(column));
 

@@ -46,13 +46,17 @@ struct GemmArgs {
     s32 m_tiles;
     s32 units_per_block; // 64-deep slices of a tile that one block works off, see stripe.cuh
     s32 stages;          // slots of the shared-memory ring
+
+    u64 k_blocks_inverse;   // of k_blocks, m_tiles and units_per_block: see quotient in stripe.cuh
+    u64 m_tiles_inverse;
+    u64 units_inverse;
 };
 
 }  // namespace jmarlin
 
 // The words of an image's <family>_abi: version, size of the arguments, offset of every field in order.
 #define JMARLIN_GEMM_ABI                                                                                          \
-    {2, sizeof(::jmarlin::GemmArgs),                                                                              \
+    {3, sizeof(::jmarlin::GemmArgs),                                                                              \
      offsetof(::jmarlin::GemmArgs, a), offsetof(::jmarlin::GemmArgs, codes),                                      \
      offsetof(::jmarlin::GemmArgs, scales), offsetof(::jmarlin::GemmArgs, zeros),                                 \
      offsetof(::jmarlin::GemmArgs, factors), offsetof(::jmarlin::GemmArgs, bias),                                 \
@@ -67,4 +71,5 @@ struct GemmArgs {
      offsetof(::jmarlin::GemmArgs, k_blocks), offsetof(::jmarlin::GemmArgs, scale_rows),                          \
      offsetof(::jmarlin::GemmArgs, group_shift), offsetof(::jmarlin::GemmArgs, n_tiles),                          \
      offsetof(::jmarlin::GemmArgs, m_tiles), offsetof(::jmarlin::GemmArgs, units_per_block),                      \
-     offsetof(::jmarlin::GemmArgs, stages)}
+     offsetof(::jmarlin::GemmArgs, stages), offsetof(::jmarlin::GemmArgs, k_blocks_inverse),                      \
+     offsetof(::jmarlin::GemmArgs, m_tiles_inverse), offsetof(::jmarlin::GemmArgs, units_inverse)}

@@ -16,6 +16,8 @@ extern "C" __global__ void probe_stripes(const __grid_constant__ StripesArgs pro
     args.n_tiles = probe.n_tiles;
     args.k_blocks = probe.k_blocks;
     args.units_per_block = probe.units_per_block;
+    args.k_blocks_inverse = ~u64{0} / probe.k_blocks;
+    args.units_inverse = ~u64{0} / probe.units_per_block;
     if (thread_index() != 0) return;
     u64 out = probe.out + static_cast<u64>(block_index()) * probe.portions * 16;
     Stripe stripe(args, block_index());

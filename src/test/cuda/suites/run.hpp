@@ -98,6 +98,7 @@ public:
         args.m_tiles = m_tiles_;
         args.units_per_block = kernel_.stripes() ? units_ : 0;
         args.stages = launch_.stages;
+        args.invert();
         return args;
     }
 
