@@ -152,10 +152,10 @@ class Flow:
         best = best_from(header)
         return best[1] if best else []
 
-    def repeated(self, path, header, times):
+    def repeated(self, path, header, times, most):
         """A path with further turns of the inner loop that it enters at `header`, so that there are `times` of them."""
         at = path.index(header)
-        return path[:at] + self.turn(header) * (times - 1) + path[at:]
+        return path[:at] + self.turn(header, most) * (times - 1) + path[at:]
 
     def instructions(self, path):
         """(instruction, whether it is a branch that is taken) along a path that begins anew at its end."""

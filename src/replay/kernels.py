@@ -8,6 +8,7 @@ _STRIPED = re.compile(r"striped_(?P<instance>\w+)_m(?P<m>\d+)_n(?P<n>\d+)")
 _HOPPER = re.compile(r"hopper_(?P<instance>\w+)_m(?P<m>\d+)_n(?P<n>\d+)_p(?P<p>\d)_s(?P<s>\d)")
 _WAIT = ("SYNCS.PHASECHK",)
 _COPIES = ("LDGSTS", "UBLKCP")
+_BRANCHES = ("ISETP", "PLOP", "FSETP", "P2R", "R2P", "VOTE", "BRA", "BRX", "BSSY", "BSYNC", "BREAK", "EXIT", "WARPSYNC", "NOP")
 # A thread's share of eight blocks of codes, 16 bytes at a time.
 _CODE_COPIES = 4
 # Slots of the ring in the replay of the Hopper kernel: enough, whatever a tile has.
@@ -19,12 +20,22 @@ class Steady:
     """
     What one scheduler does while a kernel is inside a tile.
 
+    warps: those of the scheduler
     blocks: blocks of 64 x 64 codes that the SM is through with when the first warp has ended a turn
-    instructions: per block and scheduler, so of one warp and block in the striped kernel
+    paths: by role, (instruction, taken) of a turn; how many of them a block of codes has, for all warps that work on it
     """
 
-    def __init__(self, warps, blocks, instructions, paths):
-        self.warps, self.blocks, self.instructions, self.paths = warps, blocks, instructions, paths
+    def __init__(self, warps, blocks, paths):
+        self.warps, self.blocks, self.paths = warps, blocks, paths
+
+    @property
+    def warp_instructions(self):
+        return sum(share * len(listed) for listed, share in self.paths.values())
+
+    def classes(self):
+        """Tensor instructions, half2, copies, predicates and branches per block."""
+        return [sum(share * sum(i.operation.startswith(kind) and not i.never for i, _ in listed) for listed, share in self.paths.values())
+                for kind in (TENSOR, ("HFMA2", "HADD2", "HMUL2"), _COPIES, _BRANCHES)]
 
 
 def steady(name, code):
@@ -47,7 +58,7 @@ def _striped(name, flow, rows):
     each = flow.count(path, TENSOR) / (2 * rows)            # m16n8k16 over 64 x 64 codes and 8 rows are 16
     if flow.count(path, ("LDGSTS",)) < _CODE_COPIES * each:
         raise ValueError(f"{name}: no copies of codes on the path, which is not the one that it takes turn after turn")
-    return Steady([Warp([_steps(listed)]) for _ in range(2)], 8 * each, len(listed) / each, {"loop": listed})
+    return Steady([Warp([_steps(listed)]) for _ in range(2)], 8 * each, {"loop": (listed, 1 / each)})
 
 
 def _hopper(name, flow, match):
@@ -72,9 +83,12 @@ def _hopper(name, flow, match):
     for warp in consumers:
         warp.behind.append((producer, 1))
         producer.behind.append((warp, 1 - _SLOTS))
-    produced = len(asks) / _PRODUCER_WARPS + len(rests) * (1 - 1 / _PRODUCER_WARPS)
-    return Steady(consumers + [producer], depth * strips, (2 * len(consumer) + produced) / (depth * strips),
-                  {"consumer": flow.instructions(consumed), "producer": flow.instructions(asking)})
+    # A block of codes is the work of four warps, and of all of the producer's.
+    share = 4 / (depth * strips)
+    return Steady(consumers + [producer], depth * strips, {
+        "consumer": (flow.instructions(consumed), 2 * share),
+        "producer that requests": (flow.instructions(asking), share / _PRODUCER_WARPS),
+        "producer": (flow.instructions(others), share * (1 - 1 / _PRODUCER_WARPS))})
 
 
 def _innermost(name, flow, operations):
@@ -89,9 +103,9 @@ def _with(name, flow, stage, path, operation, wanted):
     """The path with its inner loop repeated until it has as many of an operation as a stage needs."""
     missing = wanted - flow.count(path, (operation,))
     for header in flow.children(stage) if missing else []:
-        each = flow.count(flow.turn(header), (operation,)) if header in path else 0
+        each = flow.count(flow.turn(header, _COPIES), (operation,)) if header in path else 0
         if each and missing % each == 0 and missing > 0:
-            path = flow.repeated(path, header, 1 + missing // each)
+            path = flow.repeated(path, header, 1 + missing // each, _COPIES)
             missing = 0
     if missing:
         raise ValueError(f"{name}: a stage has {wanted} {operation}, its path {wanted - missing} and no loop for the others")

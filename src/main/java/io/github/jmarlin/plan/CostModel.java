@@ -29,6 +29,6 @@ final class CostModel {
         double l2 = rates.l2(stripes.totalUnits() * bytesOfUnit, busiestUnits * bytesOfUnit);
         double stage = rates.clocks(TileShape.WARPS * rates.loopClocks().of(weights, tile));
         double tail = rates.handover(stripes, rows * tile.nTile() * Float.BYTES, rowsOfFullest * tile.nTile() * Float.BYTES);
-        return rates.pipeline(rates.dram(weights, m, tile.warpsN()), l2, busiestStages, ring, stage, tail);
+        return rates.pipeline(rates.dram(weights, m, stripes, tile.warpsN(), 1), l2, busiestStages, ring, stage, tail);
     }
 }

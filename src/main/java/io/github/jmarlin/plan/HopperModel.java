@@ -56,7 +56,7 @@ final class HopperModel {
         double unit = rates.clocks(tile.strips() * rates.loopClocks().of(weights, tile));
         // Neighbours meet before the first handing over and after the last.
         double meeting = tile.neighbours() > 1 ? rates.of(Rate.CLUSTER_SYNC_SECONDS) : 0;
-        return rates.pipeline(rates.dram(weights, m, tile.strips()), l2, busiest.stages, ring, unit * busiest.units / busiest.stages,
+        return rates.pipeline(rates.dram(weights, m, schedule, tile.strips(), tile.neighbours()), l2, busiest.stages, ring, unit * busiest.units / busiest.stages,
                 busiest.tail + meeting);
     }
 

@@ -68,13 +68,24 @@ final class Rates {
     }
 
     /**
-     * Every byte of a product of {@code m} rows once.
+     * Every byte of a product of {@code m} rows once; the weights once for each row tile where L2 does not hold what is read between the
+     * first tile's reading and the next one's.
      *
      * @param streams strips that a thread block reads at a time, from as many places
+     * @param neighbours thread blocks of a worker side by side along n
      */
-    double dram(WeightShape weights, int m, int streams) {
-        double bytes = weights.packedBytes() + 2.0 * m * (weights.k() + weights.n());
+    double dram(WeightShape weights, int m, Schedule schedule, int streams, int neighbours) {
+        double between = between(weights, schedule, streams * neighbours);
+        boolean again = device.l2Bytes() > 0 && Math.min(between, weights.packedBytes()) > device.l2Bytes();
+        double bytes = (again ? schedule.mTiles() : 1.0) * weights.packedBytes() + 2.0 * m * (weights.k() + weights.n());
         return bytes / (of(Rate.DRAM_EFFICIENCY) * of(Rate.DRAM_BYTES_PER_SECOND)) * (1 + of(Rate.STREAM_CHARGE) * (streams - 1));
+    }
+
+    /** Bytes of weights that all workers read between the readings of the same ones for two row tiles. */
+    private static double between(WeightShape weights, Schedule schedule, int stripsOfWorker) {
+        // Whole tiles are taken in order: row tiles below one another at the same time.
+        return schedule instanceof Stripes stripes
+                ? stripes.grid() * stripes.unitsBetweenReadings() * stripsOfWorker * weights.bytesPerBlock() : 0;
     }
 
     /** All bytes that blocks ask the L2 cache for at the rate of the cache, or those of the busiest SM at the rate of its port. */

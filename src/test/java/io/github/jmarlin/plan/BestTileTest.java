@@ -33,22 +33,27 @@ class BestTileTest {
     private static final Path TABLE = Path.of("src/main/resources/io/github/jmarlin/plan/loop-clocks.txt");
 
     /** A card, and the column that is replayed for it. */
-    private enum Card {
-        A10("NVIDIA A10", 86, 72, 101376, 1_695, 600, "8.6@0.25"),
-        L40S("NVIDIA L40S", 89, 142, 101376, 2_520, 864, "8.6@0.25"),
-        RTX_3090("NVIDIA GeForce RTX 3090", 86, 82, 101376, 1_695, 936, "8.6@0.125"),
-        RTX_4090("NVIDIA GeForce RTX 4090", 89, 128, 101376, 2_520, 1_008, "8.6@0.125"),
-        A100("NVIDIA A100-SXM4-80GB", 80, 108, 166912, 1_410, 2_039, "8.0@0.5"),
-        H100("NVIDIA H100 80GB HBM3", 90, 132, 232448, 1_980, 3_350, "9.0@0.625"),
-        H200("NVIDIA H200", 90, 132, 232448, 1_980, 4_917, "9.0@0.625");
+    enum Card {
+        A10("NVIDIA A10", 86, 72, 101376, 1_695, 600, 6, "8.6@0.25"),
+        L40S("NVIDIA L40S", 89, 142, 101376, 2_520, 864, 96, "8.6@0.25"),
+        RTX_3090("NVIDIA GeForce RTX 3090", 86, 82, 101376, 1_695, 936, 6, "8.6@0.125"),
+        RTX_4090("NVIDIA GeForce RTX 4090", 89, 128, 101376, 2_520, 1_008, 72, "8.6@0.125"),
+        A100("NVIDIA A100-SXM4-80GB", 80, 108, 166912, 1_410, 2_039, 40, "8.0@0.5"),
+        H100("NVIDIA H100 80GB HBM3", 90, 132, 232448, 1_980, 3_350, 50, "9.0@0.625"),
+        H200("NVIDIA H200", 90, 132, 232448, 1_980, 4_917, 50, "9.0@0.625");
 
         private final DeviceFacts facts;
         private final String column;
 
-        Card(String name, int capability, int multiprocessors, int shared, int megahertz, int gigabytesPerSecond, String column) {
-            facts = new DeviceFacts(name, capability / 10, capability % 10, multiprocessors, shared, 40L << 20, 80L << 30, 1000 * megahertz,
+        Card(String name, int capability, int multiprocessors, int shared, int megahertz, int gigabytesPerSecond, int l2,
+                String column) {
+            facts = new DeviceFacts(name, capability / 10, capability % 10, multiprocessors, shared, (long) l2 << 20, 80L << 30, 1000 * megahertz,
                     gigabytesPerSecond * 1_000_000_000L);
             this.column = column;
+        }
+
+        DeviceFacts facts() {
+            return facts;
         }
     }
 
@@ -121,6 +126,17 @@ class BestTileTest {
             return plan instanceof HopperPlan hopper ? Math.max(replayed, 4 * Math.max(16, hopper.tile().batchTile() / 2.0) / 0.83) : replayed;
         }
 
+        /** How often the memory is asked for the weights: again for every row tile where L2 has forgotten them. */
+        private int readings(Schedule schedule, int strips) {
+            if (!(schedule instanceof Stripes stripes)) {
+                return 1;
+            }
+            double apart = IntStream.range(0, stripes.unitsPerBlock())
+                    .map(unit -> Math.abs((unit + stripes.kBlocks()) % stripes.unitsPerBlock() - unit)).average().orElseThrow();
+            double bytes = apart * stripes.grid() * strips * weights.packedBytes() / ((double) weights.strips() * weights.kBlocks());
+            return Math.min(bytes, weights.packedBytes()) > card.facts.l2Bytes() ? stripes.mTiles() : 1;
+        }
+
         double seconds(GemmPlan plan, int m) {
             boolean hopper = plan instanceof HopperPlan;
             HopperTile cluster = hopper ? ((HopperPlan) plan).tile() : null;
@@ -133,7 +149,7 @@ class BestTileTest {
             double activations = (double) m / schedule.mTiles() * 128;
             double unitBytes = strips * weights.packedBytes() / ((double) weights.strips() * weights.kBlocks()) + activations / neighbours;
             double units = (double) schedule.tiles() * schedule.kBlocks() * neighbours;
-            double dram = (weights.packedBytes() + 2.0 * m * (weights.k() + weights.n())) / (0.88 * card.facts.memoryBytesPerSecond())
+            double dram = (readings(schedule, strips * neighbours) * weights.packedBytes() + 2.0 * m * (weights.k() + weights.n())) / (0.88 * card.facts.memoryBytesPerSecond())
                     * (1 + 0.03 * (strips - 1));
             double clock = 1e3 * card.facts.clockKhz();
             double l2 = units * unitBytes / (of(Rate.L2_BYTES_PER_CLOCK) * card.facts.multiprocessors() * clock);

@@ -133,7 +133,7 @@ class HopperPlannerTest {
         }
     }
 
-    /** n = k = 8192 of docs/hopper.md: what bounds it, and that nearly all SMs have work. */
+    /** n = k = 8192: what bounds it, and that nearly all SMs have work. */
     @Test
     void smallBatchesAreBoundByDramAndLargeOnesByArithmetic() {
         Planner planner = new Planner(PlannerTest.H200, SQUARE, HOPPER);
