@@ -18,7 +18,7 @@ namespace {
 const struct { const char* name; void (*run)(Runner&); } kSuites[] = {
     {"exact", exact},     {"real", real},   {"shapes", shapes}, {"schedules", schedules}, {"banks", banks},     {"once", once},
     {"every", every},     {"shared", shared}, {"tiles", tiles}, {"abi", abi},             {"dense", dense},     {"prefetch", prefetch},
-    {"stripes", stripes}, {"golden", golden}, {"fragments", fragments},
+    {"stripes", stripes}, {"golden", golden}, {"fragments", fragments}, {"quotients", quotients},
 };
 
 int usage(const std::string& wrong) {

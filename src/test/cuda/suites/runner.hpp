@@ -100,6 +100,6 @@ void exact(Runner&), real(Runner&), shapes(Runner&), schedules(Runner&), banks(R
 void shared(Runner&), tiles(Runner&), abi(Runner&);   // images.cpp
 void dense(Runner&);
 void prefetch(Runner&);
-void stripes(Runner&), golden(Runner&), fragments(Runner&);   // probes.cpp
+void stripes(Runner&), golden(Runner&), fragments(Runner&), quotients(Runner&);   // probes.cpp
 
 }  // namespace suites
