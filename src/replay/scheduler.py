@@ -6,6 +6,7 @@ rates of the pipes and the latencies that vary. All four schedulers are assumed 
 clocks of a scheduler's share of the port.
 """
 import math
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
@@ -68,11 +69,11 @@ class Step:
         kind = next((kind for names, kind in _KINDS if operation.startswith(names)), "other")
         if instruction.never and kind != "mma":
             kind = "other"
-        numbers = [int(word.strip("R,")) for word in text.replace(",", " ").split() if word.startswith("R") and word[1:].isdigit()]
+        operands = re.findall(r"\bR(\d+|Z)", text)
         return Step(kind, instruction.stall, instruction.sets_when_written, instruction.sets_when_read,
                     tuple(b for b in range(6) if instruction.waits_for >> b & 1), taken,
                     4 if "128" in operation or ".4" in operation else 2 if "64" in operation else 1,
-                    (numbers[0], numbers[-1]) if kind == "mma" else (),
+                    (operands[0], operands[-1]) if kind == "mma" else (),
                     int(operation.split("x")[1]) if kind == "wgmma" else 0, "gsb0" in text,
                     int(text.rsplit(",", 1)[1], 16) if kind == "wgmma wait" else 0)
 
@@ -103,6 +104,8 @@ def replay(warps, machine, turns=24):
     """Clocks of one turn of the first warp in the long run, and what share of them each pipe is busy."""
     pipes, busy, waiting, marks = defaultdict(float), Counter(), defaultdict(list), []
     clock, last, first = 0, 0, warps[0]
+    for i, warp in enumerate(warps):
+        warp.ready = i
     while first.done < turns:
         warp, soonest = None, math.inf
         for i in range(len(warps)):
