@@ -53,6 +53,7 @@ void exact_hopper(Runner& runner) {
     static const std::vector<Sized> kPairs = {{{65, 136, 1864, 32}, {1, 5}}, {{64, 600, 712, 32}, {3, 5}}};
     static const std::pair<const char*, const std::vector<Sized>&> kOf[] = {
         {"hopper_f16_sym_g64_m8_n128_p1_s2", kSplit},   {"hopper_f16_sym_g64_m8_n128_p1_s4", kSplit},
+        {"hopper_f16_sym_g64_m8_n128_p1_s1", kStripes},
         {"hopper_f16_zp_g64_m64_n256_p2_s1", kStripes}, {"hopper_bf16_sym_g64_m16_n256_p1_s1", kStripes},
         {"hopper_bf16_zp_g32_m64_n128_p2_s2", kPairs},  {"hopper_f16_zp_g32_m64_n256_p2_s1", kPairs}};
     for (const auto& of : kOf) {
