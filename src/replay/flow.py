@@ -4,7 +4,7 @@ import sys
 
 TENSOR = ("HMMA", "HGMMA")
 # What a turn inside a portion does not do: sums across warps and blocks, results, divisions.
-_RARE = ("FADD", "STS", "STG", "ATOM", "MEMBAR", "RED", "MUFU", "I2F", "F2I")
+_RARE = ("FADD", "STS", "STG", "ATOM", "MEMBAR.SC", "MEMBAR.ALL.GPU", "RED", "MUFU", "I2F", "F2I")
 _BRANCHES = ("BRA", "BRX", "JMP", "EXIT", "RET", "CALL")
 # How far behind an indirect branch its targets lie.
 _NEAR = 60

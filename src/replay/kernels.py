@@ -8,12 +8,13 @@ _STRIPED = re.compile(r"striped_(?P<instance>\w+)_m(?P<m>\d+)_n(?P<n>\d+)")
 _HOPPER = re.compile(r"hopper_(?P<instance>\w+)_m(?P<m>\d+)_n(?P<n>\d+)_p(?P<p>\d)_s(?P<s>\d)")
 _WAIT = ("SYNCS.PHASECHK",)
 _COPIES = ("LDGSTS", "UBLKCP")
+# What hands a slot over: on the path though the way around it is shorter.
+_PUBLISH = ("SYNCS.ARRIVE",)
 _BRANCHES = ("ISETP", "PLOP", "FSETP", "P2R", "R2P", "VOTE", "BRA", "BRX", "BSSY", "BSYNC", "BREAK", "EXIT", "WARPSYNC", "NOP")
 # A thread's share of eight blocks of codes, 16 bytes at a time.
 _CODE_COPIES = 4
 # Slots of the ring in the replay of the Hopper kernel: enough, whatever a tile has.
 _SLOTS = 6
-_PRODUCER_WARPS = 4
 
 
 class Steady:
@@ -58,7 +59,7 @@ def _striped(name, flow, rows):
     each = flow.count(path, TENSOR) / (2 * rows)            # m16n8k16 over 64 x 64 codes and 8 rows are 16
     if flow.count(path, ("LDGSTS",)) < _CODE_COPIES * each:
         raise ValueError(f"{name}: no copies of codes on the path, which is not the one that it takes turn after turn")
-    return Steady([Warp([_steps(listed)]) for _ in range(2)], 8 * each, {"loop": (listed, 1 / each)})
+    return Steady([Warp(_steps(listed)) for _ in range(2)], 8 * each, {"loop": (listed, 1 / each)})
 
 
 def _hopper(name, flow, match):
@@ -67,28 +68,26 @@ def _hopper(name, flow, match):
     depth, strips = (512 if rows <= 32 else 256) // columns, columns // 64
 
     stage = _innermost(name, flow, ("HGMMA",))
-    consumed = _with(name, flow, stage, flow.turn(stage), "HGMMA", 4 * depth * strips // 2)
+    consumer = _with(name, flow, stage, flow.turn(stage, _PUBLISH), "HGMMA", 4 * depth * strips // 2)
 
     stage = _innermost(name, flow, ("LDGSTS",))
-    chunks = rows * depth // neighbours // 16               # of 16 bytes, for each of 128 threads
-    requests = strips * (3 if "_zp_" in name else 2)
-    tokens = [header for header in flow.children(stage) if _is_nest_of_copies(flow, header)]
-    asking = _with(name, flow, stage, flow.turn(stage, _COPIES, tokens), "UBLKCP", requests)
-    asking = _with(name, flow, stage, asking, "LDGSTS", chunks)
-    others = _with(name, flow, stage, flow.turn(stage, _COPIES, [b for b in flow.blocks if flow.count([b], ("UBLKCP",))]), "LDGSTS", chunks)
+    copies = [header for header in flow.children(stage) if flow.count(flow.loops[header], ("UBLKCP.S.G",))]
+    spread = [header for header in copies if any(inner in copies or flow.count(flow.loops[inner], ("UBLKCP.S.G",))
+                                                 for inner in flow.children(header))]
+    producer = flow.turn(stage, _COPIES + _PUBLISH, spread)
+    requests = 3 if "_zp_" in name else 2       # of two strips a warp brings only some of them, on nearly the same path
+    for operation, wanted in (("UBLKCP.S.G", requests), ("UBLKCP.S.S", depth if neighbours == 2 else 0),
+                              ("LDGSTS", rows * depth // neighbours // 16)):        # 16 bytes, each of 128 threads
+        producer = _with(name, flow, stage, producer, operation, wanted)
 
-    consumer, asks, rests = (_steps(flow.instructions(path)) for path in (consumed, asking, others))
-    producer = Warp([asks] + [rests] * (_PRODUCER_WARPS - 1))
-    consumers = [Warp([consumer]), Warp([consumer])]
+    consumed, produced = flow.instructions(consumer), flow.instructions(producer)
+    consumers, producing = [Warp(_steps(consumed)), Warp(_steps(consumed))], Warp(_steps(produced))
     for warp in consumers:
-        warp.behind.append((producer, 1))
-        producer.behind.append((warp, 1 - _SLOTS))
+        warp.behind.append((producing, 1))
+        producing.behind.append((warp, 1 - _SLOTS))
     # A block of codes is the work of four warps, and of all of the producer's.
     share = 4 / (depth * strips)
-    return Steady(consumers + [producer], depth * strips, {
-        "consumer": (flow.instructions(consumed), 2 * share),
-        "producer that requests": (flow.instructions(asking), share / _PRODUCER_WARPS),
-        "producer": (flow.instructions(others), share * (1 - 1 / _PRODUCER_WARPS))})
+    return Steady(consumers + [producing], depth * strips, {"consumer": (consumed, 2 * share), "producer": (produced, share)})
 
 
 def _innermost(name, flow, operations):
@@ -110,10 +109,3 @@ def _with(name, flow, stage, path, operation, wanted):
     if missing:
         raise ValueError(f"{name}: a stage has {wanted} {operation}, its path {wanted - missing} and no loop for the others")
     return path
-
-
-def _is_nest_of_copies(flow, header):
-    """A loop over rows around one over blocks around the one in which ptxas wraps a bulk copy: rows spread for small batches."""
-    def depth(h):
-        return 1 + max([depth(c) for c in flow.children(h) if flow.count(flow.loops[c], ("UBLKCP",))], default=0)
-    return flow.count(flow.loops[header], ("UBLKCP",)) > 0 and depth(header) > 2

@@ -80,8 +80,8 @@ class Step:
 
 @dataclass
 class Warp:
-    """A warp that takes turns: the programs in rotation."""
-    turns: list                     # of lists of Step
+    """A warp that takes turns."""
+    program: list                   # of Step
     block: int = 0                  # whose barriers it meets
     behind: list = field(default_factory=list)      # (warp, turns): may begin a turn when that one has ended so many more, or fewer
     at: int = 0                     # in the program
@@ -92,16 +92,15 @@ class Warp:
     sums: dict = field(default_factory=dict)
     groups: list = field(default_factory=list)      # when each wgmma group is over
 
-    @property
-    def program(self):
-        return self.turns[self.done % len(self.turns)]
-
     def may_begin(self):
         return self.at > 0 or all(other.done >= self.done + more for other, more in self.behind)
 
 
 def replay(warps, machine, turns=24):
-    """Clocks of one turn of the first warp in the long run, and what share of them each pipe is busy."""
+    """
+    Clocks of a turn of all warps in the long run, and what share of them each pipe is busy. Between two turns of the first warp; what all
+    have issued meanwhile says how many turns that were, for one may have gained on another.
+    """
     pipes, busy, waiting, marks = defaultdict(float), Counter(), defaultdict(list), []
     clock, last, first = 0, 0, warps[0]
     for i, warp in enumerate(warps):
@@ -139,7 +138,8 @@ def replay(warps, machine, turns=24):
                 marks.append((clock, Counter(busy)))
         clock += 1
     (begin, before), (end, after) = marks[len(marks) // 3], marks[-1]
-    clocks = (end - begin) / (len(marks) - 1 - len(marks) // 3)
+    steps = sum(len(warp.program) for warp in warps)
+    clocks = (end - begin) * steps / (after["issue"] - before["issue"])
     return clocks, {pipe: (after[pipe] - before[pipe]) / (end - begin) for pipe in after}
 
 

@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -207,9 +208,10 @@ class BestTileTest {
         return ((StripedPlan) new Planner(card.facts, weights, PlanOptions.DEFAULT.withFamily(KernelFamily.STRIPED)).plan(m)).tile();
     }
 
+    /** Not on an H200, whose L2 is no faster than its memory: one stream asks it for a fifth more bytes. */
     @Test
     void oneStreamOfWeightsABlockWinsAtSmallBatches() {
-        for (Card card : Card.values()) {
+        for (Card card : EnumSet.complementOf(EnumSet.of(Card.H200))) {
             for (LayerShape layer : ModelShapes.model("Llama-3.1 8B").layers()) {
                 WeightShape weights = new WeightShape(layer.k(), layer.n(), 128, DataType.FP16, false);
                 assertEquals(new TileShape(8, 64), striped(card, weights, 1), card + " " + layer);
@@ -218,10 +220,11 @@ class BestTileTest {
         }
     }
 
+    /** But where few columns leave eight blocks to add up a tile of 64 rows. */
     @Test
     void anA100DoesNotCutABatchOf64InTwo() {
-        for (WeightShape weights : List.of(LARGE, new WeightShape(14336, 4096, 128, DataType.FP16, false),
-                new WeightShape(4096, 6144, 128, DataType.FP16, false), new WeightShape(8192, 8192, 128, DataType.FP16, false))) {
+        for (WeightShape weights : List.of(LARGE, new WeightShape(8192, 8192, 128, DataType.FP16, false),
+                new WeightShape(28672, 8192, 128, DataType.FP16, false))) {
             assertEquals(new TileShape(64, 256), striped(Card.A100, weights, 64), weights.toString());
         }
     }
