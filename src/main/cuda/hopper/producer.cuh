@@ -20,7 +20,7 @@ struct BulkCopies {
     static constexpr u32 kWarpsPerStrip = kProducerWarps / Shape::kStrips;
     static constexpr s32 kTokenStep = kProducerWarps / Shape::kDepth;      // spread rows: a warp takes one k-block of every so many
     static constexpr u32 kFromNeighbour = Shape::kNeighbours == 1 ? 0 : Shape::kDepth * Shape::kWarpRows * 128;
-    static_assert(kWarpsPerStrip == 1 || kWarpsPerStrip == 2, "a strip is brought by a warp, or its codes by one and its scales by another");
+    static_assert(kWarpsPerStrip == 1 || kWarpsPerStrip == 2, "a strip is brought by a warp, or its codes by one and scales by another");
 
     const GemmArgs& args;
     const Ring<Shape>& ring;
@@ -39,6 +39,7 @@ struct BulkCopies {
         codes_policy = args.m_tiles == 1 ? policy_evict_first() : policy_evict_normal();
         shared_policy = policy_evict_normal();
         tokens = spread_rows<Shape>(args) ? args.m - first_token() : 0;
+        keep(tokens);
     }
 
     // The stages that begin with k-block `first`.
@@ -126,6 +127,7 @@ struct ActivationCopies {
         chunk = lane_index() % 8;
         target_at = ring.activations(0) + u32(block) * Shape::kActivationBytes + row * 128 + (chunk ^ row % 8) * 16;
         row_step = u64(args.lda) * (kPass * 2);
+        keep(target_at);
     }
 
     // The stages of k-blocks [first, end).
@@ -232,7 +234,8 @@ JMARLIN_DEVICE void request_ahead(const GemmArgs& args, const Ring<Shape>& ring,
 template <class Shape>
 JMARLIN_DEVICE void produce(const GemmArgs& args, const Ring<Shape>& ring) {
     u32 thread = thread_index() - kConsumerThreads;
-    bool spread = spread_rows<Shape>(args);
+    u32 spread = spread_rows<Shape>(args);
+    keep(spread);
     BulkCopies<Shape> bulk(args, ring, thread / 32);
     ActivationCopies<Shape> activations(args, ring, thread / 32);
     Cursor fill;
