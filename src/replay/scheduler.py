@@ -96,7 +96,7 @@ class Warp:
         return self.at > 0 or all(other.done >= self.done + more for other, more in self.behind)
 
 
-def replay(warps, machine, turns=24):
+def replay(warps, machine, turns=48):
     """
     Clocks of a turn of all warps in the long run, and what share of them each pipe is busy. Between two turns of the first warp; what all
     have issued meanwhile says how many turns that were, for one may have gained on another.

@@ -12,6 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.stream.IntStream;
 
@@ -58,7 +59,7 @@ final class LoopClocks {
         static Table read() {
             List<Column> columns = new ArrayList<>();
             Map<String, double[]> rows = new LinkedHashMap<>();
-            try (InputStream in = LoopClocks.class.getResourceAsStream(RESOURCE);
+            try (InputStream in = Objects.requireNonNull(LoopClocks.class.getResourceAsStream(RESOURCE), RESOURCE);
                     BufferedReader lines = new BufferedReader(new InputStreamReader(in, StandardCharsets.UTF_8))) {
                 lines.lines().filter(line -> !line.startsWith("#")).map(line -> line.split(" +")).forEach(words -> {
                     List<String> cells = List.of(words).subList(1, words.length);
