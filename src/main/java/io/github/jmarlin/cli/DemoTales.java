@@ -71,7 +71,7 @@ final class DemoTales {
             } while (Stopwatch.secondsSince(start) < LEAST_SECONDS);
             double seconds = Stopwatch.secondsSince(start);
             table.fact(name + " says", new String(tale, 0, Math.min(SHOWN, tale.length), StandardCharsets.UTF_8));
-            table.row(name, "?", dense == null ? "" : Figures.format("%.2f%%", 100 * evaluation.shareOf(dense)),
+            table.row(name, "?", dense == null ? "" : Figures.format("%.2f%%", 100 * evaluation.agreement(dense)),
                     Figures.format("%.4f", evaluation.meanLogProbability()), Figures.format("%.0f", tokens / seconds));
             return evaluation;
         }

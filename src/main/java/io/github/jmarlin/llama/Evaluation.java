@@ -4,63 +4,68 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * How well a model foretells texts: for each token but the first of a text, from those before it.
+ * What a model thinks of a text that is there already, token by token.
  *
- * @param argmaxes the token that it thinks most likely, for each of them
- * @param meanLogProbability the mean natural logarithm of the probability that it gives the true ones; NaN if a logit is
+ * @param meanLogProbability of each token but the first, given those before it; natural logarithm
+ * @param argmaxes the most probable token after each token but the last
  */
-public record Evaluation(int[] argmaxes, double meanLogProbability) {
+public record Evaluation(double meanLogProbability, int[] argmaxes) {
     /**
-     * Runs texts through a decoder's first sequence; whatever was in it is forgotten.
+     * Evaluates a sequence with place 0 of a decoder's cache.
      *
-     * @param texts tokens of each, at least two
-     * @throws IllegalArgumentException if one is shorter, or longer than the decoder's positions plus one
+     * @param tokens at least 2
      */
-    public static Evaluation of(Decoder decoder, List<int[]> texts) {
-        for (int[] text : texts) {
-            if (text.length < 2 || text.length - 1 > decoder.positions()) {
-                throw new IllegalArgumentException("a text of " + text.length + " tokens: must be in 2.." + (decoder.positions() + 1L));
-            }
+    public static Evaluation of(Decoder decoder, int[] tokens) {
+        if (tokens.length < 2) {
+            throw new IllegalArgumentException(tokens.length + " tokens: at least 2 expected");
         }
         int vocabulary = decoder.config().vocabulary();
-        int[] argmaxes = new int[texts.stream().mapToInt(text -> text.length - 1).sum()];
+        int[] argmaxes = new int[tokens.length - 1];
         double sum = 0;
-        int scored = 0;
-        for (int[] text : texts) {
-            for (int from = 0; from < text.length - 1; ) {
-                int to = Math.min(text.length - 1, from + decoder.mostRows());
-                float[] logits = decoder.logits(Step.prompt(0, from, Arrays.copyOfRange(text, from, to), true));
-                for (int row = 0; row < to - from; row++) {
-                    argmaxes[scored++] = Sampler.argmax(logits, row * vocabulary, vocabulary);
-                    sum += logProbability(logits, row * vocabulary, vocabulary, text[from + row + 1]);
-                }
-                from = to;
+        for (int from = 0; from < argmaxes.length; from += decoder.mostRows()) {
+            int to = Math.min(argmaxes.length, from + decoder.mostRows());
+            float[] logits = decoder.logits(Step.prompt(0, from, Arrays.copyOfRange(tokens, from, to), true));
+            for (int i = from; i < to; i++) {
+                int at = (i - from) * vocabulary;
+                argmaxes[i] = Sampler.argmax(logits, at, vocabulary);
+                sum += logits[at + tokens[i + 1]] - logSumExp(logits, at, vocabulary);
             }
         }
-        return new Evaluation(argmaxes, sum / scored);
+        return new Evaluation(sum / argmaxes.length, argmaxes);
     }
 
-    private static double logProbability(float[] logits, int at, int count, int token) {
-        double most = Double.NEGATIVE_INFINITY;
-        for (int i = 0; i < count; i++) {
-            most = Math.max(most, logits[at + i]);
+    /** Evaluates several sequences, one after the other, as if they were one. */
+    public static Evaluation of(Decoder decoder, List<int[]> sequences) {
+        double sum = 0;
+        int[] argmaxes = {};
+        for (int[] tokens : sequences) {
+            Evaluation one = of(decoder, tokens);
+            sum += one.meanLogProbability * one.argmaxes.length;
+            int before = argmaxes.length;
+            argmaxes = Arrays.copyOf(argmaxes, before + one.argmaxes.length);
+            System.arraycopy(one.argmaxes, 0, argmaxes, before, one.argmaxes.length);
         }
-        double exponentials = 0;
-        for (int i = 0; i < count; i++) {
-            exponentials += Math.exp(logits[at + i] - most);
-        }
-        return logits[at + token] - most - Math.log(exponentials);
+        return new Evaluation(sum / argmaxes.length, argmaxes);
     }
 
-    /** The share of argmaxes that are also the other's, which saw the same texts. */
-    public double shareOf(Evaluation other) {
-        if (argmaxes.length != other.argmaxes.length) {
-            throw new IllegalArgumentException(argmaxes.length + " argmaxes and " + other.argmaxes.length + " are not of the same texts");
+    /** The share of equal argmaxes, in [0, 1]. */
+    public double agreement(Evaluation other) {
+        if (other.argmaxes.length != argmaxes.length) {
+            throw new IllegalArgumentException(argmaxes.length + " and " + other.argmaxes.length + " tokens were evaluated");
         }
-        int kept = 0;
+        int equal = 0;
         for (int i = 0; i < argmaxes.length; i++) {
-            kept += argmaxes[i] == other.argmaxes[i] ? 1 : 0;
+            equal += argmaxes[i] == other.argmaxes[i] ? 1 : 0;
         }
-        return (double) kept / argmaxes.length;
+        return (double) equal / argmaxes.length;
+    }
+
+    private static double logSumExp(float[] logits, int at, int count) {
+        double most = logits[at + Sampler.argmax(logits, at, count)];
+        double sum = 0;
+        for (int i = 0; i < count; i++) {
+            sum += Math.exp(logits[at + i] - most);
+        }
+        return most + Math.log(sum);
     }
 }
