@@ -1,11 +1,15 @@
 package io.github.jmarlin.cli;
 
+import io.github.jmarlin.llama.Decoder;
+import io.github.jmarlin.llama.Step;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -56,9 +60,30 @@ final class Tales implements AutoCloseable {
         }
     }
 
-    /** The tokens of a beginning. */
-    static int[] beginning(String text) {
-        return tokens(text, false);
+    /** What a model says after a beginning, the likeliest token each time, up to the end of the tale or of what it was made for. */
+    static int[] tell(Decoder decoder, String beginning) {
+        int[] begun = tokens(beginning, false);
+        List<Integer> told = new ArrayList<>();
+        told.add(decoder.argmax(Step.prompt(0, 0, begun, false))[0]);
+        for (int position = begun.length; position < decoder.positions() - 1; position++) {
+            int last = told.get(told.size() - 1);
+            if (decoder.config().endIds().contains(last)) {
+                break;
+            }
+            told.add(decoder.argmax(Step.tokens(new int[] {0}, new int[] {position}, new int[] {last}))[0]);
+        }
+        return told.stream().mapToInt(Integer::intValue).toArray();
+    }
+
+    /** Tokens as text, without the end. */
+    static String text(int[] tokens) {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        for (int token : tokens) {
+            if (token != END) {
+                bytes.write(token);
+            }
+        }
+        return bytes.toString(StandardCharsets.UTF_8);
     }
 
     private static int[] tokens(String text, boolean ended) {
