@@ -74,7 +74,7 @@ public final class CpuDecoder implements Decoder {
     private CpuBlock block(int index, KeyValueCache cache, CpuPackedProduct.Operands operands) {
         LlamaModel.Block block = model.blocks().get(index);
         LlamaConfig.Attention attention = config.attention();
-        return new CpuBlock("model.layers." + index + ".", block, cache,
+        return new CpuBlock(index, block, cache,
                 new CpuProjections(products(block.qkv(), operands), attention.queries(), attention.keys(), attention.keys()),
                 product(block.output(), operands),
                 new CpuProjections(products(block.gateUp(), operands), config.intermediate(), config.intermediate()),
@@ -82,7 +82,7 @@ public final class CpuDecoder implements Decoder {
     }
 
     /** One block's weights and cache. */
-    private record CpuBlock(String name, LlamaModel.Block weights, KeyValueCache cache, CpuProjections qkv, CpuProduct output,
+    private record CpuBlock(int index, LlamaModel.Block weights, KeyValueCache cache, CpuProjections qkv, CpuProduct output,
             CpuProjections gateUp, CpuProduct down) {
     }
 
@@ -152,7 +152,7 @@ public final class CpuDecoder implements Decoder {
         int rows = step.rows();
         int headSize = config.attention().headSize();
         normed(block.weights.attentionNorm(), rows);
-        told(block, rows, config.hidden(), scratch.normed, "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj");
+        told(block, LayerInput.ATTENTION, scratch.normed, rows);
         CpuProjections.Part[] qkv = block.qkv.multiply(scratch.normed, rows, scratch.wide);
         forEachRow(rows, qkv[0].stride(), row -> {
             turned(qkv[0], row, config.attention().heads(), block.weights.queryNorm());
@@ -170,7 +170,7 @@ public final class CpuDecoder implements Decoder {
                     block.cache.values(sequence, group), headSize, block.cache.positions, step.positions()[row],
                     scratch.heads, row * config.attention().queries() + group * shared * headSize);
         });
-        told(block, rows, config.attention().queries(), scratch.heads, "self_attn.o_proj");
+        told(block, LayerInput.HEADS, scratch.heads, rows);
         block.output.multiply(scratch.heads, rows, scratch.update);
         Operators.add(scratch.residual, scratch.update, rows * config.hidden());
     }
@@ -190,7 +190,7 @@ public final class CpuDecoder implements Decoder {
     private void feedForward(CpuBlock block, int rows) {
         int intermediate = config.intermediate();
         normed(block.weights.feedForwardNorm(), rows);
-        told(block, rows, config.hidden(), scratch.normed, "mlp.gate_proj", "mlp.up_proj");
+        told(block, LayerInput.FEED_FORWARD, scratch.normed, rows);
         CpuProjections.Part[] gateUp = block.gateUp.multiply(scratch.normed, rows, scratch.wide);
         int pieces = rows > 1 ? 1 : Math.min(device.threads(), intermediate * 8 / WORTH_THREADS + 1);
         forEachRow(rows * pieces, intermediate * 8 / pieces, task -> {
@@ -200,7 +200,7 @@ public final class CpuDecoder implements Decoder {
             Operators.siluMul(gateUp[0].values(), gateUp[0].row(row) + begin, gateUp[1].values(), gateUp[1].row(row) + begin,
                     scratch.gated, row * intermediate + begin, end - begin);
         });
-        told(block, rows, intermediate, scratch.gated, "mlp.down_proj");
+        told(block, LayerInput.GATED, scratch.gated, rows);
         block.down.multiply(scratch.gated, rows, scratch.update);
         Operators.add(scratch.residual, scratch.update, rows * config.hidden());
     }
@@ -234,9 +234,9 @@ public final class CpuDecoder implements Decoder {
         }
     }
 
-    private void told(CpuBlock block, int rows, int k, float[] activations, String... layers) {
-        for (int i = 0; inputs != null && i < layers.length; i++) {
-            inputs.of(block.name + layers[i], activations, rows, k);
+    private void told(CpuBlock block, LayerInput input, float[] activations, int rows) {
+        if (inputs != null) {
+            input.layers(block.index).forEach(layer -> inputs.of(layer, activations, rows, input.k(config)));
         }
     }
 

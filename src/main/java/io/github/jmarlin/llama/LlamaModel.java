@@ -8,6 +8,7 @@ import io.github.jmarlin.checkpoint.packed.PackedModel;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * A model's weights on the host, for any device; where they lie in files they are read in place. Immutable and thread-safe. Must stay
@@ -128,6 +129,12 @@ public final class LlamaModel implements AutoCloseable {
     /** What makes logits; around the matrix of {@link #embedding} if they are tied. */
     public Projection head() {
         return head;
+    }
+
+    /** All linear layers and the head. */
+    public Stream<Projection> projections() {
+        return Stream.concat(blocks.stream().flatMap(block -> Stream.of(block.qkv().stream(), Stream.of(block.output()),
+                block.gateUp().stream(), Stream.of(block.down())).flatMap(part -> part)), Stream.of(head));
     }
 
     /** Frees what the model itself holds; what it reads in files' maps stays. A second call does nothing. */
