@@ -44,8 +44,8 @@ def main():
     options = options.parse_args()
     torch.set_num_threads(1)
     p = {name: tensor.float() for name, tensor in safetensors.read(options.folder / "model.safetensors").items()}
-    held_out = stories(HELD_OUT_SEED, 16)
-    for name, lines in (("calibration.txt", stories(CALIBRATION_SEED, 32)), ("held-out.txt", held_out)):
+    held_out = stories(HELD_OUT_SEED, 8)
+    for name, lines in (("calibration.txt", stories(CALIBRATION_SEED, 12)), ("held-out.txt", held_out)):
         (options.folder / name).write_text("\n".join(lines) + "\n")
     with torch.no_grad():
         sums = [log_probability(p, story) for story in held_out]

@@ -80,7 +80,7 @@ final class DemoCommand implements Callable<Integer> {
         out.flush();
         if (!layerOnly) {
             try (Progress progress = new Progress("demo", DemoTales.STEPS)) {
-                out.print(new DemoTales(progress).run());
+                out.print(new DemoTales(choice.device(), progress).run());
             }
             out.flush();
         }

@@ -1,7 +1,7 @@
 package io.github.jmarlin.cli;
 
 import io.github.jmarlin.llama.Decoder;
-import io.github.jmarlin.llama.Step;
+import io.github.jmarlin.llama.Generation;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -9,7 +9,6 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -17,6 +16,9 @@ import java.util.List;
  * the temporary folder until it is closed. A token is a byte; byte 0 begins and ends a tale.
  */
 final class Tales implements AutoCloseable {
+    /** What commands call it. */
+    static final String NAME = "tales";
+
     private static final int END = 0;
     private static final List<String> FILES = List.of("config.json", "generation_config.json", "tokenizer.json", "model.safetensors");
 
@@ -34,6 +36,11 @@ final class Tales implements AutoCloseable {
             close();
             throw e;
         }
+    }
+
+    /** Whether a command's MODEL is this one; a folder of that name comes first. */
+    static boolean isMeant(Path model) {
+        return model.toString().equals(NAME) && !Files.exists(model);
     }
 
     private static InputStream resource(String file) {
@@ -60,23 +67,20 @@ final class Tales implements AutoCloseable {
         }
     }
 
+    /** The tokens of a beginning. */
+    static int[] beginning(String text) {
+        return tokens(text, false);
+    }
+
     /** What a model says after a beginning, the likeliest token each time, up to the end of the tale or of what it was made for. */
-    static int[] tell(Decoder decoder, String beginning) {
-        int[] begun = tokens(beginning, false);
-        List<Integer> told = new ArrayList<>();
-        told.add(decoder.argmax(Step.prompt(0, 0, begun, false))[0]);
-        for (int position = begun.length; position < decoder.positions() - 1; position++) {
-            int last = told.get(told.size() - 1);
-            if (decoder.config().endIds().contains(last)) {
-                break;
-            }
-            told.add(decoder.argmax(Step.tokens(new int[] {0}, new int[] {position}, new int[] {last}))[0]);
-        }
-        return told.stream().mapToInt(Integer::intValue).toArray();
+    static Generation.Result tell(Decoder decoder, String beginning) {
+        int[] begun = beginning(beginning);
+        Generation.Settings settings = new Generation.Settings(decoder.config().positions() - begun.length, 0, 1, 0);
+        return new Generation(decoder, settings, (prompt, token) -> { }).run(List.of(begun));
     }
 
     /** Tokens as text, without the end. */
-    static String text(int[] tokens) {
+    static String text(List<Integer> tokens) {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         for (int token : tokens) {
             if (token != END) {
