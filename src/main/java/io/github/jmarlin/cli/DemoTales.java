@@ -21,7 +21,8 @@ import java.io.IOException;
 final class DemoTales {
     /** How often the progress advances. */
     static final int STEPS = 3;
-    private static final int GROUP = 64;
+    /** The library's default. */
+    private static final int GROUP = DenseQuantization.DEFAULT.groupSize();
     private static final String BEGINNING = "Once there was a silver marlin called Mara.";
     /** Characters of a tale that are shown. */
     private static final int SHOWN = 110;
@@ -39,7 +40,7 @@ final class DemoTales {
 
     /** Fills the table. */
     Table run() throws IOException {
-        table.row("layers", "size", "same byte as in 16 bits", "mean log-probability", "tokens/s");
+        table.row("layers", "size", "same byte as in 16 bits", "divergence", "mean log-probability", "tokens/s");
         try (Tales tales = new Tales()) {
             Evaluation full;
             Calibration calibration;
@@ -69,11 +70,11 @@ final class DemoTales {
 
     private void describe(LlamaConfig config) throws IOException {
         int bytes = Tales.heldOut().stream().mapToInt(tale -> tale.length - 1).sum();
-        table.fact("device", device.name() + (device instanceof CpuDevice cpu ? ", " + cpu.computesWith() + "; 16 bits: a Java loop" : ""));
+        table.fact("device", device.name() + (device instanceof CpuDevice cpu ? ", " + cpu.computesWith() + "" : ""));
         table.fact("model", Figures.format("a %s that comes along (src/model): %d blocks, hidden %d, a token a byte; small enough for the "
                 + "cache in 16 bits too", config.modelType(), config.layers(), config.hidden()));
-        table.fact("asked", Figures.format("each of %d bytes of tales that it has not seen, group %d; then to go on from:", bytes, GROUP));
-        table.fact("", BEGINNING);
+        table.fact("asked", Figures.format("to foretell each of %d bytes of tales that it has not seen; group %d; mean divergence from 16 bits in nats", bytes, GROUP));
+        table.fact("and to go on from", BEGINNING);
     }
 
     private Evaluation evaluate(String name, LlamaModel model, Evaluation full) throws IOException {
@@ -91,6 +92,7 @@ final class DemoTales {
             table.fact(name, tale.length() <= SHOWN ? tale : tale.substring(0, SHOWN) + " ...");
             table.row(name, Figures.bytes(blockBytes(model)),
                     full == null ? "" : Figures.format("%.2f%%", 100 * evaluation.agreement(full)),
+                    full == null ? "" : Figures.format("%.2e", evaluation.divergence(full)),
                     Figures.format("%.4f", evaluation.meanLogProbability()), Figures.format("%.0f", tokens / seconds));
             return evaluation;
         }
