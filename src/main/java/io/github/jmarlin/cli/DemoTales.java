@@ -25,7 +25,7 @@ final class DemoTales {
     private static final int GROUP = DenseQuantization.DEFAULT.groupSize();
     private static final String BEGINNING = "Once there was a silver marlin called Mara.";
     /** Characters of a tale that are shown. */
-    private static final int SHOWN = 110;
+    private static final int SHOWN = 88;
     private static final double LEAST_SECONDS = 0.3;
 
     private final ComputeDevice device;
@@ -70,11 +70,12 @@ final class DemoTales {
 
     private void describe(LlamaConfig config) throws IOException {
         int bytes = Tales.heldOut().stream().mapToInt(tale -> tale.length - 1).sum();
-        table.fact("device", device.name() + (device instanceof CpuDevice cpu ? ", " + cpu.computesWith() + "" : ""));
-        table.fact("model", Figures.format("a %s that comes along (src/model): %d blocks, hidden %d, a token a byte; small enough for the "
-                + "cache in 16 bits too", config.modelType(), config.layers(), config.hidden()));
-        table.fact("asked", Figures.format("to foretell each of %d bytes of tales that it has not seen; group %d; mean divergence from 16 bits in nats", bytes, GROUP));
-        table.fact("and to go on from", BEGINNING);
+        table.fact("device", device.name() + (device instanceof CpuDevice cpu ? ", " + cpu.computesWith() : ""));
+        table.fact("model", Figures.format("a %s of our own (src/model): %d blocks, hidden %d, a token a byte; all of it fits the cache",
+                config.modelType(), config.layers(), config.hidden()));
+        table.fact("foretells", Figures.format("%d bytes of tales that it has not seen; groups of %d; divergence from 16 bits in nats a byte",
+                bytes, GROUP));
+        table.fact("prompt", BEGINNING);
     }
 
     private Evaluation evaluate(String name, LlamaModel model, Evaluation full) throws IOException {
