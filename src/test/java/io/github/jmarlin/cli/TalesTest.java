@@ -72,7 +72,7 @@ class TalesTest {
     @Test
     void logProbabilityIsPyTorchs() throws IOException {
         double expected = (Double) Json.read(EXPECTED).get("mean_log_probability").raw();
-        assertEquals(expected, full.meanLogProbability(), 1e-4);
+        assertEquals(expected, full.meanLogProbability(), 1e-6);
     }
 
     /**
