@@ -17,6 +17,7 @@ import io.github.jmarlin.llama.InputHessians;
 import io.github.jmarlin.llama.LlamaModel;
 import io.github.jmarlin.llama.Tokenizer;
 import java.io.IOException;
+import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -31,8 +32,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** The model in the command line's jar says what PyTorch says with its weights (src/model/expected.py), and 4 bits keep most of it. */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 class TalesTest {
-    private static final Path EXPECTED = Path.of("src/test/resources/io/github/jmarlin/cli/tales-expected.json");
-
     private final CpuDevice device = new CpuDevice(2);
     private Tales tales;
     private Evaluation full;
@@ -54,12 +53,20 @@ class TalesTest {
         assertFalse(Files.exists(tales.folder()));
     }
 
+    private static ConfigNode expected() throws IOException {
+        try {
+            return Json.read(Path.of(TalesTest.class.getResource("tales-expected.json").toURI()));
+        } catch (URISyntaxException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
     @Test
     void greedyDecodingIsPyTorchs() throws IOException {
         try (LlamaModel model = LlamaModel.open(tales.folder(), LlamaModel.Options.STORED);
                 CpuDecoder decoder = new CpuDecoder(device, model, 1, model.config().positions())) {
             int tokens = 0;
-            for (ConfigNode expected : Json.read(EXPECTED).get("greedy").items()) {
+            for (ConfigNode expected : expected().get("greedy").items()) {
                 String prompt = expected.get("prompt").string();
                 List<Integer> ids = expected.get("ids").items().stream().map(id -> (int) id.number()).toList();
                 assertEquals(ids, Tales.tell(decoder, prompt).tokens().get(0), prompt);
@@ -71,7 +78,7 @@ class TalesTest {
 
     @Test
     void logProbabilityIsPyTorchs() throws IOException {
-        double expected = (Double) Json.read(EXPECTED).get("mean_log_probability").raw();
+        double expected = (Double) expected().get("mean_log_probability").raw();
         assertEquals(expected, full.meanLogProbability(), 1e-6);
     }
 
@@ -130,7 +137,7 @@ class TalesTest {
     /** What the jar pays for it. */
     @Test
     void itIsSmall() throws IOException {
-        try (Stream<Path> files = Files.list(Path.of("src/main/resources/io/github/jmarlin/cli/tales"))) {
+        try (Stream<Path> files = Files.list(tales.folder())) {
             long bytes = files.mapToLong(file -> file.toFile().length()).sum();
             assertTrue(bytes > 0 && bytes <= 1_700_000, bytes + " bytes");
         }
