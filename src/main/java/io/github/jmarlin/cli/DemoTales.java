@@ -73,8 +73,8 @@ final class DemoTales {
         table.fact("device", device.name() + (device instanceof CpuDevice cpu ? ", " + cpu.computesWith() : ""));
         table.fact("model", Figures.format("a %s of our own (src/model): %d blocks, hidden %d, a token a byte; all of it fits the cache",
                 config.modelType(), config.layers(), config.hidden()));
-        table.fact("foretells", Figures.format("%d bytes of tales that it has not seen; groups of %d; divergence from 16 bits in nats a byte",
-                bytes, GROUP));
+        table.fact("foretells", Figures.format("%d bytes of tales that it has not seen; groups of %d; divergence from 16 bits in nats a "
+                + "byte", bytes, GROUP));
         table.fact("prompt", BEGINNING);
     }
 
