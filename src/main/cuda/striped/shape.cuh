@@ -24,7 +24,7 @@ struct StripedShape {
     static constexpr int kDepth = kWarps / kStrips;      // warps along k: the 64-k blocks of a stage
     static constexpr int kBatchRows = kBatch;
     static constexpr int kBatchTiles = kBatch / 8;       // of the mma's n8 side
-    static_assert(kStrips * 64 == kColumns && kStrips * kDepth == kWarps, "the n tile is 64, 128, 256 or 512 columns");
+    static_assert(kStrips * 64 == kColumns && kStrips * kDepth == kWarps, "the n tile is 64, 128 or 256 columns");
     static_assert(kBatch == 8 || kBatch % 16 == 0, "ldmatrix.x4 reads two batch tiles, or two k16 steps of a single one");
 
     // One slot of the ring: codes, scales (with zeros) and activations, each warp's or k-block's share side by side.
@@ -40,6 +40,7 @@ struct StripedShape {
 
     // Shared memory: the buffer of sum_across_warps, then the ring. Java's twin: plan.TileShape.
     static constexpr u32 kReductionBytes = (kWarps - kStrips) * 2048;
+    static_assert(kReductionBytes >= kStrips * 2048, "a leader's part of it is where its rows are finished, see finish_rows");
     static constexpr u32 shared_bytes(u32 stages) { return kReductionBytes + stages * kSlotBytes; }
     static_assert(shared_bytes(2) <= 99 * 1024, "every instance fits the smallest device, sm_86: 99 KB a block");
 

@@ -58,7 +58,8 @@ JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
         if (depth == 0 && strip_exists) {
             const u32 part = warp_index() % Shape::kStrips;
             if (stripe.covers_tile() || sum_across_blocks<Shape::kStrips>(acc, args, stripe.tile, part)) {
-                store_tile<typename Shape::Type>(acc, args, m_tile * Shape::kBatchRows, strip * 64);
+                // What the sums of the warps went through is this leader's alone here, see sum_across_warps.
+                store_tile<typename Shape::Type>(acc, args, m_tile * Shape::kBatchRows, strip * 64, shared + part * 2048);
             }
         }
     }
