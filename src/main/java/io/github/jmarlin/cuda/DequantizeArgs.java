@@ -2,7 +2,7 @@ package io.github.jmarlin.cuda;
 
 /** Where the fields of the dequantization kernel's argument lie: the Java half of {@code dequantize/dequantize.cuh}. */
 final class DequantizeArgs {
-    static final int ABI_VERSION = 2;
+    static final int ABI_VERSION = 3;
 
     static final int CODES = 0;
     static final int SCALES = 8;
