@@ -86,14 +86,24 @@ public final class MatrixShards {
         int n = Math.multiplyExact(2, gate.n());
         try (var pairs = QuantizedMatrix.builder(gate.k(), n, gate.groupSize(), gate.scaleType())) {
             pairs.withInputOrder(gate.inputOrder()).withColumns(WeightForm.Columns.GATE_UP);
-            if (gate.hasZeroPoints() || up.hasZeroPoints()) {
-                pairs.withZeroPoints();
-            }
-            Tasks.forEach(gate.k(), row -> interleaveCodes(gate, up, row, pairs));
-            for (int h = 0; h < 2; h++) {
-                interleaveParameters(h == 0 ? gate : up, h, pairs);
-            }
+            interleave(gate, up, pairs);
             return pairs.build();
+        }
+    }
+
+    /**
+     * Writes codes, scales, zero points and bias of gate and up in turn into a matrix of twice their columns.
+     *
+     * @throws IllegalArgumentException as {@link #interleave(QuantizedMatrix, QuantizedMatrix)}
+     */
+    public static void interleave(QuantizedMatrix gate, QuantizedMatrix up, QuantizedMatrix.Builder pairs) {
+        requireAlike(gate, up);
+        if (gate.hasZeroPoints() || up.hasZeroPoints()) {
+            pairs.withZeroPoints();
+        }
+        Tasks.forEach(gate.k(), row -> interleaveCodes(gate, up, row, pairs));
+        for (int h = 0; h < 2; h++) {
+            interleaveParameters(h == 0 ? gate : up, h, pairs);
         }
     }
 
