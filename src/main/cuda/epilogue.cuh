@@ -16,6 +16,11 @@ struct ColumnValues {
     }
 };
 
+// The factors of this lane's columns in a strip that begins at first_column; padded columns have some too.
+JMARLIN_DEVICE ColumnValues load_factors(const GemmArgs& args, s32 first_column) {
+    return ColumnValues::load(args.factors + 4 * (static_cast<u64>(first_column) + lane_index() / 4 * 8));
+}
+
 // Eight neighbouring results of one row; `columns` of them exist.
 template <class T>
 JMARLIN_DEVICE void store_row(u64 address, const Vec16& results, s32 columns, bool aligned) {
@@ -120,7 +125,8 @@ JMARLIN_DEVICE void finish_row(const Args& args, s32 row, s32 column, const floa
 // A row at a time, in a loop: registers have no index, so the sums of a batch tile go through `buffer`, 2048 bytes of this warp alone,
 // every lane's to itself.
 template <class T, int kBatchTiles>
-JMARLIN_DEVICE void finish_rows(const Accumulators<kBatchTiles>& acc, const GemmArgs& args, s32 first_row, s32 column, u32 buffer) {
+JMARLIN_DEVICE void finish_rows(const Accumulators<kBatchTiles>& acc, const GemmArgs& args, s32 first_row, s32 column,
+                                const ColumnValues& factors, u32 buffer) {
     const u32 lane = lane_index();
     const u32 mine = buffer + lane * 16;
 #pragma unroll 1
@@ -142,7 +148,6 @@ JMARLIN_DEVICE void finish_rows(const Accumulators<kBatchTiles>& acc, const Gemm
             sums[2 * s] = odd ? v.y : v.x;
             sums[2 * s + 1] = odd ? v.w : v.z;
         }
-        const ColumnValues factors = ColumnValues::load(args.factors + 4 * static_cast<u64>(column));
         ColumnValues bias{};
         if (args.bias != 0) bias = ColumnValues::load(args.bias + 4 * static_cast<u64>(column));
         finish_row<T>(args, row, column, sums, factors, bias);
@@ -151,17 +156,17 @@ JMARLIN_DEVICE void finish_rows(const Accumulators<kBatchTiles>& acc, const Gemm
 
 // Stores one warp's 64 columns from `first_column` and rows from `first_row`, those that exist.
 template <class T, int kBatchTiles>
-JMARLIN_DEVICE void store_tile(const Accumulators<kBatchTiles>& acc, const GemmArgs& args, s32 first_row, s32 first_column, u32 buffer) {
+JMARLIN_DEVICE void store_tile(const Accumulators<kBatchTiles>& acc, const GemmArgs& args, s32 first_row, s32 first_column,
+                               const ColumnValues& factors, u32 buffer) {
     const u32 lane = lane_index();
     const s32 column = first_column + static_cast<s32>(lane / 4 * 8);
     const s32 columns = args.n - column;
     if (columns <= 0) return;
     if (args.epilogue.steps != 0) {
-        finish_rows<T>(acc, args, first_row, column, buffer);
+        finish_rows<T>(acc, args, first_row, column, factors, buffer);
         return;
     }
 
-    const ColumnValues factors = ColumnValues::load(args.factors + 4 * static_cast<u64>(column));
     ColumnValues bias{};
     if (args.bias != 0) bias = ColumnValues::load(args.bias + 4 * static_cast<u64>(column));
 

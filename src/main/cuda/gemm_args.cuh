@@ -61,6 +61,10 @@ struct GemmArgs {
     s32 m_tiles;
     s32 units_per_block; // 64-deep slices of a tile that one block works off, see stripe.cuh
     s32 stages;          // slots of the shared-memory ring
+
+    u64 k_blocks_inverse;   // of k_blocks, m_tiles and units_per_block: see quotient in stripe.cuh
+    u64 m_tiles_inverse;
+    u64 units_inverse;
     EpilogueArgs epilogue;
 };
 
@@ -83,6 +87,7 @@ struct GemmArgs {
      offsetof(::jmarlin::GemmArgs, k_blocks), offsetof(::jmarlin::GemmArgs, scale_rows),                          \
      offsetof(::jmarlin::GemmArgs, group_shift), offsetof(::jmarlin::GemmArgs, n_tiles),                          \
      offsetof(::jmarlin::GemmArgs, m_tiles), offsetof(::jmarlin::GemmArgs, units_per_block),                      \
-     offsetof(::jmarlin::GemmArgs, stages), offsetof(::jmarlin::GemmArgs, epilogue.residual),                     \
-     offsetof(::jmarlin::GemmArgs, epilogue.row_factors), offsetof(::jmarlin::GemmArgs, epilogue.ldr),            \
-     offsetof(::jmarlin::GemmArgs, epilogue.steps)}
+     offsetof(::jmarlin::GemmArgs, stages), offsetof(::jmarlin::GemmArgs, k_blocks_inverse),                      \
+     offsetof(::jmarlin::GemmArgs, m_tiles_inverse), offsetof(::jmarlin::GemmArgs, units_inverse),                \
+     offsetof(::jmarlin::GemmArgs, epilogue.residual), offsetof(::jmarlin::GemmArgs, epilogue.row_factors),       \
+     offsetof(::jmarlin::GemmArgs, epilogue.ldr), offsetof(::jmarlin::GemmArgs, epilogue.steps)}

@@ -209,6 +209,25 @@ JMARLIN_DEVICE void cp_async_16(u32 destination, u64 source, u64 policy) {
                  :: "r"(destination), "l"(source), "l"(policy) : "memory");
 }
 
+// Without a branch, in the place where it stands: a copy that is skipped costs its issue.
+JMARLIN_DEVICE void cp_async_16_if(bool wanted, u32 destination, u64 source, u64 policy) {
+    asm volatile("{\n"
+                 ".reg .pred wanted;\n"
+                 "setp.ne.u32 wanted, %3, 0;\n"
+                 "@wanted cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;\n"
+                 "}"
+                 :: "r"(destination), "l"(source), "l"(policy), "r"(static_cast<u32>(wanted)) : "memory");
+}
+
+JMARLIN_DEVICE void cp_async_16_if(bool wanted, u32 destination, u64 source) {
+    asm volatile("{\n"
+                 ".reg .pred wanted;\n"
+                 "setp.ne.u32 wanted, %2, 0;\n"
+                 "@wanted cp.async.cg.shared.global [%0], [%1], 16;\n"
+                 "}"
+                 :: "r"(destination), "l"(source), "r"(static_cast<u32>(wanted)) : "memory");
+}
+
 // The first `valid_bytes` (0 to 16) are copied, the rest is zero; nothing is read when that is 0.
 JMARLIN_DEVICE void cp_async_16_zfill(u32 destination, u64 source, u32 valid_bytes) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"

@@ -9,7 +9,7 @@
 using namespace jmarlin;
 
 #define ENTRY(name, T, zero_points, group32, batch, columns)                                             \
-    extern "C" __global__ void __launch_bounds__(256, batch == 8 ? 2 : 1)                                               \
+    extern "C" __global__ void __launch_bounds__(256, 1)                                                 \
         striped_##name##_m##batch##_n##columns(const __grid_constant__ GemmArgs args) {                  \
         striped_gemm<StripedShape<T, zero_points, group32, batch, columns>>(args);                       \
     }

@@ -82,7 +82,15 @@ struct GemmArgs {
     Prefetch next;
     s64 lda, ldc;
     s32 m, n, k, k_blocks, scale_rows, group_shift, n_tiles, m_tiles, units_per_block, stages;
+    u64 k_blocks_inverse, m_tiles_inverse, units_inverse;
     EpilogueArgs epilogue;
+
+    /** What follows from the other fields. */
+    void invert() {
+        k_blocks_inverse = ~u64{0} / static_cast<u64>(k_blocks);
+        m_tiles_inverse = ~u64{0} / static_cast<u64>(m_tiles);
+        units_inverse = units_per_block == 0 ? 0 : ~u64{0} / static_cast<u64>(units_per_block);
+    }
 };
 
 struct DequantizeArgs {

@@ -105,6 +105,7 @@ public:
         args.units_per_block = kernel_.stripes() ? units_ : 0;
         args.stages = launch_.stages;
         args.epilogue = epilogue();
+        args.invert();
         return args;
     }
 

@@ -101,6 +101,6 @@ void shared(Runner&), tiles(Runner&), abi(Runner&);   // images.cpp
 void dense(Runner&);
 void finish(Runner&), epilogues(Runner&);   // epilogues.cpp
 void prefetch(Runner&);
-void stripes(Runner&), golden(Runner&), fragments(Runner&);   // probes.cpp
+void stripes(Runner&), golden(Runner&), fragments(Runner&), quotients(Runner&);   // probes.cpp
 
 }  // namespace suites

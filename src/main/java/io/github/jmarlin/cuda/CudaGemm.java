@@ -180,7 +180,7 @@ public final class CudaGemm {
         }
         if (a == 0 || a % ROW_ALIGNMENT != 0) {
             throw new IllegalArgumentException("a at device address 0x" + Long.toHexString(a) + ": must be a multiple of "
-                    + ROW_ALIGNMENT + ", and not 0");
+                    + ROW_ALIGNMENT + ", and not 0 (an array that begins behind a header: pad the header to a multiple)");
         }
         int outputBytes = epilogue.outputType(weights.shape().computeType()).bytes();
         if (c == 0 || c % outputBytes != 0) {

@@ -60,6 +60,7 @@ final class LaunchBlock implements AutoCloseable {
         memory.putInt(ARGS + GemmArgs.N, shape.n());
         memory.putInt(ARGS + GemmArgs.K, shape.k());
         memory.putInt(ARGS + GemmArgs.K_BLOCKS, shape.kBlocks());
+        memory.putLong(ARGS + GemmArgs.K_BLOCKS_INVERSE, GemmArgs.inverse(shape.kBlocks()));
         memory.putInt(ARGS + GemmArgs.SCALE_ROWS, shape.scaleRows());
         memory.putInt(ARGS + GemmArgs.GROUP_SHIFT, shape.groupShift());
     }
@@ -102,7 +103,9 @@ final class LaunchBlock implements AutoCloseable {
     void plan(GemmPlan plan) {
         memory.putInt(ARGS + GemmArgs.N_TILES, plan.nTiles());
         memory.putInt(ARGS + GemmArgs.M_TILES, plan.mTiles());
+        memory.putLong(ARGS + GemmArgs.M_TILES_INVERSE, GemmArgs.inverse(plan.mTiles()));
         memory.putInt(ARGS + GemmArgs.UNITS_PER_BLOCK, plan.unitsPerBlock());
+        memory.putLong(ARGS + GemmArgs.UNITS_INVERSE, GemmArgs.inverse(plan.unitsPerBlock()));
         memory.putInt(ARGS + GemmArgs.STAGES, plan.stages());
     }
 

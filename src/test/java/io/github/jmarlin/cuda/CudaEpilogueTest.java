@@ -16,6 +16,9 @@ import io.github.jmarlin.testing.Errors;
 import io.github.jmarlin.testing.TestMatrices;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import jcuda.Pointer;
+import jcuda.driver.CUstream;
+import jcuda.driver.JCudaDriver;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 
@@ -137,6 +140,53 @@ class CudaEpilogueTest extends GpuTest {
             }
         }
         return values;
+    }
+
+    /** An engine that knows its stream as a number: launch, capture and replay, uploads from an address. */
+    @Test
+    void rawHandles() {
+        QuantizedMatrix matrix = matrix(K, N, 32, TYPE, false);
+        CudaGemm gemm = upload(matrix, TYPE).gemm();
+        Workspace workspace = closing(engine.newWorkspace(number(stream), gemm.workspaceFor(3)));
+        assertEquals(stream, workspace.stream());
+        float[] a = activations(3, K, TYPE);
+        float[] residual = activations(3, N, TYPE);
+        try (DeviceOperands operands = new DeviceOperands(gemm.weights(), a, 3, 104, N); DeviceBuffer r = engine.allocate(6L * N, "R")) {
+            upload(strided(residual, 3, N, N, false), r);
+            Epilogue epilogue = Epilogue.NONE.withResidual(r.address(), N);
+            gemm.launch(operands.a(), 104, operands.c(), N, 3, epilogue, workspace, null);
+            synchronize(stream);
+            float[] launched = operands.result();
+            double[] expected = ReferenceProduct.multiply(matrix, a, 3);
+            for (int i = 0; i < expected.length; i++) {
+                expected[i] += residual[i];
+            }
+            Errors.assertWithin(6e-4, expected, launched, N, "on a raw stream");
+            try (DecodeGraph step = DecodeGraph.of(workspace).product(gemm, operands.a(), 104, operands.c(), N, epilogue).build()) {
+                step.capture(3);
+                operands.poisonOutputs();
+                step.launch(3);
+                synchronize(stream);
+                Errors.assertSameBits(launched, operands.result(), N, "replayed");
+            }
+        }
+    }
+
+    /** From memory that is known by its address. */
+    private static void upload(ByteBuffer bytes, DeviceBuffer target) {
+        Pointer memory = new Pointer();
+        Cuda.call("cuMemHostAlloc", () -> JCudaDriver.cuMemHostAlloc(memory, bytes.remaining(), 0));
+        memory.getByteBuffer(0, bytes.remaining()).put(bytes.duplicate());
+        target.upload(0, Address.of(memory), bytes.remaining());
+        Cuda.call("cuMemFreeHost", () -> JCudaDriver.cuMemFreeHost(memory));
+        assertThrows(IllegalArgumentException.class, () -> target.upload(0, 0, 1));
+        assertThrows(IllegalArgumentException.class, () -> target.upload(1, Address.of(memory), target.size()));
+    }
+
+    /** As JCuda prints it. */
+    private static long number(CUstream stream) {
+        String text = stream.toString();
+        return Long.decode(text.substring(text.indexOf("0x"), text.indexOf(']')));
     }
 
     @Test

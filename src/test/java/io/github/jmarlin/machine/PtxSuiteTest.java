@@ -55,8 +55,8 @@ class PtxSuiteTest {
     // ---- Pieces of the kernels, against words by hand and against the plan ----
 
     @Test
-    void descriptorsAndFragments() throws IOException {
-        assertEquals(8, passes(List.of(Mutant.probes()), List.of("golden", "fragments")).size());
+    void descriptorsFragmentsAndQuotients() throws IOException {
+        assertEquals(9, passes(List.of(Mutant.probes()), List.of("golden", "fragments", "quotients")).size());
     }
 
     /** The partition that the kernels compute is the one that the host planned. */
