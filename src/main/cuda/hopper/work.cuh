@@ -87,8 +87,9 @@ struct Place {
     s32 rows;       // that exist
 
     JMARLIN_DEVICE Place(const GemmArgs& args, s32 tile) {
-        column = (tile / args.m_tiles * Shape::kNeighbours + s32(n_rank<Shape>())) * Shape::kN;
-        row = tile % args.m_tiles * Shape::kM;
+        const s32 n_tile = quotient(tile, args.m_tiles_inverse);
+        column = (n_tile * Shape::kNeighbours + s32(n_rank<Shape>())) * Shape::kN;
+        row = (tile - n_tile * args.m_tiles) * Shape::kM;
         rows = smaller(args.m - row, Shape::kM);
     }
 };

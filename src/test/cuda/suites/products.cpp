@@ -27,6 +27,11 @@ void exact_striped(Runner& runner) {
                                     1000 + static_cast<u32>(i)});
             ++i;
         }
+        // Long tiles: most stages are followed by others of their tile.
+        const Size size{kernel.rows + 1, 320, 4232, kernel.group32 ? 32 : pick(kGroups, i)};
+        runner.product(kernel, {size, {pick(kGrids, i), 2 + i % 7}, pick(kSchedules, i), static_cast<u64>(i), Values::kExact, i % 3 == 0,
+                                1000 + static_cast<u32>(i)});
+        ++i;
     }
 }
 
