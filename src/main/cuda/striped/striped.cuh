@@ -37,6 +37,7 @@ JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
     } while (slot != ring.vacant);
 
     BlockMultiplier<Shape> multiplier;
+
     // The oldest stage's codes and first operands go to registers. ring.cuh draws a turn.
     const auto enter_stage = [&] {
         wait_for_oldest_stage<Shape>(args.stages);
