@@ -26,7 +26,8 @@ void abi(Runner& runner) {
     static const char* const kGemm = "8888888888" "4444444" "88" "4444444444" "888" "8884";
     static const Family kFamilies[] = {{"striped", 3, {kGemm}}, {"hopper", 3, {kGemm}}, {"dequantize", 3, {"888888" "44444", "888" "8884" "88" "44"}},
                                        {"gather", 1, {"88888" "44"}}};
-    static_assert(sizeof(GemmArgs) == 224 && sizeof(DequantizeArgs) == 72 && sizeof(FinishArgs) == 80 && sizeof(GatherArgs) == 48, "as in kernel.hpp");
+    static_assert(sizeof(GemmArgs) == 224 && sizeof(DequantizeArgs) == 72 && sizeof(FinishArgs) == 80 && sizeof(GatherArgs) == 48,
+                  "as in kernel.hpp");
     for (const auto& program : runner.programs) {
         for (const Family& family : kFamilies) {
             const Global* table = program->find_global("jmarlin_" + family.name + "_abi");
