@@ -59,8 +59,8 @@ int main(int argc, char **argv)
     static struct call call;
     call = (struct call) {
         .layer = &layer, .type = type, .rows = rows, .a = regions[6], .c = allocate(rows * n * element_bytes(type)),
-        .digits = allocate(units * UNIT_ROWS * segments * segment_rows * digits_of(type)),
-        .units = allocate(units * UNIT_ROWS * segments * 4), .sums = allocate(units * UNIT_ROWS * segments * 8),
+        .digits = allocate(rows * segments * segment_bytes(&layer) * digits_of(type)),
+        .units = allocate(rows * segments * 4), .sums = allocate(rows * segments * 8),
         .refused = allocate(rows),
     };
     for (int64_t unit = 0; unit < units; unit++) {
