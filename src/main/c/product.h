@@ -23,6 +23,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "amx.h"
+
 #define INLINE static inline __attribute__((always_inline))
 
 enum {
@@ -90,12 +92,15 @@ struct product {
     void (*multiply)(const struct call *call, int64_t strip);
 };
 
-extern const struct product product_avx2, product_vnni, product_neon;
+extern const struct product product_avx2, product_vnni, product_amx, product_neon;
 
 /* NOTES: InstructionSet.java has the same numbers. */
-enum instruction_set { AVX2 = 0, VNNI = 1, NEON = 2 };
+enum instruction_set { AVX2 = 0, VNNI = 1, NEON = 2, AMX = 3 };
 
-/* The product with an instruction set; 0 if this machine does not have it. */
+/* Whether this machine has an instruction set, see amx.h. */
+enum state state_of(enum instruction_set set);
+
+/* The product with an instruction set that is READY. */
 const struct product *product_of(enum instruction_set set);
 
 /* ---- geometry ---- */

@@ -45,6 +45,13 @@ TARGET INLINE __m256i high_codes(__m256i codes)
     return low_codes(_mm256_srli_epi32(codes, 4));
 }
 
+/* NOTES: gcc 12 moves the multiplications before the additions, until their results fill the registers. */
+TARGET INLINE void dot(__m256i *sums, __m256i codes, __m256i digits)
+{
+    __m256i products;
+    __asm__("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(*sums), "=&x"(products) : "x"(codes), "x"(digits));
+}
+
 /* 16 sums of 16 bits to 8 of 32 bits, times the worth of their place. */
 TARGET INLINE __m256i worth(__m256i sums, int of_one)
 {
@@ -67,50 +74,6 @@ TARGET INLINE void add_row(const struct quarter *to, int row, int column, __m256
     __m256 scales = _mm256_mul_ps(_mm256_set1_ps(to->units[row]), _mm256_loadu_ps(to->scales + column));
     float *total = to->totals[row] + column;
     _mm256_storeu_ps(total, _mm256_fmadd_ps(value, scales, _mm256_loadu_ps(total)));
-}
-
-/* ---- few rows: sums of a column along k ---- */
-
-/* The sums over each of eight vectors. */
-TARGET INLINE __m256i fold8(const __m256i given[8])
-{
-    __m256i first = _mm256_hadd_epi32(_mm256_hadd_epi32(given[0], given[1]), _mm256_hadd_epi32(given[2], given[3]));
-    __m256i second = _mm256_hadd_epi32(_mm256_hadd_epi32(given[4], given[5]), _mm256_hadd_epi32(given[6], given[7]));
-    return _mm256_add_epi32(_mm256_permute2x128_si256(first, second, 0x20), _mm256_permute2x128_si256(first, second, 0x31));
-}
-
-TARGET INLINE void few_rows(const uint8_t *block, int blocks, int quarter, const int8_t *digits, int64_t place_bytes, int rows, int places,
-        const struct quarter *to)
-{
-    for (int row = 0; row < rows; row++) {
-        for (int column = 0; column < QUARTER; column += EIGHT) {
-            __m256i sum[8], last[8];
-            for (int pair = 0; pair < 4; pair++) {
-                /* [even or odd column][place], a quarter of the 16 bits' range for each half line */
-                __m256i words[2][3];
-                for (int place = 0; place < places; place++) {
-                    words[0][place] = words[1][place] = _mm256_setzero_si256();
-                }
-                for (int b = 0; b < blocks; b++) {
-                    const uint8_t *line = line_of(block + b * BLOCK_BYTES, quarter, column / 2 + pair);
-                    prefetch(line);
-                    for (int half = 0; half < LINE; half += HALF_LINE) {
-                        __m256i codes = load(line + half), even = low_codes(codes), odd = high_codes(codes);
-                        for (int place = 0; place < places; place++) {
-                            __m256i given = load(digits + (row * places + place) * place_bytes + b * LINE + half);
-                            words[0][place] = _mm256_add_epi16(words[0][place], _mm256_maddubs_epi16(even, given));
-                            words[1][place] = _mm256_add_epi16(words[1][place], _mm256_maddubs_epi16(odd, given));
-                        }
-                    }
-                }
-                for (int odd = 0; odd < 2; odd++) {
-                    sum[2 * pair + odd] = _mm256_add_epi32(worth(words[odd][0], 256), worth(words[odd][1], 1));
-                    last[2 * pair + odd] = places == 3 ? worth(words[odd][2], 1) : sum[2 * pair + odd];
-                }
-            }
-            add_row(to, row, column, fold8(sum), places == 3 ? fold8(last) : sum[0], places);
-        }
-    }
 }
 
 /* ---- many rows: 8 columns, two steps of each ---- */
@@ -148,8 +111,8 @@ TARGET INLINE __m256i both_steps(__m256i even, __m256i odd)
 }
 
 /* Of a block, whose sums fit into 16 bits, to sums [row][even or odd column]: 8 vectors, or 4 of half a block. */
-TARGET INLINE void add_block(const uint8_t *turned, int stride, int vectors, const int8_t *digits, int64_t place_bytes, int rows, int places,
-        __m256i sums[][2], __m256i last[][2])
+TARGET INLINE void add_block(const uint8_t *turned, int stride, int vectors, const int8_t *digits, int64_t place_bytes, int rows,
+        int places, __m256i sums[][2], __m256i last[][2])
 {
     __m256i words[ROWS][3][2];
     for (int row = 0; row < rows; row++) {
@@ -165,8 +128,8 @@ TARGET INLINE void add_block(const uint8_t *turned, int stride, int vectors, con
                 int64_t eight;
                 memcpy(&eight, digits + (row * places + place) * place_bytes + v * stride * 8, 8);
                 __m256i given = _mm256_set1_epi64x(eight);
-                words[row][place][0] = _mm256_add_epi16(words[row][place][0], _mm256_maddubs_epi16(even, given));
-                words[row][place][1] = _mm256_add_epi16(words[row][place][1], _mm256_maddubs_epi16(odd, given));
+                dot(&words[row][place][0], even, given);
+                dot(&words[row][place][1], odd, given);
             }
         }
     }
@@ -190,8 +153,8 @@ TARGET INLINE void many_rows(const uint8_t *turned, int stride, int vectors, con
             sums[row][0] = sums[row][1] = last[row][0] = last[row][1] = _mm256_setzero_si256();
         }
         for (int v = 0; v < vectors; v += 8) {
-            add_block(turned + v * LINE + column / EIGHT * HALF_LINE, stride, stride == 1 ? 8 : 4, digits + v * 8, place_bytes, rows, places,
-                    sums, last);
+            add_block(turned + v * LINE + column / EIGHT * HALF_LINE, stride, stride == 1 ? 8 : 4, digits + v * 8, place_bytes, rows,
+                    places, sums, last);
         }
         for (int row = 0; row < rows; row++) {
             add_row(to, row, column, both_steps(sums[row][0], sums[row][1]), both_steps(last[row][0], last[row][1]), places);
@@ -200,6 +163,52 @@ TARGET INLINE void many_rows(const uint8_t *turned, int stride, int vectors, con
 }
 
 #include "strip.h"
+
+/* ---- few rows: sums of a column along k ---- */
+
+/* The sums over each of eight vectors. */
+TARGET INLINE __m256i fold8(const __m256i given[8])
+{
+    __m256i first = _mm256_hadd_epi32(_mm256_hadd_epi32(given[0], given[1]), _mm256_hadd_epi32(given[2], given[3]));
+    __m256i second = _mm256_hadd_epi32(_mm256_hadd_epi32(given[4], given[5]), _mm256_hadd_epi32(given[6], given[7]));
+    return _mm256_add_epi32(_mm256_permute2x128_si256(first, second, 0x20), _mm256_permute2x128_si256(first, second, 0x31));
+}
+
+TARGET INLINE void few_rows(const uint8_t *block, int blocks, int quarter, const int8_t *digits, int64_t place_bytes, int rows, int places,
+        const struct quarter *to)
+{
+    for (int row = 0; row < rows; row++) {
+        for (int column = 0; column < QUARTER; column += EIGHT) {
+            __m256i sum[8], last[8];
+            for (int pair = 0; pair < 4; pair++) {
+                /* [even or odd column][place], a quarter of the 16 bits' range for each half line */
+                __m256i words[2][3];
+                for (int place = 0; place < places; place++) {
+                    words[0][place] = words[1][place] = _mm256_setzero_si256();
+                }
+                for (int b = 0; b < blocks; b++) {
+                    const uint8_t *line = line_of(block + b * BLOCK_BYTES, quarter, column / 2 + pair);
+                    prefetch(line);
+                    for (int half = 0; half < LINE; half += HALF_LINE) {
+                        __m256i codes = load(line + half), even = low_codes(codes), odd = high_codes(codes);
+                        for (int place = 0; place < places; place++) {
+                            __m256i given = load(digits + (row * places + place) * place_bytes + b * LINE + half);
+                            dot(&words[0][place], even, given);
+                            dot(&words[1][place], odd, given);
+                        }
+                    }
+                }
+                for (int odd = 0; odd < 2; odd++) {
+                    sum[2 * pair + odd] = _mm256_add_epi32(worth(words[odd][0], 256), worth(words[odd][1], 1));
+                    last[2 * pair + odd] = places == 3 ? worth(words[odd][2], 1) : sum[2 * pair + odd];
+                }
+            }
+            add_row(to, row, column, fold8(sum), places == 3 ? fold8(last) : sum[0], places);
+        }
+    }
+}
+
+#include "few.h"
 
 const struct product product_avx2 = {read, multiply};
 

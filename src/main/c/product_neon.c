@@ -62,47 +62,6 @@ TARGET INLINE void add_row(const struct quarter *to, int row, int column, int32x
     vst1q_f32(total, vfmaq_f32(vld1q_f32(total), value, scales));
 }
 
-/* ---- few rows: sums of a column along k ---- */
-
-/* The sums over each of four vectors. */
-TARGET INLINE int32x4_t fold4(const int32x4_t given[4])
-{
-    return vpaddq_s32(vpaddq_s32(given[0], given[1]), vpaddq_s32(given[2], given[3]));
-}
-
-TARGET INLINE void few_rows(const uint8_t *block, int blocks, int quarter, const int8_t *digits, int64_t place_bytes, int rows, int places,
-        const struct quarter *to)
-{
-    for (int row = 0; row < rows; row++) {
-        for (int column = 0; column < QUARTER; column += FOUR) {
-            int32x4_t sum[4], last[4];
-            for (int pair = 0; pair < 2; pair++) {
-                int32x4_t dots[2][3];    /* [even or odd column][place] */
-                for (int place = 0; place < places; place++) {
-                    dots[0][place] = dots[1][place] = vdupq_n_s32(0);
-                }
-                for (int b = 0; b < blocks; b++) {
-                    const uint8_t *line = line_of(block + b * BLOCK_BYTES, quarter, column / 2 + pair);
-                    prefetch(line);
-                    for (int at = 0; at < LINE; at += PART) {
-                        uint8x16_t codes = vld1q_u8(line + at);
-                        for (int place = 0; place < places; place++) {
-                            int8x16_t given = vld1q_s8(digits + (row * places + place) * place_bytes + b * LINE + at);
-                            dots[0][place] = vdotq_s32(dots[0][place], low_codes(codes), given);
-                            dots[1][place] = vdotq_s32(dots[1][place], high_codes(codes), given);
-                        }
-                    }
-                }
-                for (int odd = 0; odd < 2; odd++) {
-                    sum[2 * pair + odd] = two_places(dots[odd][0], dots[odd][1]);
-                    last[2 * pair + odd] = places == 3 ? dots[odd][2] : dots[odd][1];
-                }
-            }
-            add_row(to, row, column, fold4(sum), fold4(last), places);
-        }
-    }
-}
-
 /* ---- many rows: 4 columns, two steps of each ---- */
 
 TARGET INLINE void turn_lines(const uint8_t *block, int quarter, uint8_t *turned)
@@ -156,6 +115,49 @@ TARGET INLINE void many_rows(const uint8_t *turned, int stride, int vectors, con
 }
 
 #include "strip.h"
+
+/* ---- few rows: sums of a column along k ---- */
+
+/* The sums over each of four vectors. */
+TARGET INLINE int32x4_t fold4(const int32x4_t given[4])
+{
+    return vpaddq_s32(vpaddq_s32(given[0], given[1]), vpaddq_s32(given[2], given[3]));
+}
+
+TARGET INLINE void few_rows(const uint8_t *block, int blocks, int quarter, const int8_t *digits, int64_t place_bytes, int rows, int places,
+        const struct quarter *to)
+{
+    for (int row = 0; row < rows; row++) {
+        for (int column = 0; column < QUARTER; column += FOUR) {
+            int32x4_t sum[4], last[4];
+            for (int pair = 0; pair < 2; pair++) {
+                int32x4_t dots[2][3];    /* [even or odd column][place] */
+                for (int place = 0; place < places; place++) {
+                    dots[0][place] = dots[1][place] = vdupq_n_s32(0);
+                }
+                for (int b = 0; b < blocks; b++) {
+                    const uint8_t *line = line_of(block + b * BLOCK_BYTES, quarter, column / 2 + pair);
+                    prefetch(line);
+                    for (int at = 0; at < LINE; at += PART) {
+                        uint8x16_t codes = vld1q_u8(line + at);
+                        for (int place = 0; place < places; place++) {
+                            int8x16_t given = vld1q_s8(digits + (row * places + place) * place_bytes + b * LINE + at);
+                            dots[0][place] = vdotq_s32(dots[0][place], low_codes(codes), given);
+                            dots[1][place] = vdotq_s32(dots[1][place], high_codes(codes), given);
+                        }
+                    }
+                }
+                for (int odd = 0; odd < 2; odd++) {
+                    sum[2 * pair + odd] = two_places(dots[odd][0], dots[odd][1]);
+                    last[2 * pair + odd] = places == 3 ? dots[odd][2] : dots[odd][1];
+                }
+            }
+            add_row(to, row, column, fold4(sum), fold4(last), places);
+        }
+    }
+}
+
+#include "few.h"
 
 const struct product product_neon = {read, multiply};
 

@@ -2,45 +2,16 @@
    products to one of 16 sums. */
 #if defined(__x86_64__)
 
-#include <immintrin.h>
-#include <string.h>
-
-#include "product.h"
-
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")))
+#include "vnni.h"
 
 enum {
     ROWS = 4,                 /* times even and odd columns and three places fill 24 of 32 registers */
 };
 
-TARGET INLINE void widen(const uint16_t *from, float *to, int count)
-{
-    for (int i = 0; i < count; i += 16) {
-        _mm512_storeu_ps(to + i, _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *) (from + i))));
-    }
-}
-
-TARGET INLINE void narrow(const float *from, uint16_t *to)
-{
-    for (int i = 0; i < STRIP; i += 16) {
-        _mm256_storeu_si256((__m256i *) (to + i), _mm512_cvtps_ph(_mm512_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT));
-    }
-}
-
 /* NOTES: gcc 12 copies registers around its own intrinsic of this instruction, which costs a third of the time. */
 TARGET INLINE void dot(__m512i *sums, __m512i codes, __m512i digits)
 {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(*sums) : "v"(codes), "v"(digits));
-}
-
-TARGET INLINE __m512i load(const void *from)
-{
-    return _mm512_loadu_si512(from);
-}
-
-TARGET INLINE __m512i low_codes(__m512i codes)
-{
-    return _mm512_and_si512(codes, _mm512_set1_epi8(15));
 }
 
 /* NOTES: 16 times the codes, exact like them: the sums of two places reach 16 * 15 * 32639 * 128, half of what 32 bits hold. */
@@ -49,6 +20,49 @@ TARGET INLINE __m512i high_codes(__m512i codes)
     return _mm512_and_si512(codes, _mm512_set1_epi8((char) 0xf0));
 }
 
+/* ---- many rows: 16 columns, two steps of each ---- */
+
+/* Adds up the two steps of each column: of even columns to even words, of odd ones, 16 times their codes, to odd words. */
+TARGET INLINE __m512i both_steps(__m512i even, __m512i odd)
+{
+    even = _mm512_add_epi32(even, _mm512_srli_epi64(even, 32));
+    odd = _mm512_srai_epi32(_mm512_add_epi32(odd, _mm512_slli_epi64(odd, 32)), 4);
+    return _mm512_mask_blend_epi32(0xaaaa, even, odd);
+}
+
+TARGET INLINE void many_rows(const uint8_t *turned, int stride, int vectors, const int8_t *digits, int64_t place_bytes, int rows,
+        int places, const struct quarter *to)
+{
+    __m512i even[ROWS][3], odd[ROWS][3];
+    for (int row = 0; row < rows; row++) {
+        for (int place = 0; place < places; place++) {
+            even[row][place] = odd[row][place] = _mm512_setzero_si512();
+        }
+    }
+    for (int v = 0; v < vectors; v++) {
+        __m512i codes = load(turned), low = low_codes(codes), high = high_codes(codes);
+        for (int row = 0; row < rows; row++) {
+            for (int place = 0; place < places; place++) {
+                int64_t eight;
+                memcpy(&eight, digits + (row * places + place) * place_bytes, 8);
+                __m512i given = _mm512_set1_epi64(eight);
+                dot(&even[row][place], low, given);
+                dot(&odd[row][place], high, given);
+            }
+        }
+        turned += stride * LINE;
+        digits += stride * 8;
+    }
+    for (int row = 0; row < rows; row++) {
+        __m512i sums = both_steps(two_places(even[row][0], even[row][1]), two_places(odd[row][0], odd[row][1]));
+        add_row(to, row, sums, places == 3 ? both_steps(even[row][2], odd[row][2]) : sums, places);
+    }
+}
+
+#include "strip.h"
+
+/* ---- few rows: 16 sums of a column along k ---- */
+
 /* From sums over low nibbles in even words and over whole bytes in odd ones, 16 high + low, those over high nibbles.
    NOTES: of whole bytes the sums of two places reach 255 * 32639 * 128, half of what 32 bits hold. */
 TARGET INLINE __m512i columns(__m512i sums)
@@ -56,24 +70,6 @@ TARGET INLINE __m512i columns(__m512i sums)
     __m512i high = _mm512_srai_epi32(_mm512_sub_epi32(sums, _mm512_slli_epi64(sums, 32)), 4);
     return _mm512_mask_blend_epi32(0xaaaa, sums, high);
 }
-
-TARGET INLINE __m512 times(__m512i sums, __m512i zeros, int32_t activations)
-{
-    return _mm512_cvtepi32_ps(_mm512_sub_epi32(sums, _mm512_mullo_epi32(zeros, _mm512_set1_epi32(activations))));
-}
-
-TARGET INLINE void add_row(const struct quarter *to, int row, __m512i sums, __m512i last, int places)
-{
-    __m512i zeros = load(to->zeros);
-    __m512 value = times(sums, zeros, to->activations[2 * row]);
-    if (places == 3) {
-        value = _mm512_fmadd_ps(value, _mm512_set1_ps(256), times(last, zeros, to->activations[2 * row + 1]));
-    }
-    __m512 scales = _mm512_mul_ps(_mm512_set1_ps(to->units[row]), _mm512_loadu_ps(to->scales));
-    _mm512_storeu_ps(to->totals[row], _mm512_fmadd_ps(value, scales, _mm512_loadu_ps(to->totals[row])));
-}
-
-/* ---- few rows: 16 sums of a column along k ---- */
 
 /* Parts of the sums over four vectors: number 4 i + x of the result is a part of vector x's. */
 TARGET INLINE __m512i fold4(const __m512i given[4])
@@ -143,73 +139,7 @@ TARGET INLINE void few_rows(const uint8_t *block, int blocks, int quarter, const
     }
 }
 
-/* ---- many rows: 16 columns, two steps of each ---- */
-
-TARGET INLINE void turn_lines(const uint8_t *block, int quarter, uint8_t *to)
-{
-    __m512i even[4], odd[4];    /* words 0, 2, 4, 6 (1, 3, 5, 7) of 64 bits of two lines */
-    for (int i = 0; i < 4; i++) {
-        const uint8_t *first = line_of(block, quarter, 2 * i), *second = line_of(block, quarter, 2 * i + 1);
-        prefetch(first);
-        prefetch(second);
-        even[i] = _mm512_unpacklo_epi64(load(first), load(second));
-        odd[i] = _mm512_unpackhi_epi64(load(first), load(second));
-    }
-    for (int i = 0; i < 2; i++) {
-        const __m512i *pairs = i == 0 ? even : odd;
-        __m512i low = _mm512_shuffle_i64x2(pairs[0], pairs[1], 0x88), high = _mm512_shuffle_i64x2(pairs[2], pairs[3], 0x88);
-        _mm512_storeu_si512(to + i * LINE, _mm512_shuffle_i64x2(low, high, 0x88));
-        _mm512_storeu_si512(to + (4 + i) * LINE, _mm512_shuffle_i64x2(low, high, 0xdd));
-        low = _mm512_shuffle_i64x2(pairs[0], pairs[1], 0xdd);
-        high = _mm512_shuffle_i64x2(pairs[2], pairs[3], 0xdd);
-        _mm512_storeu_si512(to + (2 + i) * LINE, _mm512_shuffle_i64x2(low, high, 0x88));
-        _mm512_storeu_si512(to + (6 + i) * LINE, _mm512_shuffle_i64x2(low, high, 0xdd));
-    }
-}
-
-/* Adds up the two steps of each column: of even columns to even words, of odd ones, 16 times their codes, to odd words. */
-TARGET INLINE __m512i both_steps(__m512i even, __m512i odd)
-{
-    even = _mm512_add_epi32(even, _mm512_srli_epi64(even, 32));
-    odd = _mm512_srai_epi32(_mm512_add_epi32(odd, _mm512_slli_epi64(odd, 32)), 4);
-    return _mm512_mask_blend_epi32(0xaaaa, even, odd);
-}
-
-TARGET INLINE __m512i two_places(__m512i high, __m512i low)
-{
-    return _mm512_add_epi32(_mm512_slli_epi32(high, 8), low);
-}
-
-TARGET INLINE void many_rows(const uint8_t *turned, int stride, int vectors, const int8_t *digits, int64_t place_bytes, int rows,
-        int places, const struct quarter *to)
-{
-    __m512i even[ROWS][3], odd[ROWS][3];
-    for (int row = 0; row < rows; row++) {
-        for (int place = 0; place < places; place++) {
-            even[row][place] = odd[row][place] = _mm512_setzero_si512();
-        }
-    }
-    for (int v = 0; v < vectors; v++) {
-        __m512i codes = load(turned), low = low_codes(codes), high = high_codes(codes);
-        for (int row = 0; row < rows; row++) {
-            for (int place = 0; place < places; place++) {
-                int64_t eight;
-                memcpy(&eight, digits + (row * places + place) * place_bytes, 8);
-                __m512i given = _mm512_set1_epi64(eight);
-                dot(&even[row][place], low, given);
-                dot(&odd[row][place], high, given);
-            }
-        }
-        turned += stride * LINE;
-        digits += stride * 8;
-    }
-    for (int row = 0; row < rows; row++) {
-        __m512i sums = both_steps(two_places(even[row][0], even[row][1]), two_places(odd[row][0], odd[row][1]));
-        add_row(to, row, sums, places == 3 ? both_steps(even[row][2], odd[row][2]) : sums, places);
-    }
-}
-
-#include "strip.h"
+#include "few.h"
 
 const struct product product_vnni = {read, multiply};
 

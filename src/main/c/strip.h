@@ -2,9 +2,10 @@
  * The outline of the product of one strip with all rows, the same for every instruction set. The file of an instruction set includes
  * this after it has defined
  *   TARGET               the function attribute that allows its instructions
- *   ROWS                 rows that many_sums takes at a time, 2 or 4
+ *   ROWS                 rows that many_rows takes at a time: 2 or 4, where their number is a constant of the code, or 16, any number
  *   widen, narrow        fp16 to float and back, see read.h and write.h
- *   few_sums, turn_lines, many_sums, the only part that is written with intrinsics; all else becomes vectors as it stands
+ *   turn_lines, many_rows
+ * which are all that is written with intrinsics; the rest becomes vectors as it stands. What few rows need is in few.h.
  */
 #include <string.h>
 
@@ -13,18 +14,16 @@
 #include "write.h"
 
 /*
- * few_rows(block, blocks, quarter, digits, rows, places, to)
- *   over the quarter's columns of 1 or 2 blocks, for 1 to FEW_ROWS rows.
  * turn_lines(block, quarter, turned)
  *   the quarter's eight lines, to [8][LINE]: vector v takes bytes 8 v to 8 v + 7 of each line. So its word of 32 bits number
  *   2 pair + s holds step 2 v + s, four rows, of columns 2 pair (low nibbles) and 2 pair + 1 of the quarter.
- * many_rows(turned, stride, vectors, digits, rows, places, to)
- *   over turned lines, for 1 to ROWS rows; vectors and their 8 digits lie stride times LINE and stride times 8 bytes apart.
- *
- * Both add to totals, for each row i and column x of the quarter,
- *   ((sum of codes * digits) - zeros[x] * activations[i]) * (units[i] * scales[x])
- * with one rounding at its end, where the first bracket of three places is 256 times that of the first two, plus that of the last with
- * its own sum of activations, added in floats with one rounding: all together need 35 bits.
+ * many_rows(turned, stride, vectors, digits, place_bytes, rows, places, to)
+ *   over turned lines, for 1 to ROWS rows; vectors and their 8 digits lie stride times LINE and stride times 8 bytes apart. Digits of
+ *   the next place lie place_bytes on, after the last place those of the next row. For each row i and column x of the quarter adds to
+ *   its total
+ *     ((sum of codes * digits) - zeros[x] * activations[i]) * (units[i] * scales[x])
+ *   with one rounding at its end. Of three places the first bracket is 256 times that of the first two, plus that of the last with its
+ *   own sum of activations, added in floats with one rounding: all together need 35 bits.
  */
 
 /* Scales and zero points of a scale row of a strip. */
@@ -70,36 +69,6 @@ INLINE const uint8_t *segment_codes(const struct layer *layer, int64_t strip, in
     return layer->strips[strip].codes + segment_block(layer, segment) * BLOCK_BYTES;
 }
 
-/* ---- few rows ---- */
-
-TARGET INLINE void add_few(const struct call *call, int64_t strip, int64_t segment, int rows, int blocks, int places,
-        const struct scales *scales, float totals[][STRIP])
-{
-    for (int quarter = 0; quarter < STRIP / QUARTER; quarter++) {
-        struct quarter to = quarter_of(call, segment, 0, quarter, scales, totals);
-        few_rows(segment_codes(call->layer, strip, segment), blocks, quarter, row_digits(call, segment, 0), segment_bytes(call->layer), rows,
-                places, &to);
-    }
-}
-
-TARGET INLINE void multiply_few(const struct call *call, int64_t strip, int rows, int places)
-{
-    const struct layer *layer = call->layer;
-    float totals[FEW_ROWS][STRIP] = {{0}};
-    for (int64_t segment = 0; segment < layer->segments; segment++) {
-        struct scales scales;
-        read_scales(layer, strip, segment, &scales);
-        if (segment_blocks(layer, segment) == 2) {
-            add_few(call, strip, segment, rows, 2, places, &scales, totals);
-        } else {
-            add_few(call, strip, segment, rows, 1, places, &scales, totals);
-        }
-    }
-    for (int row = 0; row < rows; row++) {
-        write_row(call, row, strip, totals[row], narrow);
-    }
-}
-
 /* ---- many rows ---- */
 
 /* A quarter's lines of a segment, turned. */
@@ -129,40 +98,49 @@ TARGET INLINE void add_rows(const struct call *call, int64_t segment, int quarte
     }
 }
 
-TARGET INLINE void add_all_rows(const struct call *call, int64_t segment, int quarter, int places, const struct scales *scales,
-        const struct turned *turned, float totals[][STRIP])
+/* Rows of A. */
+struct rows {
+    int64_t first, end;
+};
+
+TARGET INLINE void add_all_rows(const struct call *call, int64_t segment, int quarter, struct rows rows, int places,
+        const struct scales *scales, const struct turned *turned, float totals[][STRIP])
 {
-    int64_t row = 0;
-    for (; row + ROWS <= call->rows; row += ROWS) {
+    int64_t row = rows.first;
+    for (; row + ROWS <= rows.end; row += ROWS) {
         add_rows(call, segment, quarter, row, ROWS, places, scales, turned, totals);
     }
-    for (; row + 2 <= call->rows; row += 2) {
+    if (ROWS == 16 && row < rows.end) {
+        add_rows(call, segment, quarter, row, (int) (rows.end - row), places, scales, turned, totals);
+        return;
+    }
+    for (; row + 2 <= rows.end; row += 2) {
         add_rows(call, segment, quarter, row, 2, places, scales, turned, totals);
     }
-    if (row < call->rows) {
+    if (row < rows.end) {
         add_rows(call, segment, quarter, row, 1, places, scales, turned, totals);
     }
 }
 
-/* NOTES: a function of its own, because gcc 12 finds registers for the loops of a short one only. */
-TARGET static __attribute__((noinline)) void add_two_places(const struct call *call, int64_t segment, int quarter,
+/* NOTES: functions of their own, because gcc 12 finds registers for the loops of short ones only. */
+TARGET static __attribute__((noinline)) void add_two_places(const struct call *call, int64_t segment, int quarter, struct rows rows,
         const struct scales *scales, const struct turned *turned, float totals[][STRIP])
 {
-    add_all_rows(call, segment, quarter, 2, scales, turned, totals);
+    add_all_rows(call, segment, quarter, rows, 2, scales, turned, totals);
 }
 
-TARGET static __attribute__((noinline)) void add_three_places(const struct call *call, int64_t segment, int quarter,
+TARGET static __attribute__((noinline)) void add_three_places(const struct call *call, int64_t segment, int quarter, struct rows rows,
         const struct scales *scales, const struct turned *turned, float totals[][STRIP])
 {
-    add_all_rows(call, segment, quarter, 3, scales, turned, totals);
+    add_all_rows(call, segment, quarter, rows, 3, scales, turned, totals);
 }
 
 /* NOTES: lines are turned a segment ahead: vectors that were just stored cost some ten clocks to load. */
-TARGET INLINE void multiply_many(const struct call *call, int64_t strip, int places)
+TARGET static void multiply_many(const struct call *call, int64_t strip, struct rows rows)
 {
     const struct layer *layer = call->layer;
     float totals[MOST_ROWS][STRIP];
-    memset(totals, 0, (size_t) call->rows * sizeof totals[0]);
+    memset(totals, 0, (size_t) rows.end * sizeof totals[0]);
     struct turned turned[2][STRIP / QUARTER];
     for (int quarter = 0; quarter < STRIP / QUARTER; quarter++) {
         turn_segment(layer, strip, 0, quarter, &turned[0][quarter]);
@@ -174,34 +152,16 @@ TARGET INLINE void multiply_many(const struct call *call, int64_t strip, int pla
             if (segment + 1 < layer->segments) {
                 turn_segment(layer, strip, segment + 1, quarter, &turned[(segment + 1) % 2][quarter]);
             }
-            (places == 3 ? add_three_places : add_two_places)(call, segment, quarter, &scales, &turned[segment % 2][quarter], totals);
+            const struct turned *now = &turned[segment % 2][quarter];
+            if (call->type == FP32) {
+                add_three_places(call, segment, quarter, rows, &scales, now, totals);
+            } else {
+                add_two_places(call, segment, quarter, rows, &scales, now, totals);
+            }
         }
     }
-    for (int64_t row = 0; row < call->rows; row++) {
+    for (int64_t row = rows.first; row < rows.end; row++) {
         write_row(call, row, strip, totals[row], narrow);
-    }
-}
-
-/* ---- what the instruction set offers ---- */
-
-/* NOTES: functions of their own, because gcc 12 finds registers for the loops of short ones only. */
-TARGET static __attribute__((noinline)) void multiply_one(const struct call *call, int64_t strip)
-{
-    multiply_few(call, strip, 1, 2);
-}
-
-TARGET static __attribute__((noinline)) void multiply_two(const struct call *call, int64_t strip)
-{
-    multiply_few(call, strip, 2, 2);
-}
-
-TARGET static void multiply(const struct call *call, int64_t strip)
-{
-    bool three_places = call->type == FP32;
-    switch (call->rows) {
-        case 1: three_places ? multiply_few(call, strip, 1, 3) : multiply_one(call, strip); break;
-        case 2: three_places ? multiply_few(call, strip, 2, 3) : multiply_two(call, strip); break;
-        default: multiply_many(call, strip, three_places ? 3 : 2);
     }
 }
 

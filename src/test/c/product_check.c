@@ -26,10 +26,11 @@ static void *allocate(int64_t bytes)
 
 int main(int argc, char **argv)
 {
-    const struct product *product = argc == 4 ? product_of((enum instruction_set) atoi(argv[1])) : 0;
-    if (product == 0) {
+    enum instruction_set set = argc == 4 ? (enum instruction_set) atoi(argv[1]) : NEON;
+    if (argc != 4 || state_of(set) != READY) {
         return 3;
     }
+    const struct product *product = product_of(set);
     int64_t header[HEADER];
     static void *regions[REGIONS];    /* static: what is never freed must stay in sight of the leak sanitizer */
     FILE *file = fopen(argv[2], "rb");
