@@ -32,6 +32,7 @@ TARGET INLINE void multiply_few(const struct call *call, int64_t strip, int rows
     }
 }
 
+/* NOTES: functions of their own, as in strip.h. */
 TARGET static __attribute__((noinline)) void multiply_one(const struct call *call, int64_t strip)
 {
     multiply_few(call, strip, 1, 2);
@@ -51,4 +52,3 @@ TARGET static void multiply(const struct call *call, int64_t strip)
         default: multiply_many(call, strip, (struct rows) {0, call->rows});
     }
 }
-

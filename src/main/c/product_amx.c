@@ -29,7 +29,7 @@ struct configuration {
     uint8_t rows[16];
 };
 
-/* Shapes for rows of A. Of half a block digits reach from its first word to its last, codes being zero in between. */
+/* Shapes for rows of A. Of half a block digits reach from its first word to its last, and are zero in between. */
 INLINE void configure(int rows, bool half)
 {
     struct configuration to = {.palette = 1};
@@ -58,10 +58,7 @@ TARGET INLINE void store_steps(__m512i codes, uint8_t *to)
 TARGET INLINE void many_rows(const uint8_t *turned, int stride, int vectors, const int8_t *digits, int64_t place_bytes, int rows,
         int places, const struct quarter *to)
 {
-    uint8_t codes[LONGEST_SEGMENT / 4][LINE];    /* [step][column][4 rows of the weights] */
-    if (stride == 2) {
-        memset(codes, 0, STRIP / 4 * LINE);
-    }
+    uint8_t codes[LONGEST_SEGMENT / 4][LINE];    /* [step][column][4 rows of the weights]; of half a block what lies between is anything */
     for (int v = 0; v < vectors; v++) {
         store_steps(load(turned + v * stride * LINE), codes[2 * v * stride]);
     }

@@ -21,12 +21,13 @@ import java.util.stream.IntStream;
  * One row of activations through layer after layer, as a decoder does, so many that no cache still holds a layer when its turn comes
  * again; and in between the same threads do nothing but read the same bytes. What a product reaches of that rate is printed.
  *
- * <p>Arguments: k x n (4096x14336), threads (all processors), visits (20).
+ * <p>Arguments: k x n (4096x14336), threads (all processors), visits (60).
  */
 public final class ColdWeights {
     /** More than the last-level caches of the processors that this runs on. */
     private static final long LEAST_BYTES = 256 << 20;
     private static final int LINE_LONGS = 64 / Long.BYTES;
+    private static final int WARM_VISITS = 10;
 
     private final int threads;
     private final List<PackedWeights> weights = new ArrayList<>();
@@ -55,7 +56,7 @@ public final class ColdWeights {
         String[] size = (args.length > 0 ? args[0] : "4096x14336").split("x");
         LayerShape shape = new LayerShape("layer", Integer.parseInt(size[0]), Integer.parseInt(size[1]));
         int threads = args.length > 1 ? Integer.parseInt(args[1]) : Runtime.getRuntime().availableProcessors();
-        int visits = args.length > 2 ? Integer.parseInt(args[2]) : 20;
+        int visits = args.length > 2 ? Integer.parseInt(args[2]) : 60;
         ExecutorService readers = Executors.newFixedThreadPool(threads);
         try (CpuDevice device = new CpuDevice(threads)) {
             ColdWeights cold = new ColdWeights(shape, device, threads);
@@ -65,7 +66,7 @@ public final class ColdWeights {
                     Provenance.system());
             double[] products = new double[visits];
             double[] reads = new double[visits];
-            for (int visit = -2; visit < visits; visit++) {
+            for (int visit = -WARM_VISITS; visit < visits; visit++) {
                 double product = bytes / (double) cold.multiply();
                 double read = bytes / (double) cold.read(readers);
                 if (visit >= 0) {
@@ -75,9 +76,9 @@ public final class ColdWeights {
             }
             Quantiles product = Quantiles.of(products);
             Quantiles read = Quantiles.of(reads);
-            System.out.printf(Locale.ROOT, "codes per second: product %.1f GB/s, only reading %.1f GB/s, %.0f %% (medians); %.1f, %.1f, %.0f %% "
-                    + "(p90)%n", product.median(), read.median(), 100 * product.median() / read.median(), product.p90(), read.p90(),
-                    100 * product.p90() / read.p90());
+            String line = "%s: product %.1f GB/s of codes, only reading %.1f GB/s, share %.0f %%%n";
+            System.out.printf(Locale.ROOT, line, "median", product.median(), read.median(), 100 * product.median() / read.median());
+            System.out.printf(Locale.ROOT, line, "p90", product.p90(), read.p90(), 100 * product.p90() / read.p90());
             cold.close();
         } finally {
             readers.shutdown();

@@ -93,7 +93,8 @@ enum InstructionSet {
         }
         for (InstructionSet set : values()) {
             if (set.name().equalsIgnoreCase(wanted)) {
-                String why = !noNative.isEmpty() ? noNative : set == AMX && !noAmx.isEmpty() ? noAmx : "this machine has " + names(available);
+                String noSet = set == AMX && !noAmx.isEmpty() ? noAmx : "this machine has " + names(available);
+                String why = noNative.isEmpty() ? noSet : noNative;
                 return available.contains(set) ? new Choice(set, property) : new Choice(best, property + " is ignored: " + why);
             }
         }

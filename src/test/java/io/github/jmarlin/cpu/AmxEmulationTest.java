@@ -33,8 +33,8 @@ class AmxEmulationTest {
         Path javaHome = Path.of(System.getProperty("java.home"));
         Path library = folder.resolve("io/github/jmarlin/cpu").resolve(NativeCpu.resource("Linux", System.getProperty("os.arch")));
         Files.createDirectories(library.getParent());
-        List<String> command = new ArrayList<>(List.of("gcc", "-std=gnu11", "-O2", "-ffp-contract=off", "-fno-math-errno", "-fPIC", "-shared",
-                "-Wall", "-Wextra", "-Werror", "-I" + javaHome.resolve("include"), "-I" + javaHome.resolve("include/linux"), "-I" + SOURCES,
+        List<String> command = new ArrayList<>(List.of("gcc", "-std=gnu11", "-O2", "-ffp-contract=off", "-fno-math-errno", "-fPIC",
+                "-shared", "-Wall", "-Wextra", "-Werror", "-I" + javaHome.resolve("include"), "-I" + javaHome.resolve("include/linux"), "-I" + SOURCES,
                 "-o", library.toString(), "src/test/c/amx_emulator.c"));
         try (var files = Files.list(SOURCES)) {
             files.map(Path::toString).filter(file -> file.endsWith(".c") && !file.endsWith("amx_permission.c")).sorted()
