@@ -3,8 +3,6 @@ package io.github.jmarlin.cpu;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -40,7 +38,7 @@ class AmxEmulationTest {
             files.map(Path::toString).filter(file -> file.endsWith(".c") && !file.endsWith("amx_permission.c")).sorted()
                     .forEach(command::add);
         }
-        run(command, "");
+        successful(Finished.of(command));
     }
 
     @Test
@@ -53,18 +51,14 @@ class AmxEmulationTest {
         assertEquals(List.of("64 results, AVX-512 VNNI (no AMX: its first products were wrong)"), jvm(CpuPathProgram.class, "wrong"));
     }
 
-    private List<String> jvm(Class<?> program, String emulator) throws Exception {
-        return run(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp",
-                folder + ":" + System.getProperty("java.class.path"), program.getName()), emulator);
+    private List<String> jvm(Class<?> program, String emulator) throws InterruptedException {
+        ProcessBuilder builder = new ProcessBuilder(Finished.java(program, folder + ":" + System.getProperty("java.class.path")));
+        builder.environment().put("AMX_EMULATOR", emulator);
+        return successful(Finished.of(builder)).lines().toList();
     }
 
-    /** What a command prints that must succeed. */
-    private static List<String> run(List<String> command, String emulator) throws IOException, InterruptedException {
-        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
-        builder.environment().put("AMX_EMULATOR", emulator);
-        Process process = builder.start();
-        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-        assertEquals(0, process.waitFor(), output);
-        return output.lines().toList();
+    private static String successful(Finished finished) {
+        assertEquals(0, finished.status(), finished.output());
+        return finished.output();
     }
 }

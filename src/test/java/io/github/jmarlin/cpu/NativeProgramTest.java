@@ -8,10 +8,8 @@ import io.github.jmarlin.LinearLayer;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.testing.TestMatrices;
-import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -58,12 +56,12 @@ class NativeProgramTest {
     @Test
     void arm64HasTheSameBits() throws Exception {
         Path program = compile("aarch64-linux-gnu-gcc", false, "-O3", "-static");
-        assumeTrue(run(List.of("qemu-aarch64", "-version")).status() == 0, "no qemu-aarch64 (package qemu-user)");
+        assumeTrue(Finished.of(List.of("qemu-aarch64", "-version")).status() == 0, "no qemu-aarch64 (package qemu-user)");
         checkCases(InstructionSet.NEON, List.of("qemu-aarch64", "-cpu", "max", program.toString()));
     }
 
     private Path compile(String compiler, boolean emulatesAmx, String... flags) throws Exception {
-        assumeTrue(run(List.of(compiler, "--version")).status() == 0, "no " + compiler);
+        assumeTrue(Finished.of(List.of(compiler, "--version")).status() == 0, "no " + compiler);
         Path program = folder.resolve("product_check");
         List<String> command = new ArrayList<>(List.of(compiler));
         command.addAll(List.of(flags));
@@ -76,7 +74,7 @@ class NativeProgramTest {
         if (emulatesAmx) {
             command.add("src/test/c/amx_emulator.c");
         }
-        Finished compiled = run(command);
+        Finished compiled = Finished.of(command);
         assertEquals(0, compiled.status(), compiled.output());
         return program;
     }
@@ -120,7 +118,7 @@ class NativeProgramTest {
             CaseFile.write(folder.resolve("case"), weights, type, a, m);
             List<String> command = new ArrayList<>(program);
             command.addAll(List.of(Integer.toString(set.number()), folder.resolve("case").toString(), folder.resolve("result").toString()));
-            Finished finished = run(command);
+            Finished finished = Finished.of(command);
             assertEquals(0, finished.status(), what + "\n" + finished.output());
             byte[] result = Files.readAllBytes(folder.resolve("result"));
             int rowBytes = n * type.bytes();
@@ -135,20 +133,6 @@ class NativeProgramTest {
                     assertEquals(-1, Arrays.mismatch(bytes, actual), what + ", row " + row + ", byte");
                 }
             }
-        }
-    }
-
-    private record Finished(int status, String output) {
-    }
-
-    /** Status 127 if there is no such program. */
-    private static Finished run(List<String> command) throws InterruptedException {
-        try {
-            Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-            String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-            return new Finished(process.waitFor(), output);
-        } catch (IOException e) {
-            return new Finished(127, e.getMessage());
         }
     }
 }
