@@ -137,12 +137,6 @@ JMARLIN_DEVICE F32x4 ld_global_f32x4(u64 address) {
 }
 
 // ld.global: data that this thread itself writes while the kernel runs.
-JMARLIN_DEVICE u32 ld_global_own_4(u64 address) {
-    u32 v;
-    asm volatile("ld.global.u32 %0, [%1];" : "=r"(v) : "l"(address) : "memory");
-    return v;
-}
-
 JMARLIN_DEVICE F32x4 ld_global_own_f32x4(u64 address) {
     F32x4 v;
     asm volatile("ld.global.v4.f32 {%0, %1, %2, %3}, [%4];"

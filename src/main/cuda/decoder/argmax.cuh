@@ -1,7 +1,5 @@
-// The next token of a greedy decoder: ids[i] = the first column of row i's largest logit. The row's position moves on by one, so that
-// the next step begins where this one ends and the host has nothing to send.
+// The next token of a greedy decoder: ids[i] = the first column of row i's largest logit. A row with a NaN has none: kNoToken.
 //
-// A row with a NaN has no largest: its id becomes kNoToken.
 // Bytes: 4 n a row.
 #pragma once
 
@@ -10,10 +8,9 @@
 namespace jmarlin {
 
 struct ArgmaxArgs {
-    u64 logits;      // fp32[m][ld], 16-byte aligned
-    u64 ids;         // u32[m]
-    u64 positions;   // u32[m], or 0: they stay
-    s64 ld;          // a multiple of 4
+    u64 logits;   // fp32[m][ld], 16-byte aligned
+    u64 ids;      // u32[m]
+    s64 ld;       // a multiple of 4
     s32 m;
     s32 n;
 };
@@ -43,6 +40,7 @@ JMARLIN_DEVICE void argmax(const ArgmaxArgs& args) {
             largest.take(quad.x, first), largest.take(quad.y, first + 1), largest.take(quad.z, first + 2), largest.take(quad.w, first + 3);
             continue;
         }
+#pragma unroll 1
         for (u32 at = first; at < n; ++at) largest.take(ld_global_f32(logits + 4 * static_cast<u64>(at)), at);
     }
 #pragma unroll
@@ -57,9 +55,11 @@ JMARLIN_DEVICE void argmax(const ArgmaxArgs& args) {
     }
     block_sync();
     if (thread_index() != 0) return;
-    for (u32 warp = 1; warp < kDecoderWarps; ++warp) largest.take(ld_shared_f32(buffer + 8 * warp), ld_shared_4(buffer + 8 * warp + 4));
+#pragma unroll 1
+    for (u32 warp = 1; warp < kDecoderWarps; ++warp) {
+        largest.take(ld_shared_f32(buffer + 8 * warp), ld_shared_4(buffer + 8 * warp + 4));
+    }
     st_global_4(args.ids + 4 * row, largest.value == largest.value ? largest.column : kNoToken);
-    if (args.positions != 0) st_global_4(args.positions + 4 * row, ld_global_own_4(args.positions + 4 * row) + 1);
 }
 
 }  // namespace jmarlin

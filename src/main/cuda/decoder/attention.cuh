@@ -43,14 +43,23 @@ struct AttentionArgs {
 constexpr u32 kChunk = 128;       // positions
 constexpr u32 kTileHeads = 4;     // heads of q that a block takes: its `tile`
 
-// Shared memory, in bytes from its start: four heads of q, the chunk's scores, later their powers, two statistics per warp and head, and the
-// weighted sums of every slice of positions.
+// Shared memory: four heads of q, the chunk's scores (later their powers), two statistics per warp and head, and what the threads add up
+// of the values. Sixteen bytes are a quad, half a piece:
+//
+//   q      [2 halves][4 heads][pieces]
+//   sums   [4 heads][2 halves][threads and some]     thread = slice * pieces + piece
+//
+// A plane of sums, a head's half, is longer than the threads by so much that the quads of a slice lie in banks side by side, plane after
+// plane.
 struct AttentionShared {
-    u32 q, scores, largest, totals, sums;
+    u32 pieces, q, scores, largest, totals, sums, sums_plane;
 
-    JMARLIN_DEVICE explicit AttentionShared(u32 d)
-        : q(dynamic_shared()), scores(q + 4 * kTileHeads * d), largest(scores + 4 * kTileHeads * kChunk),
-          totals(largest + 64), sums(totals + 64) {}
+    JMARLIN_DEVICE explicit AttentionShared(u32 of_pieces)
+        : pieces(of_pieces), q(dynamic_shared()), scores(q + 128 * pieces), largest(scores + 16 * kChunk), totals(largest + 64),
+          sums(totals + 64), sums_plane(16 * (kDecoderThreads + pieces % 8)) {}
+
+    JMARLIN_DEVICE u32 query(u32 head, u32 half, u32 piece) const { return q + 16 * ((kTileHeads * half + head) * pieces + piece); }
+    JMARLIN_DEVICE u32 sum(u32 plane, u32 thread) const { return sums + plane * sums_plane + 16 * thread; }
 };
 
 // What a block does, from its number: rows first, then heads, then splits.
@@ -101,18 +110,17 @@ struct Weighted {
 
 // Scores of the chunk's positions: four lanes share a position, lane t of them has every fourth piece of its key.
 template <class T>
-JMARLIN_DEVICE void score(const AttentionShared& shared, u64 keys, u32 pieces, u32 count) {
+JMARLIN_DEVICE void score(const AttentionShared& shared, u64 keys, u32 count) {
     const u32 t = lane_index() % 4;
 #pragma unroll 1
     for (u32 p = warp_index() * 8 + lane_index() / 4; p < kChunk; p += kDecoderWarps * 8) {
         float dots[kTileHeads] = {};
         if (p < count) {
-            for (u32 piece = t; piece < pieces; piece += 4) {
-                const Piece key = widen_piece<T>(ld_global_16(keys + 16 * (p * pieces + piece)));
+            for (u32 piece = t; piece < shared.pieces; piece += 4) {
+                const Piece key = widen_piece<T>(ld_global_16(keys + 16 * (p * shared.pieces + piece)));
 #pragma unroll
                 for (u32 h = 0; h < kTileHeads; ++h) {
-                    const u32 q = shared.q + 32 * (h * pieces + piece);
-                    const Piece query = join(ld_shared_f32x4(q), ld_shared_f32x4(q + 16));
+                    const Piece query = join(ld_shared_f32x4(shared.query(h, 0, piece)), ld_shared_f32x4(shared.query(h, 1, piece)));
 #pragma unroll
                     for (int j = 0; j < 8; ++j) dots[h] = fmaf(key.v[j], query.v[j], dots[h]);
                 }
@@ -155,10 +163,10 @@ JMARLIN_DEVICE void raise(const AttentionShared& shared) {
     block_sync();
 }
 
-// Sums of values times powers. A thread has one piece of the columns, of every `slices`-th position; what it has goes to shared memory as
-// [slice][head][half of a piece][piece][4], so that neighbours' stores and loads are side by side.
+// Sums of values times powers. A thread has one piece of the columns, of every `slices`-th position.
 template <class T>
-JMARLIN_DEVICE void weigh(const AttentionShared& shared, u64 values, u32 pieces, u32 count) {
+JMARLIN_DEVICE void weigh(const AttentionShared& shared, u64 values, u32 count) {
+    const u32 pieces = shared.pieces;
     const u32 slices = kDecoderThreads / pieces;
     const u32 slice = thread_index() / pieces;
     const u32 piece = thread_index() % pieces;
@@ -175,52 +183,49 @@ JMARLIN_DEVICE void weigh(const AttentionShared& shared, u64 values, u32 pieces,
         }
 #pragma unroll
         for (u32 h = 0; h < kTileHeads; ++h) {
-            const u32 at = shared.sums + 16 * ((slice * kTileHeads + h) * 2 * pieces + piece);
-            st_shared_f32x4(at, {sums[h][0], sums[h][1], sums[h][2], sums[h][3]});
-            st_shared_f32x4(at + 16 * pieces, {sums[h][4], sums[h][5], sums[h][6], sums[h][7]});
+            st_shared_f32x4(shared.sum(2 * h, thread_index()), {sums[h][0], sums[h][1], sums[h][2], sums[h][3]});
+            st_shared_f32x4(shared.sum(2 * h + 1, thread_index()), {sums[h][4], sums[h][5], sums[h][6], sums[h][7]});
         }
     }
     block_sync();
 }
 
-// The four columns that thread t < d of a block answers for.
+// The four columns that thread t < d of a block answers for: plane after plane, in each piece after piece.
 struct Columns {
-    u32 head, first, quad;
+    u32 plane, piece;
 
-    JMARLIN_DEVICE explicit Columns(u32 pieces) {
-        const u32 quads = 2 * pieces;     // of a head
-        head = thread_index() / quads;
-        quad = thread_index() % quads;    // as weigh() leaves them: first halves of all pieces, then second ones
-        first = quad % pieces * 8 + quad / pieces * 4;
-    }
+    JMARLIN_DEVICE explicit Columns(u32 pieces) : plane(thread_index() / pieces), piece(thread_index() % pieces) {}
+
+    JMARLIN_DEVICE u32 head() const { return plane / 2; }
+    JMARLIN_DEVICE u32 first() const { return 8 * piece + 4 * (plane % 2); }
 };
 
-JMARLIN_DEVICE Weighted chunk_sums(const AttentionShared& shared, const Columns& mine, u32 pieces) {
+JMARLIN_DEVICE Weighted chunk_sums(const AttentionShared& shared, const Columns& mine) {
     constexpr u32 kWarps = kChunk / 32;
     Weighted w{-INFINITY, 0.f, {0.f, 0.f, 0.f, 0.f}};
 #pragma unroll
     for (u32 warp = 0; warp < kWarps; ++warp) {
-        w.largest = fmaxf(w.largest, ld_shared_f32(shared.largest + 16 * warp + 4 * mine.head));
-        w.total += ld_shared_f32(shared.totals + 16 * warp + 4 * mine.head);
+        w.largest = fmaxf(w.largest, ld_shared_f32(shared.largest + 16 * warp + 4 * mine.head()));
+        w.total += ld_shared_f32(shared.totals + 16 * warp + 4 * mine.head());
     }
-    const u32 slices = kDecoderThreads / pieces;
+    const u32 slices = kDecoderThreads / shared.pieces;
     for (u32 slice = 0; slice < slices; ++slice) {
-        const F32x4 s = ld_shared_f32x4(shared.sums + 16 * ((slice * kTileHeads + mine.head) * 2 * pieces + mine.quad));
+        const F32x4 s = ld_shared_f32x4(shared.sum(mine.plane, slice * shared.pieces + mine.piece));
         w.sums = {w.sums.x + s.x, w.sums.y + s.y, w.sums.z + s.z, w.sums.w + s.w};
     }
     return w;
 }
 
 // A chunk's sums in the workspace: four largest scores, four totals, then the sums as the threads have them.
-JMARLIN_DEVICE void publish(u64 partial, const Columns& mine, const Weighted& w, u32 pieces) {
+JMARLIN_DEVICE void publish(u64 partial, const Columns& mine, const Weighted& w) {
     st_global_f32x4(partial + 32 + 16 * static_cast<u64>(thread_index()), w.sums);
-    if (thread_index() % (2 * pieces) != 0) return;
-    st_global_f32(partial + 4 * mine.head, w.largest);
-    st_global_f32(partial + 16 + 4 * mine.head, w.total);
+    if (mine.piece != 0 || mine.plane % 2 != 0) return;     // once for each head
+    st_global_f32(partial + 4 * mine.head(), w.largest);
+    st_global_f32(partial + 16 + 4 * mine.head(), w.total);
 }
 
 JMARLIN_DEVICE Weighted published(u64 partial, const Columns& mine) {
-    return {part(ld_global_cg_f32x4(partial), mine.head), part(ld_global_cg_f32x4(partial + 16), mine.head),
+    return {part(ld_global_cg_f32x4(partial), mine.head()), part(ld_global_cg_f32x4(partial + 16), mine.head()),
             ld_global_cg_f32x4(partial + 32 + 16 * static_cast<u64>(thread_index()))};
 }
 
@@ -234,9 +239,9 @@ JMARLIN_DEVICE bool arrives_last(u64 counter, u32 contributors, u32 buffer) {
 
 template <class T>
 JMARLIN_DEVICE void store_attended(const AttentionArgs& args, const AttentionWork& work, const Columns& mine, const Weighted& w) {
-    if (mine.head >= work.heads) return;
+    if (mine.head() >= work.heads) return;
     const u32 d = static_cast<u32>(args.d);
-    const u64 column = (static_cast<u64>(work.row) * static_cast<u32>(args.heads) + work.first_head + mine.head) * d + mine.first;
+    const u64 column = (static_cast<u64>(work.row) * static_cast<u32>(args.heads) + work.first_head + mine.head()) * d + mine.first();
     const float factor = divide(1.f, w.total);
     st_global_4(args.out + 2 * column, pack2<T>(w.sums.x * factor, w.sums.y * factor));
     st_global_4(args.out + 2 * column + 4, pack2<T>(w.sums.z * factor, w.sums.w * factor));
@@ -249,7 +254,7 @@ JMARLIN_DEVICE void attention(const AttentionArgs& args) {
     if (work.split >= work.chunks) return;
     const u32 d = static_cast<u32>(args.d);
     const u32 pieces = d / 8;
-    const AttentionShared shared(d);
+    const AttentionShared shared(pieces);
     const Columns mine(pieces);
     const bool has_columns = thread_index() < d;
 
@@ -260,9 +265,10 @@ JMARLIN_DEVICE void attention(const AttentionArgs& args) {
             const u64 row = static_cast<u64>(work.row) * static_cast<u32>(args.heads) + work.first_head;
             q = widen_piece<T>(ld_global_16(args.q + 16 * (row * pieces + thread_index())));
         }
-        const u32 at = shared.q + 32 * thread_index();
-        st_shared_f32x4(at, {q.v[0] * args.scale, q.v[1] * args.scale, q.v[2] * args.scale, q.v[3] * args.scale});
-        st_shared_f32x4(at + 16, {q.v[4] * args.scale, q.v[5] * args.scale, q.v[6] * args.scale, q.v[7] * args.scale});
+        const u32 head = thread_index() / pieces;
+        const u32 piece = thread_index() % pieces;
+        st_shared_f32x4(shared.query(head, 0, piece), {q.v[0] * args.scale, q.v[1] * args.scale, q.v[2] * args.scale, q.v[3] * args.scale});
+        st_shared_f32x4(shared.query(head, 1, piece), {q.v[4] * args.scale, q.v[5] * args.scale, q.v[6] * args.scale, q.v[7] * args.scale});
     }
     block_sync();
 
@@ -276,13 +282,13 @@ JMARLIN_DEVICE void attention(const AttentionArgs& args) {
     for (u32 chunk = work.split; chunk < work.chunks; chunk += work.splits) {
         const u32 left = work.positions - chunk * kChunk;
         const u32 count = left < kChunk ? left : kChunk;
-        score<T>(shared, args.keys + cached + chunk * chunk_bytes, pieces, count);
+        score<T>(shared, args.keys + cached + chunk * chunk_bytes, count);
         block_sync();
         raise(shared);
-        weigh<T>(shared, args.values + cached + chunk * chunk_bytes, pieces, count);
+        weigh<T>(shared, args.values + cached + chunk * chunk_bytes, count);
         if (!has_columns) continue;
-        const Weighted sums = chunk_sums(shared, mine, pieces);
-        if (!alone) publish(partials + chunk * partial_bytes, mine, sums, pieces);
+        const Weighted sums = chunk_sums(shared, mine);
+        if (!alone) publish(partials + chunk * partial_bytes, mine, sums);
         else if (chunk == 0) all = sums;
         else all.add(sums);
     }

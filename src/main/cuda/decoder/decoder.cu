@@ -52,6 +52,6 @@ extern "C" __device__ const u32 jmarlin_decoder_abi[] = {
     sizeof(SiluMulArgs), offsetof(SiluMulArgs, gate_up), offsetof(SiluMulArgs, out), offsetof(SiluMulArgs, m), offsetof(SiluMulArgs, f),
     sizeof(ProductArgs), offsetof(ProductArgs, a), offsetof(ProductArgs, w), offsetof(ProductArgs, bias), offsetof(ProductArgs, c),
     offsetof(ProductArgs, lda), offsetof(ProductArgs, ldc), offsetof(ProductArgs, m), offsetof(ProductArgs, n), offsetof(ProductArgs, k),
-    sizeof(ArgmaxArgs), offsetof(ArgmaxArgs, logits), offsetof(ArgmaxArgs, ids), offsetof(ArgmaxArgs, positions), offsetof(ArgmaxArgs, ld),
-    offsetof(ArgmaxArgs, m), offsetof(ArgmaxArgs, n),
+    sizeof(ArgmaxArgs), offsetof(ArgmaxArgs, logits), offsetof(ArgmaxArgs, ids), offsetof(ArgmaxArgs, ld), offsetof(ArgmaxArgs, m),
+    offsetof(ArgmaxArgs, n),
 };

@@ -2,9 +2,9 @@
 //
 //   c[i][j] = sum over k of a[i][k] * w[j][k] (+ bias[j])
 //
-// w is the tensor cores' first operand, its rows the sixteen of the instruction, the batch the eight. A block has 32 rows of w and eight warps,
-// which take every eighth step of 32 k. In a step lane (r, t) reads k = 8t .. 8t + 7 of its rows in one piece and multiplies it as two
-// fragments: k means what both operands make of it, so nothing needs to be rearranged:
+// w is the tensor cores' first operand, its rows the sixteen of the instruction, the batch the eight. A block has 32 rows of w and eight
+// warps, which take every eighth step of 32 k. In a step lane (r, t) reads k = 8t .. 8t + 7 of its rows in one piece and multiplies it as
+// two fragments: k means what both operands make of it, so nothing needs to be rearranged:
 //
 //   k of the step          0 1 2 3 4 5 6 7   8 9 ...          lane t = 0 has the first eight, ...
 //   instruction 0 reads    a a b b . . . .   a a b b          as its k = 2t, 2t + 1 (a) and 2t + 8, 2t + 9 (b)
@@ -35,7 +35,7 @@ constexpr u32 kProductColumns = 32;
 // A row of sums in shared memory: four lanes' pairs of rows fall into different banks.
 constexpr u32 kProductStride = 4 * (kProductColumns + 4);
 
-// Rows first, first + 8, ... of a matrix, those below `end`; the rest reads as zero. Lane (r, t) has row r, from its place in a step of k on.
+// Rows first, first + 8, ... of a matrix, those below `end`; the rest reads as zero. Lane (r, t) has row r, from its place in a step on.
 template <int kRows>
 struct RowPieces {
     u64 at[kRows];

@@ -99,6 +99,7 @@ const T& pick(const T (&list)[kCount], int i) { return list[i % kCount]; }
 void exact(Runner&), real(Runner&), shapes(Runner&), schedules(Runner&), banks(Runner&), once(Runner&), every(Runner&);   // products.cpp
 void shared(Runner&), tiles(Runner&), abi(Runner&);   // images.cpp
 void dense(Runner&);
+void decoder_rows(Runner&), decoder_heads(Runner&);
 void prefetch(Runner&);
 void stripes(Runner&), golden(Runner&), fragments(Runner&);   // probes.cpp
 

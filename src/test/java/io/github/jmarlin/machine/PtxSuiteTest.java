@@ -34,6 +34,12 @@ class PtxSuiteTest {
         assertEquals(entries, passes(family, target, List.of("abi", "once", "dense")).entries());
     }
 
+    /** Against double precision, alone and in a batch. */
+    @Test
+    void everyEntryOfTheDecoderRuns() throws IOException {
+        assertEquals(19, passes("decoder", "compute_80", List.of("abi", "decoder_rows", "decoder_heads")).entries());
+    }
+
     @Test
     void whatIsFetchedIsReadFirst() throws IOException {
         assertEquals(78, passes(prefetchTexts("compute_80"), List.of("prefetch")).size());
@@ -112,10 +118,11 @@ class PtxSuiteTest {
     @Tag("long")
     @ParameterizedTest
     @CsvSource({"striped, compute_80", "striped, compute_90a", "hopper, compute_90a", "dequantize, compute_80", "dequantize, compute_90a",
-        "gather, compute_80", "gather, compute_90a"})
+        "gather, compute_80", "gather, compute_90a", "decoder, compute_80"})
     void allCasesPassAndCoverTheInstructions(String family, String target) throws IOException {
         Covered covered = passes(family, target,
-                List.of("exact", "real", "shapes", "schedules", "banks", "once", "every", "shared", "dense"));
+                List.of("exact", "real", "shapes", "schedules", "banks", "once", "every", "shared", "dense", "decoder_rows",
+                        "decoder_heads"));
         List<Covered.Reason> reasons = Covered.Reason.all();
         List<Covered.Never> without = covered.never().stream()
                 .filter(never -> reasons.stream().noneMatch(reason -> reason.explains(never))).toList();
