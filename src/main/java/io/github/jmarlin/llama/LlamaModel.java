@@ -1,6 +1,14 @@
 package io.github.jmarlin.llama;
 
+import io.github.jmarlin.checkpoint.Checkpoint;
+import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
+import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
+import io.github.jmarlin.checkpoint.format.DenseQuantization;
+import io.github.jmarlin.checkpoint.packed.PackedModel;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * A model's weights on the host, for any device; where they lie in files they are read in place. Immutable and thread-safe. Must stay
@@ -13,6 +21,28 @@ public final class LlamaModel implements AutoCloseable {
     private final float[] norm;
     private final Projection head;
     private final List<? extends AutoCloseable> owned;
+
+    /** In which form linear layers are used. */
+    public enum Weights {
+        /** As the folder holds them: in 4 bits or in full precision. */
+        STORED,
+        /** Those in full precision quantized when they are read. */
+        QUANTIZED,
+        /** Those in 4 bits dequantized to fp32 when they are read. */
+        DENSE
+    }
+
+    /**
+     * How a folder is read.
+     *
+     * @param weights in which form linear layers are used
+     * @param quantization how layers in full precision are quantized, with {@link Weights#QUANTIZED}
+     * @param inPlace the device multiplies with weights where they lie in a file's map: joining those would cost a copy
+     */
+    public record Options(Weights weights, DenseQuantization quantization, boolean inPlace) {
+        /** Nothing quantized, for the processor. */
+        public static final Options STORED = new Options(Weights.STORED, DenseQuantization.DEFAULT, true);
+    }
 
     /**
      * One block.
@@ -53,6 +83,29 @@ public final class LlamaModel implements AutoCloseable {
         this.owned = List.copyOf(owned);
     }
 
+    /**
+     * Opens a model folder, packed or as people download it.
+     *
+     * @throws MalformedCheckpointException if a file breaks its format, or a tensor is missing or contradicts config.json
+     * @throws UnsupportedCheckpointException if this decoder does not run the architecture, or the library a layer's format
+     * @throws IOException if a file cannot be read
+     */
+    public static LlamaModel open(Path folder, Options options) throws IOException {
+        boolean packed = PackedModel.isPacked(folder);
+        if (packed && options.weights() == Weights.QUANTIZED) {
+            throw new UnsupportedCheckpointException(folder, "--quantize", "a packed model",
+                    "one that is not packed yet: what is in full precision in a packed model was left so (jmarlin pack --quantize)");
+        }
+        LlamaConfig config = LlamaConfig.read(folder);
+        if (packed) {
+            PackedModel model = PackedModel.open(folder);
+            return new ModelReader(folder, config, model.tensors(), new PackedLayers(model), options).read();
+        }
+        Checkpoint checkpoint = Checkpoint.open(folder, options.quantization());
+        return new ModelReader(folder, config, checkpoint.tensors(),
+                new CheckpointLayers(checkpoint, options.weights() == Weights.QUANTIZED), options).read();
+    }
+
     /** Its shape. */
     public LlamaConfig config() {
         return config;
@@ -78,19 +131,27 @@ public final class LlamaModel implements AutoCloseable {
         return head;
     }
 
-    /** Frees what the model itself holds; what it reads in files' maps stays. */
-    @Override
-    public void close() {
-        owned.forEach(LlamaModel::close);
+    /** All linear layers and the head. */
+    public Stream<Projection> projections() {
+        return Stream.concat(blocks.stream().flatMap(block -> Stream.of(block.qkv().stream(), Stream.of(block.output()),
+                block.gateUp().stream(), Stream.of(block.down())).flatMap(part -> part)), Stream.of(head));
     }
 
-    private static void close(AutoCloseable owned) {
-        try {
-            owned.close();
-        } catch (RuntimeException e) {
-            throw e;
-        } catch (Exception e) {
-            throw new IllegalStateException(e);
+    /** Frees what the model itself holds; what it reads in files' maps stays. A second call does nothing. */
+    @Override
+    public void close() {
+        close(owned);
+    }
+
+    static void close(List<? extends AutoCloseable> owned) {
+        for (AutoCloseable part : owned) {
+            try {
+                part.close();
+            } catch (RuntimeException e) {
+                throw e;
+            } catch (Exception e) {
+                throw new IllegalStateException(e);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 package io.github.jmarlin.llama;
 
+import java.util.Arrays;
 import java.util.stream.IntStream;
 
 /**
@@ -22,6 +23,6 @@ record Nucleus(int[] tokens, double sum) {
         while (count < sorted.length && (sum < enough || count == 0)) {
             sum += weights[sorted[count++]];
         }
-        return new Nucleus(java.util.Arrays.copyOf(sorted, count), sum);
+        return new Nucleus(Arrays.copyOf(sorted, count), sum);
     }
 }
