@@ -124,6 +124,11 @@ final class LaunchBlock implements AutoCloseable {
         memory.putInt(ARGS + BiasArgs.N, n);
     }
 
+    /** Writes another kernel's arguments, over the GemmArgs. */
+    void arguments(ArgumentLayout layout, long[] values) {
+        layout.write(memory, ARGS, values);
+    }
+
     /** @return the result of cuLaunchKernel */
     int launch(CUfunction function, GemmPlan plan, CUstream stream) {
         return launch(function, plan.grid(), plan.threads(), plan.sharedBytes(), stream);
