@@ -8,6 +8,7 @@ import io.github.jmarlin.cuda.DeviceBuffer;
 import io.github.jmarlin.cuda.DeviceWeights;
 import io.github.jmarlin.memory.Closing;
 import io.github.jmarlin.memory.NativeMemory;
+import io.github.jmarlin.memory.UseCount;
 import io.github.jmarlin.plan.PlanOptions;
 import java.util.ArrayList;
 import java.util.List;
@@ -20,6 +21,7 @@ public final class DecoderWeights implements AutoCloseable {
     private final CudaEngine engine;
     private final DecoderShape shape;
     private final PlanOptions options;
+    private final UseCount users = new UseCount("decoder weights");
     private final List<AutoCloseable> owned = new ArrayList<>();
     private final List<Block> blocks = new ArrayList<>();
     private DenseWeights embedding;
@@ -116,6 +118,11 @@ public final class DecoderWeights implements AutoCloseable {
         return resource;
     }
 
+    /** Decoders hold it. */
+    UseCount users() {
+        return users;
+    }
+
     CudaEngine engine() {
         return engine;
     }
@@ -163,6 +170,8 @@ public final class DecoderWeights implements AutoCloseable {
      */
     @Override
     public void close() {
-        Closing.all(owned);
+        if (users.close()) {
+            Closing.all(owned);
+        }
     }
 }

@@ -52,6 +52,8 @@ public final class TokenDecoder implements AutoCloseable {
                     + angles.length + ": all positive, and head size " + shape.headSize() + " angles a position");
         }
         weights.embedding();
+        weights.users().acquire();
+        owned.push(weights.users()::release);
         try {
             int gathered = weights.projections().stream().filter(DeviceProjection::gathers).mapToInt(DeviceProjection::k).max().orElse(0);
             buffers = own(new DecoderBuffers(engine, shape, mostRows, positions, gathered));
@@ -155,6 +157,8 @@ public final class TokenDecoder implements AutoCloseable {
     /** Frees the device memory; the weights stay open. A second call does nothing. */
     @Override
     public void close() {
-        Closing.all(owned.toArray(AutoCloseable[]::new));
+        AutoCloseable[] resources = owned.toArray(AutoCloseable[]::new);
+        owned.clear();
+        Closing.all(resources);
     }
 }
