@@ -91,14 +91,26 @@ struct Grid {
     Schedule schedule = Schedule::kRandom;
 };
 
+/** Bytes that all lanes ask for with one kind of instruction: what the kernel's header says it costs. */
+struct Cost {
+    const char* operation;
+    u64 bytes;
+};
+
 template <class Args>
-std::string launch_error(Runner& runner, const Kernel& kernel, const Grid& grid, const Args& args) {
+std::string launch_error(Runner& runner, const Kernel& kernel, const Grid& grid, const Args& args, std::initializer_list<Cost> costs) {
     Options options = Case{{}, {}, grid.schedule, 5}.options();
     options.coverage = &runner.coverage;
     options.counters = true;
     const Result result = launch(*kernel.program, kernel.name, {grid.blocks, 256, grid.shared_bytes}, &args, sizeof args, options);
     const std::string wrong = finding(result);
-    if (!wrong.empty() || result.excess() == 0) return wrong;
+    if (!wrong.empty()) return wrong;
+    for (const Cost& cost : costs) {
+        u64 bytes = 0;
+        for (const SiteCounters& site : result.counters) bytes += site.operation == cost.operation ? site.bytes : 0;
+        if (bytes == cost.bytes) continue;
+        return std::string(cost.operation) + " " + std::to_string(bytes) + " bytes, stated " + std::to_string(cost.bytes);
+    }
     for (const SiteCounters& site : result.counters) {
         if (site.excess) return site.site + " " + site.operation + " has " + std::to_string(site.excess) + " passes in excess";
     }

@@ -75,7 +75,18 @@ std::string attend(Runner& runner, const Kernel& kernel, const Attended& a, int 
                              splits > 1 ? partials.address() : 0, splits > 1 ? counters.address() : 0, m, h.q, h.kv, h.d, a.capacity,
                              static_cast<float>(1.4426950408889634 / std::sqrt(h.d))};
     const u32 shared_bytes = 16 * h.d + 16 * kChunk + 128 + 128 * (256 + h.d / 8 % 8);
-    std::string wrong = launch_error(runner, kernel, {static_cast<u32>(items * splits), shared_bytes, schedule}, args);
+    // Keys and values once for each tile of heads, q for each block; partial sums where there are several blocks and several chunks.
+    u64 positions_read = 0, blocks = 0, partial_chunks = 0;
+    for (int i = first; i < first + m; ++i) {
+        const int chunks = ceil_div(static_cast<int>(a.positions[i]) + 1, kChunk);
+        positions_read += a.positions[i] + 1;
+        blocks += std::min(splits, chunks);
+        if (splits > 1 && chunks > 1) partial_chunks += chunks;
+    }
+    const u64 cached = positions_read * h.kv * tiles * 4 * h.d, partial = partial_chunks * h.kv * tiles * 16 * h.d;
+    std::string wrong = launch_error(runner, kernel, {static_cast<u32>(items * splits), shared_bytes, schedule}, args,
+                                     {{"ld.global.nc.v4.u32", cached + 2 * blocks * h.q * h.d}, {"st.global.u32", 2ull * m * h.q * h.d},
+                                      {"st.global.v4.f32", partial}});
     for (int i = 0; i < items && wrong.empty(); ++i) {
         if (counters.as<u32>()[i] != 0) wrong = "left counter " + std::to_string(i) + " at " + std::to_string(counters.as<u32>()[i]);
     }
@@ -128,7 +139,10 @@ std::string multiply(Runner& runner, const Kernel& kernel, const Rows& rows, int
     Buffer c((floats ? 4 : 2) * (static_cast<std::size_t>(m - 1) * ldc + n), Role::kOutput);
     const u32 grid = static_cast<u32>(ceil_div(m, tile) * ceil_div(n, 32)), shared_bytes = static_cast<u32>(8 * tile * 4 * 36);
     const ProductArgs args{a->address(), w->address(), bias ? added->address() : 0, c.address(), lda, ldc, m, n, k};
-    const std::string wrong = launch_error(runner, kernel, {grid, shared_bytes}, args);
+    const u64 w_bytes = 2ull * n * k * ceil_div(m, tile), a_bytes = 2ull * m * k * ceil_div(n, 32);
+    const std::string wrong = launch_error(runner, kernel, {grid, shared_bytes}, args,
+                                           {{"ld.global.nc.v4.u32", w_bytes + a_bytes},
+                                            {floats ? "st.global.f32" : "st.global.u16", (floats ? 4ull : 2ull) * m * n}});
     bits.clear();
     for (std::size_t i = 0; i < c.size() / (floats ? 4 : 2); ++i) bits.push_back(floats ? c.as<u32>()[i] : c.as<u16>()[i]);
     return wrong;

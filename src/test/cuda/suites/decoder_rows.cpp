@@ -33,7 +33,8 @@ void embed(Runner& runner, const Kernel& kernel, int m, int h, int vocabulary, u
         const auto ids_in = input(ids), table_in = input(table);
         Buffer x(4 * static_cast<std::size_t>(m) * h, Role::kOutput);
         const EmbedArgs args{ids_in->address(), table_in->address(), x.address(), m, h};
-        std::string wrong = launch_error(runner, kernel, {blocks, 0}, args);
+        std::string wrong = launch_error(runner, kernel, {blocks, 0}, args,
+                                         {{"ld.global.nc.v4.u32", 2ull * m * h}, {"st.global.v4.f32", 4ull * m * h}});
         for (int i = 0; i < m && wrong.empty(); ++i) {
             for (int j = 0; j < h && wrong.empty(); ++j) {
                 const double want = draw.format.value(table[static_cast<std::size_t>(ids[i]) * h + j]);
@@ -61,7 +62,9 @@ void norm(Runner& runner, const Kernel& kernel, int m, int h, bool delta, bool s
         const float epsilon = 1e-5f;
         std::string wrong = launch_error(runner, kernel, {static_cast<u32>(m), 32},
             NormArgs{x_io->address(), delta ? delta_in->address() : 0, weight_in->address(), sources ? order_in->address() : 0,
-                     out.address(), m, h, epsilon});
+                     out.address(), m, h, epsilon},
+            {{"ld.global.v4.f32", 8ull * m * h}, {"st.global.v4.f32", delta ? 4ull * m * h : 0},
+             {"ld.global.nc.v4.u32", delta ? 2ull * m * h : 0}, {"ld.global.nc.v4.f32", 4ull * m * h}, {"st.global.v4.u32", 2ull * m * h}});
         std::vector<float> after = x;
         for (int i = 0; i < m && wrong.empty(); ++i) {
             const std::size_t from = static_cast<std::size_t>(order[i]) * h;
@@ -107,7 +110,8 @@ void rotary(Runner& runner, const Kernel& kernel, int m, Heads heads, bool norme
         std::string wrong = launch_error(runner, kernel, {blocks, 0},
             RotaryArgs{qkv_in->address(), normed ? weights_in->address() : 0, normed ? weights_in->address() + 4 * d : 0,
                        angles_in->address(), position_in->address(), slot_in->address(), q.address(), keys.address(), values.address(), ld,
-                       m, heads.q, heads.kv, d, capacity, epsilon});
+                       m, heads.q, heads.kv, d, capacity, epsilon},
+            {{"ld.global.nc.f32", 4ull * m * d * (heads.q + heads.kv) * (normed ? 2 : 1)}, {"st.global.u32", 2ull * m * d * all}});
         std::vector<bool> written(2 * cached);
         for (int i = 0; i < m; ++i) {
             for (int head = 0; head < all && wrong.empty(); ++head) {
@@ -151,7 +155,8 @@ void silu_mul(Runner& runner, const Kernel& kernel, int m, int f, u32 blocks) {
         gate_up[0] = static_cast<u16>(draw.format.round(-200));     // e^200 is infinite in fp32: nothing is left of it
         const auto in = input(gate_up);
         Buffer out(2 * static_cast<std::size_t>(m) * f, Role::kOutput);
-        std::string wrong = launch_error(runner, kernel, {blocks, 0}, SiluMulArgs{in->address(), out.address(), m, f});
+        std::string wrong = launch_error(runner, kernel, {blocks, 0}, SiluMulArgs{in->address(), out.address(), m, f},
+                                         {{"ld.global.nc.v4.u32", 4ull * m * f}, {"st.global.v4.u32", 2ull * m * f}});
         for (int i = 0; i < m && wrong.empty(); ++i) {
             for (int j = 0; j < f && wrong.empty(); ++j) {
                 const double gate = draw.format.value(gate_up[i * 2 * f + j]), up = draw.format.value(gate_up[i * 2 * f + f + j]);
@@ -183,7 +188,8 @@ void argmax(Runner& runner, const Kernel& kernel, int m, int n, Logits kind) {
         }
         const auto in = input(logits);
         Buffer ids(4 * m, Role::kOutput);
-        std::string wrong = launch_error(runner, kernel, {static_cast<u32>(m), 64}, ArgmaxArgs{in->address(), ids.address(), ld, m, n});
+        std::string wrong = launch_error(runner, kernel, {static_cast<u32>(m), 64}, ArgmaxArgs{in->address(), ids.address(), ld, m, n},
+                                         {{"ld.global.nc.v4.f32", 16ull * m * (n / 4)}, {"ld.global.nc.f32", 4ull * m * (n % 4)}});
         for (int i = 0; i < m && wrong.empty(); ++i) wrong = unless_equal("ids", i, 0, ids.as<u32>()[i], want[i]);
         return wrong;
     });
