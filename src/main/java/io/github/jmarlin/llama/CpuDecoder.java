@@ -60,7 +60,7 @@ public final class CpuDecoder implements Decoder {
         }
         scratch = new CpuScratch(config);
         try {
-            CpuPackedProduct.Operands operands = new CpuPackedProduct.Operands();
+            CpuOperands operands = new CpuOperands();
             for (int i = 0; i < config.layers(); i++) {
                 blocks.add(block(i, new KeyValueCache(config, sequences, positions), operands));
             }
@@ -71,7 +71,7 @@ public final class CpuDecoder implements Decoder {
         }
     }
 
-    private CpuBlock block(int index, KeyValueCache cache, CpuPackedProduct.Operands operands) {
+    private CpuBlock block(int index, KeyValueCache cache, CpuOperands operands) {
         LlamaModel.Block block = model.blocks().get(index);
         LlamaConfig.Attention attention = config.attention();
         return new CpuBlock(index, block, cache,
@@ -86,14 +86,14 @@ public final class CpuDecoder implements Decoder {
             CpuProjections gateUp, CpuProduct down) {
     }
 
-    private List<CpuProduct> products(List<Projection> projections, CpuPackedProduct.Operands operands) {
+    private List<CpuProduct> products(List<Projection> projections, CpuOperands operands) {
         return projections.stream().map(projection -> product(projection, operands)).toList();
     }
 
-    private CpuProduct product(Projection projection, CpuPackedProduct.Operands operands) {
+    private CpuProduct product(Projection projection, CpuOperands operands) {
         CpuProduct product = projection instanceof Projection.Packed packed
                 ? new CpuPackedProduct(device, packed.weights(), operands)
-                : new CpuDenseProduct(device, ((Projection.Dense) projection).matrix());
+                : new CpuDenseProduct(device, ((Projection.Dense) projection).matrix(), operands);
         products.add(product);
         return product;
     }

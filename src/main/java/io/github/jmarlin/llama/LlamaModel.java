@@ -73,7 +73,7 @@ public final class LlamaModel implements AutoCloseable {
      * @param head from the residual stream to the logits
      * @param owned what {@link #close} closes, in this order
      */
-    LlamaModel(LlamaConfig config, DenseMatrix embedding, List<Block> blocks, float[] norm, Projection head,
+    public LlamaModel(LlamaConfig config, DenseMatrix embedding, List<Block> blocks, float[] norm, Projection head,
             List<? extends AutoCloseable> owned) {
         this.config = config;
         this.embedding = embedding;
