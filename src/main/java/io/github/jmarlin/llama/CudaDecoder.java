@@ -19,7 +19,7 @@ import java.util.stream.Stream;
 /**
  * A model on a GPU. Activations, caches and dense weights are of the type that 4-bit layers were packed for; without such layers BF16 if
  * the embedding is, else FP16. The residual stream and the logits are FP32. A quantized head is dequantized: its logits are not to be
- * rounded.
+ * rounded. What a block computes has a relative error of at most 2e-3 in FP16 and 1.5e-2 in BF16, some four times a product's.
  */
 public final class CudaDecoder implements Decoder {
     /** Rows of a step: enough for the products to be worth their reading of the weights. */
