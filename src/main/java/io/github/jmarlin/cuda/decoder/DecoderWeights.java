@@ -102,7 +102,8 @@ public final class DecoderWeights implements AutoCloseable {
 
     private static void check(String what, int n, int k, int neededN, int neededK) {
         if (n != neededN || k != neededK) {
-            throw new IllegalArgumentException(what + " of n " + n + ", k " + k + ": the decoder's shape needs n " + neededN + ", k " + neededK);
+            throw new IllegalArgumentException(what + " of n " + n + ", k " + k + ": the decoder's shape needs n " + neededN + ", k "
+                    + neededK);
         }
     }
 

@@ -63,7 +63,8 @@ public final class DenseWeights implements AutoCloseable {
 
     private void convert(DataType from, NativeMemory data) {
         long elements = (long) n * k;
-        ByteBuffer rounded = ByteBuffer.allocateDirect(Short.BYTES * (int) Math.min(CHUNK_ELEMENTS, elements)).order(ByteOrder.LITTLE_ENDIAN);
+        int most = (int) Math.min(CHUNK_ELEMENTS, elements);
+        ByteBuffer rounded = ByteBuffer.allocateDirect(Short.BYTES * most).order(ByteOrder.LITTLE_ENDIAN);
         for (long first = 0; first < elements; first += CHUNK_ELEMENTS) {
             int count = (int) Math.min(CHUNK_ELEMENTS, elements - first);
             for (int i = 0; i < count; i++) {
