@@ -1,7 +1,6 @@
 // Entry points of the kernels between a decoder's quantized products, decoder_{what}_{f16|bf16} and decoder_argmax, in blocks of 256
 // threads; grids and shared memory are said where each is written. decoder_product_{f16|bf16}_{floats|same}_m{rows of a block}: results
 // in fp32, or in the type of the operands.
-// targets: sm_80 sm_86 sm_89 sm_90a sm_100 sm_120 compute_80
 // ptx: 7.4
 #include "argmax.cuh"
 #include "attention.cuh"

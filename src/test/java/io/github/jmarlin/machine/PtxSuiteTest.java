@@ -19,6 +19,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Executes the PTX of every kernel, as it ships, on the machine. What the cases are: {@code src/test/cuda/suites}. */
 class PtxSuiteTest {
@@ -35,9 +36,10 @@ class PtxSuiteTest {
     }
 
     /** Against double precision, alone and in a batch. */
-    @Test
-    void everyEntryOfTheDecoderRuns() throws IOException {
-        assertEquals(19, passes("decoder", "compute_80", List.of("abi", "decoder_rows", "decoder_heads")).entries());
+    @ParameterizedTest
+    @ValueSource(strings = {"compute_80", "compute_90a"})
+    void everyEntryOfTheDecoderRuns(String target) throws IOException {
+        assertEquals(19, passes("decoder", target, List.of("abi", "decoder_rows", "decoder_heads")).entries());
     }
 
     @Test
@@ -118,7 +120,7 @@ class PtxSuiteTest {
     @Tag("long")
     @ParameterizedTest
     @CsvSource({"striped, compute_80", "striped, compute_90a", "hopper, compute_90a", "dequantize, compute_80", "dequantize, compute_90a",
-        "gather, compute_80", "gather, compute_90a", "decoder, compute_80"})
+        "gather, compute_80", "gather, compute_90a", "decoder, compute_80", "decoder, compute_90a"})
     void allCasesPassAndCoverTheInstructions(String family, String target) throws IOException {
         Covered covered = passes(family, target,
                 List.of("exact", "real", "shapes", "schedules", "banks", "once", "every", "shared", "dense", "decoder_rows",
