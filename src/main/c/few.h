@@ -28,7 +28,7 @@ TARGET INLINE void multiply_few(const struct call *call, int64_t strip, int rows
         }
     }
     for (int row = 0; row < rows; row++) {
-        write_row(call, row, strip, totals[row], narrow);
+        write_row(call, row, strip, totals[row], widen, narrow);
     }
 }
 

@@ -161,7 +161,7 @@ TARGET static void multiply_many(const struct call *call, int64_t strip, struct 
         }
     }
     for (int64_t row = rows.first; row < rows.end; row++) {
-        write_row(call, row, strip, totals[row], narrow);
+        write_row(call, row, strip, totals[row], widen, narrow);
     }
 }
 

@@ -61,4 +61,7 @@ final class NativeCpu {
 
     /** Multiplies strips {@code first} to {@code end - 1} with all rows of a {@link NativeCall}, whose units are read. */
     static native void multiply(int set, long call, long first, long end);
+
+    /** Multiplies columns {@code first} to {@code end - 1} of a {@link DenseLinear}, whose weights begin at {@code weights}. */
+    static native void multiplyDense(int set, long call, long weights, long first, long end);
 }
