@@ -152,7 +152,7 @@ struct Consumer {
         u32 empty = 0;      // of the slot before
         s32 k_block = begin;
         s32 last_whole = end - Shape::kDepth;
-        s32 releases_after = lane_index() == 0 ? begin : end;       // a lane of each warp, and there is none before the first
+        s32 releases_after = lane_index() == 0 ? begin : end;       // lane 0, and before the first stage there is none
         keep(last_whole);
         keep(releases_after);
 #pragma unroll 1

@@ -39,7 +39,7 @@ struct BulkCopies {
         codes_policy = args.m_tiles == 1 ? policy_evict_first() : policy_evict_normal();
         shared_policy = policy_evict_normal();
         tokens = spread_rows<Shape>(args) ? args.m - first_token() : 0;
-        keep(tokens);
+        if (Shape::kCanSpread) keep(tokens);
     }
 
     // The stages that begin with k-block `first`.
@@ -173,7 +173,7 @@ private:
                     u32 valid = kWhole ? 16 : 2 * u32(left < 0 ? 0 : left > 8 ? 8 : left);
                     // Four rows on, the swizzle differs in the highest of its three bits.
                     u32 to = (target ^ u32(i % 2 * 64)) + u32(j * Shape::kActivationBytes + i * kPass * 128);
-                    if (kWhole || block + j < blocks) cp_async_16_zfill(to, from + u64(j) * 128, valid);
+                    if (kWhole || Shape::kDepth == 1 || block + j < blocks) cp_async_16_zfill(to, from + u64(j) * 128, valid);
                 }
             }
             from += row_step;
@@ -235,7 +235,7 @@ template <class Shape>
 JMARLIN_DEVICE void produce(const GemmArgs& args, const Ring<Shape>& ring) {
     u32 thread = thread_index() - kConsumerThreads;
     u32 spread = spread_rows<Shape>(args);
-    keep(spread);
+    if (Shape::kCanSpread) keep(spread);
     BulkCopies<Shape> bulk(args, ring, thread / 32);
     ActivationCopies<Shape> activations(args, ring, thread / 32);
     Cursor fill;

@@ -37,6 +37,7 @@ JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
     } while (slot != ring.vacant);
 
     BlockMultiplier<Shape> multiplier;
+
     // The oldest stage's codes and first operands go to registers. ring.cuh draws a turn.
     const auto enter_stage = [&] {
         wait_for_oldest_stage<Shape>(args.stages);
@@ -90,7 +91,9 @@ JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
             const u32 part = warp_index() % Shape::kStrips;
             const ColumnValues factors = load_factors(args, strip * 64);  // under way while the blocks' sums are
             if (stripe.covers_tile() || sum_across_blocks<Shape::kStrips>(acc, args, stripe.tile, part)) {
-                store_tile<typename Shape::Type>(acc, args, m_tile * Shape::kBatchRows, strip * 64, factors);
+                // What the sums of the warps went through is this leader's alone here, see sum_across_warps.
+                store_tile<typename Shape::Type>(acc, args, m_tile * Shape::kBatchRows, strip * 64, factors,
+                                                    shared + part * 2048);
             }
         }
     }

@@ -1,6 +1,7 @@
 package io.github.jmarlin.cuda;
 
 import io.github.jmarlin.CudaCallException;
+import io.github.jmarlin.Epilogue;
 import io.github.jmarlin.plan.WorkspaceSize;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -43,7 +44,7 @@ public final class DecodeGraph implements AutoCloseable {
     /** One thing in the step. */
     private sealed interface Part permits Product, Gather, Own {}
 
-    private record Product(CudaGemm gemm, long a, long lda, long c, long ldc) implements Part {}
+    private record Product(CudaGemm gemm, long a, long lda, long c, long ldc, Epilogue epilogue) implements Part {}
 
     private record Gather(InputGather gather, long a, long lda, long gathered, long ldg) implements Part {}
 
@@ -58,10 +59,15 @@ public final class DecodeGraph implements AutoCloseable {
             this.workspace = workspace;
         }
 
-        /** A product, with the operands of {@link CudaGemm#launch(long, long, long, long, long, Workspace, CudaGemm)}. */
+        /** A product as it is. */
         public Builder product(CudaGemm gemm, long a, long lda, long c, long ldc) {
+            return product(gemm, a, lda, c, ldc, Epilogue.NONE);
+        }
+
+        /** A product, with the operands of {@link CudaGemm#launch(long, long, long, long, long, Epilogue, Workspace, CudaGemm)}. */
+        public Builder product(CudaGemm gemm, long a, long lda, long c, long ldc, Epilogue epilogue) {
             checkEngine(Objects.requireNonNull(gemm, "gemm").weights(), "product");
-            step.add(new Product(gemm, a, lda, c, ldc));
+            step.add(new Product(gemm, a, lda, c, ldc, Objects.requireNonNull(epilogue, "epilogue")));
             return this;
         }
 
@@ -91,12 +97,12 @@ public final class DecodeGraph implements AutoCloseable {
         /**
          * The step so far; the builder may be used on.
          *
-         * @throws IllegalArgumentException if there is no product
+         * @throws IllegalArgumentException if it has no parts
          * @throws IllegalStateException if the workspace or weights are closed
          */
         public DecodeGraph build() {
-            if (step.stream().noneMatch(Product.class::isInstance)) {
-                throw new IllegalArgumentException("a step of " + step.size() + " parts and no product: at least one expected");
+            if (step.isEmpty()) {
+                throw new IllegalArgumentException("a step without parts: at least one expected");
             }
             return new DecodeGraph(workspace, List.copyOf(step));
         }
@@ -183,6 +189,29 @@ public final class DecodeGraph implements AutoCloseable {
         }
     }
 
+    /**
+     * Puts the step for a number of rows into the workspace's stream, part by part, for a number that does not come again. Does not
+     * wait. The context of the weights must be current.
+     *
+     * @throws IllegalArgumentException as {@link #capture}
+     * @throws IllegalStateException if this is closed or in use
+     * @throws CudaCallException if the driver refuses a launch
+     */
+    public void run(int rows) {
+        enter();
+        try {
+            checkRows(rows);
+            workspace.enter();
+            try {
+                enqueue(rows);
+            } finally {
+                workspace.leave();
+            }
+        } finally {
+            inUse.set(false);
+        }
+    }
+
     private void enter() {
         if (!inUse.compareAndSet(false, true)) {
             throw new IllegalStateException("decode graph is in use: one thread at a time may use it, and no work of its step");
@@ -200,8 +229,15 @@ public final class DecodeGraph implements AutoCloseable {
         if (known != null) {
             return known;
         }
+        checkRows(rows);
+        CapturedGraph made = captured(rows);
+        graphs.put(rows, made);
+        return made;
+    }
+
+    private void checkRows(int rows) {
         if (rows < 1) {
-            throw new IllegalArgumentException("rows " + rows + ": a step is captured for 1 or more rows");
+            throw new IllegalArgumentException("rows " + rows + ": a step is for 1 or more rows");
         }
         // Looks all kernels up, too: that may load an image, which a capture does not allow.
         WorkspaceSize needed = products.stream().map(product -> product.gemm.workspaceOf(rows))
@@ -210,9 +246,6 @@ public final class DecodeGraph implements AutoCloseable {
             throw new IllegalArgumentException("workspace of " + workspace.size() + " is too small: a step for " + rows
                     + " rows needs " + needed);
         }
-        CapturedGraph made = captured(rows);
-        graphs.put(rows, made);
-        return made;
     }
 
     private CapturedGraph captured(int rows) {
@@ -229,7 +262,8 @@ public final class DecodeGraph implements AutoCloseable {
         for (Part part : step) {
             if (part instanceof Product product) {
                 CudaGemm next = products.get(++done % products.size()).gemm;
-                product.gemm.launch(product.a, product.lda, product.c, product.ldc, rows, workspace, next);
+                product.gemm.launch(product.a, product.lda, product.c, product.ldc, rows, product.epilogue, workspace,
+                        next);
             } else if (part instanceof Gather gather) {
                 gather.gather.launch(gather.a, gather.lda, gather.gathered, gather.ldg, rows, workspace);
             } else {

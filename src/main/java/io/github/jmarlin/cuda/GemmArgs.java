@@ -39,7 +39,8 @@ final class GemmArgs {
     static final int K_BLOCKS_INVERSE = 168;
     static final int M_TILES_INVERSE = 176;
     static final int UNITS_INVERSE = 184;
-    static final int SIZE = 192;
+    static final int EPILOGUE = 192;
+    static final int SIZE = EPILOGUE + EpilogueArgs.SIZE;
 
     private GemmArgs() {
     }
@@ -53,7 +54,9 @@ final class GemmArgs {
     static int[] abi() {
         return new int[] {ABI_VERSION, SIZE, A, CODES, SCALES, ZEROS, FACTORS, BIAS, C, PARTIALS, COUNTERS, NEXT_CODES,
             NEXT_K_BLOCKS, NEXT_STRIPS, NEXT_STRIPS_PER_TILE, NEXT_M_TILES, NEXT_UNITS_PER_START, NEXT_STARTS, NEXT_UNITS,
-            LDA, LDC, M, N, K, K_BLOCKS, SCALE_ROWS, GROUP_SHIFT, N_TILES, M_TILES, UNITS_PER_BLOCK, STAGES, K_BLOCKS_INVERSE, M_TILES_INVERSE,
-            UNITS_INVERSE};
+            LDA, LDC, M, N, K, K_BLOCKS, SCALE_ROWS, GROUP_SHIFT, N_TILES, M_TILES, UNITS_PER_BLOCK, STAGES,
+            K_BLOCKS_INVERSE, M_TILES_INVERSE, UNITS_INVERSE,
+            EPILOGUE + EpilogueArgs.RESIDUAL, EPILOGUE + EpilogueArgs.ROW_FACTORS, EPILOGUE + EpilogueArgs.LDR,
+            EPILOGUE + EpilogueArgs.STEPS};
     }
 }
