@@ -55,6 +55,7 @@ final class GenerateCommandTest {
         assertTrue(lines.get(0).matches("llama of 2 blocks, 0 products in 4 bits and 15 in full precision, opened in .*; CPU, \\d+ threads?, .*"),
                 run.err());
         assertTrue(lines.get(1).matches("prefill 2 tokens in .*, [\\d.]+ tokens/s; decode 5 tokens in .*, [\\d.]+ tokens/s"), run.err());
+        assertTrue(lines.get(2).matches("of the time, 4-bit products took 0 % and products in full precision \\d+ %"), run.err());
         assertEquals(run.out(), run("--ids", " 5  17 ", "--max-tokens", "6", "--dense").out());
     }
 
