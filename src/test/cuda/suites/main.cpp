@@ -18,7 +18,8 @@ namespace {
 const struct { const char* name; void (*run)(Runner&); } kSuites[] = {
     {"exact", exact},     {"real", real},   {"shapes", shapes}, {"schedules", schedules}, {"banks", banks},     {"once", once},
     {"every", every},     {"shared", shared}, {"tiles", tiles}, {"abi", abi},             {"dense", dense},     {"prefetch", prefetch},
-    {"stripes", stripes}, {"golden", golden}, {"fragments", fragments},
+    {"finish", finish}, {"epilogues", epilogues},
+    {"stripes", stripes}, {"golden", golden}, {"fragments", fragments}, {"quotients", quotients},
 };
 
 int usage(const std::string& wrong) {
