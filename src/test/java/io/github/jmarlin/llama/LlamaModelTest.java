@@ -115,7 +115,7 @@ final class LlamaModelTest {
         Path packed = folder.resolve("packed");
         new TinyLlama(family, 2).write(source, TensorType.BF16);
         new ModelPacker(Checkpoint.open(source, GROUPS_OF_32), packed,
-                new PackOptions(null, GROUPS_OF_32, true, 2, true, bytes -> { })).run();
+                new PackOptions(null, GROUPS_OF_32, true, false, 2, true, bytes -> { })).run();
         float[] read = logits(source, options(LlamaModel.Weights.QUANTIZED, true));
         Errors.assertSameBits(read, logits(packed, options(LlamaModel.Weights.STORED, true)), TinyLlama.VOCABULARY, "in place");
         Errors.assertSameBits(read, logits(packed, options(LlamaModel.Weights.STORED, false)), TinyLlama.VOCABULARY, "joined");
@@ -130,6 +130,18 @@ final class LlamaModelTest {
         assertTrue(e.getMessage().contains("--quantize: found a packed model; accepted: one that is not packed yet"), e.getMessage());
         float[] dense = logits(packed, options(LlamaModel.Weights.DENSE, true));
         Errors.assertWithin(0.02, widened(dense), read, TinyLlama.VOCABULARY, "4-bit products of 4-bit weights");
+    }
+
+    @Test
+    void interleavedGateAndUp() throws IOException {
+        Path source = folder.resolve("source");
+        Path packed = folder.resolve("packed");
+        new TinyLlama("llama", 2).write(source, TensorType.BF16);
+        new ModelPacker(Checkpoint.open(source, GROUPS_OF_32), packed,
+                new PackOptions(null, GROUPS_OF_32, true, true, 2, true, bytes -> { })).run();
+        JMarlinException e = assertThrows(JMarlinException.class, () -> LlamaModel.open(packed, LlamaModel.Options.STORED));
+        assertEquals(packed + ": layer model.layers.0.mlp.gate_up_proj: found gate and up in one layer, their columns in turn; accepted: "
+                + "two layers, as jmarlin pack without --interleave-gate-up writes them", e.getMessage());
     }
 
     /** An act-ordered GPTQ layer among others: what its rows meet is gathered, also in fp32. */
