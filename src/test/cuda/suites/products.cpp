@@ -254,7 +254,7 @@ void once(Runner& runner) {
     constexpr int kColumns[] = {100, 200, 72}, kGroups[] = {128, -1, 64, 256};
     int i = 0;
     for (const Kernel& kernel : runner.kernels("")) {
-        if (kernel.rows == 0) continue;   // no product
+        if (kernel.columns == 0) continue;   // no product of packed weights
         const int rows[] = {std::max(1, kernel.rows / 8), kernel.rows + 1, kernel.rows - 1};
         const int group = kernel.group32 ? 32 : pick(kGroups, i);
         const int padding[] = {0, 5};

@@ -3,6 +3,8 @@ package io.github.jmarlin.llama;
 import io.github.jmarlin.ComputeDevice;
 import io.github.jmarlin.JMarlinException;
 import io.github.jmarlin.cpu.CpuDevice;
+import io.github.jmarlin.cuda.CudaDevice;
+import io.github.jmarlin.plan.PlanOptions;
 
 /** The decoder of each kind of device. */
 public final class Decoders {
@@ -11,7 +13,7 @@ public final class Decoders {
 
     /** Whether there is a decoder for a device. */
     public static boolean runOn(ComputeDevice device) {
-        return device instanceof CpuDevice;
+        return device instanceof CpuDevice || device instanceof CudaDevice;
     }
 
     /** Whether a device multiplies with packed weights where they lie in a file's map, see {@link LlamaModel.Options#inPlace}. */
@@ -30,6 +32,9 @@ public final class Decoders {
     public static Decoder on(ComputeDevice device, LlamaModel model, int sequences, int positions) {
         if (device instanceof CpuDevice cpu) {
             return new CpuDecoder(cpu, model, sequences, positions);
+        }
+        if (device instanceof CudaDevice gpu) {
+            return new CudaDecoder(gpu, model, sequences, positions, PlanOptions.DEFAULT);
         }
         throw new JMarlinException("there is no decoder for " + device.name() + " (" + device.kind() + "): use the processor, --device cpu");
     }

@@ -1,6 +1,7 @@
 package io.github.jmarlin.llama;
 
 import io.github.jmarlin.DataType;
+import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.memory.NativeMemory;
 import java.nio.ByteBuffer;
@@ -72,6 +73,28 @@ public record DenseMatrix(DataType type, NativeMemory data, int n, int k, float[
             carried |= (word & exponent) + one;
         }
         return (carried & (type == DataType.FP32 ? 0x80000000 : 0x80008000)) == 0;
+    }
+
+    /** Memory of a matrix in FP32, each row contiguous. */
+    static NativeMemory memory(int n, int k) {
+        return NativeMemory.allocate((long) n * k * Float.BYTES, (long) k * Float.BYTES);
+    }
+
+    /**
+     * The weights that codes stand for, in FP32.
+     *
+     * @param data of this size, see {@link #memory}; filled
+     */
+    static DenseMatrix dequantized(QuantizedMatrix matrix, NativeMemory data) {
+        int k = matrix.k();
+        IntBuffer order = matrix.inputOrder();
+        IntStream.range(0, matrix.n()).parallel().forEach(column -> {
+            for (int row = 0; row < k; row++) {
+                long activation = order == null ? row : order.get(row);
+                data.putFloat(((long) column * k + activation) * Float.BYTES, matrix.weight(row, column));
+            }
+        });
+        return new DenseMatrix(DataType.FP32, data, matrix.n(), k, matrix.bias());
     }
 
     /** Writes a row as floats to {@code [at, at + k)} of {@code values}. */

@@ -137,22 +137,10 @@ final class ModelReader {
             return new Projection.Packed(layer.packed(owned));
         }
         try (QuantizedMatrix matrix = layer.read()) {
-            return new Projection.Dense(dequantized(matrix));
+            NativeMemory data = DenseMatrix.memory(matrix.n(), matrix.k());
+            owned.add(data);
+            return new Projection.Dense(DenseMatrix.dequantized(matrix, data));
         }
-    }
-
-    private DenseMatrix dequantized(QuantizedMatrix matrix) {
-        int k = matrix.k();
-        NativeMemory data = NativeMemory.allocate((long) matrix.n() * k * Float.BYTES, (long) k * Float.BYTES);
-        owned.add(data);
-        var order = matrix.inputOrder();
-        IntStream.range(0, matrix.n()).parallel().forEach(column -> {
-            for (int row = 0; row < k; row++) {
-                long activation = order == null ? row : order.get(row);
-                data.putFloat(((long) column * k + activation) * Float.BYTES, matrix.weight(row, column));
-            }
-        });
-        return new DenseMatrix(DataType.FP32, data, matrix.n(), k, matrix.bias());
     }
 
     private float[] bias(String name, int n, boolean needed) {

@@ -60,7 +60,7 @@ class MachineCodeTest {
                 assertEquals(7, Ptxas.elfAbi(image), name);
             }
         }
-        int everywhere = 8 * 8 + 10 + 1 + 1;      // striped, dequantize, gather, empty
+        int everywhere = 8 * 8 + 10 + 1 + 19 + 1;      // striped, dequantize, gather, decoder, empty
         assertEquals(6 * everywhere + 24 * 8, kernels, "kernels in all images");
     }
 
