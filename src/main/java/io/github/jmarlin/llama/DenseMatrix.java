@@ -5,6 +5,7 @@ import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.memory.NativeMemory;
 import java.nio.ByteBuffer;
+import java.nio.IntBuffer;
 import java.util.stream.IntStream;
 
 /**
