@@ -123,7 +123,8 @@ public final class GenerationReport {
             if (!series.isEmpty()) {
                 boolean extrapolated = own.stream().anyMatch(GenerationFigures::isExtrapolated);
                 plots.add(new Charts.Plot("generate-" + model.replaceAll("[^A-Za-z0-9]+", "-"),
-                        model + (extrapolated ? ", extrapolated" : ""), "sequences decoded together", "tokens/s", batches.stream().map(String::valueOf).toList(), series, true));
+                        model + (extrapolated ? ", extrapolated" : ""), "sequences decoded together", "tokens/s",
+                        batches.stream().map(String::valueOf).toList(), series, true));
             }
         }
         return plots;
