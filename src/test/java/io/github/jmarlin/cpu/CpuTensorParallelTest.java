@@ -1,0 +1,24 @@
+package io.github.jmarlin.cpu;
+
+import io.github.jmarlin.ComputeDevice;
+import io.github.jmarlin.TensorParallelContractTest;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+
+/** Ranks on the processor: each with threads of its own, or all in one. */
+class CpuTensorParallelTest extends TensorParallelContractTest {
+    @Override
+    protected List<ComputeDevice> devices(int ranks) {
+        List<ComputeDevice> devices = new ArrayList<>();
+        for (int rank = 0; rank < ranks; rank++) {
+            devices.add(new CpuDevice(1 + rank % 3));
+        }
+        return devices;
+    }
+
+    @Override
+    protected List<ComputeDevice> otherDevices(int ranks) {
+        return Collections.nCopies(ranks, new CpuDevice(2));
+    }
+}
