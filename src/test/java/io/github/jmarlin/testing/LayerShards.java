@@ -25,7 +25,7 @@ public final class LayerShards implements AutoCloseable {
 
     private LayerShards(QuantizedMatrix matrix, List<? extends ComputeDevice> devices, boolean alongK) {
         PackedWeights whole = closing(PackedWeights.pack(matrix, TYPE));
-        cuts = PackedShards.cuts(alongK ? matrix.k() : matrix.n(), devices.size(), Math.max(64, matrix.rowsPerGroup()));
+        cuts = PackedShards.cuts(alongK ? matrix.k() : matrix.n(), devices.size(), Math.max(64, matrix.groupSize()));
         for (int rank = 0; rank < devices.size(); rank++) {
             PackedWeights shard = closing(alongK ? PackedShards.rows(whole, cuts[rank], cuts[rank + 1])
                     : PackedShards.columns(whole, cuts[rank], cuts[rank + 1]));
