@@ -22,6 +22,8 @@ import io.github.jmarlin.testing.Errors;
 import io.github.jmarlin.testing.TestMatrices;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -46,8 +48,14 @@ class TwoDevicesTest {
     private static final int ROWS = 9;
     private static final int ROUNDS = 6;
 
+    /** What acquires, and what gives back. */
+    private static final Map<String, String> RELEASES = Map.of("cuMemAlloc", "cuMemFree", "cuMemHostAlloc", "cuMemFreeHost",
+            "cuStreamCreate", "cuStreamDestroy", "cuModuleLoadDataEx", "cuModuleUnload", "cuCtxPushCurrent", "cuCtxPopCurrent");
+
     private final List<Side> sides = new ArrayList<>();
     private final long[] free = new long[2];
+    /** What was acquired and not given back when the counts were last set to 0. */
+    private Map<String, Long> heldBefore = new TreeMap<>();
 
     /** One device as an application holds it: two layers, a workspace, operands. */
     private static final class Side implements AutoCloseable {
@@ -103,7 +111,7 @@ class TwoDevicesTest {
 
         /** What a layer left, after which there is nothing but poison. */
         float[] take(int layer) {
-            GpuTest.synchronize(stream);
+            inContext(() -> GpuTest.synchronize(stream));
             float[] result = operands.get(layer).result();
             operands.get(layer).poisonOutputs();
             return result;
@@ -132,22 +140,34 @@ class TwoDevicesTest {
         }
     }
 
-    /** All device and pinned memory, streams and modules are given back, and each device has what it had. */
+    /** All memory, streams, modules and contexts are given back, and each device has what it had. */
     @AfterEach
     void closeBothAndFindNothingLeft() {
+        if (sides.isEmpty()) {
+            return;         // skipped
+        }
         sides.forEach(Side::close);
         for (int i = 0; i < sides.size(); i++) {
             assertEquals(free[i], sides.get(i).freeMemory(), "free bytes of device " + i);
         }
-        for (String pair : List.of("cuMemAlloc cuMemFree", "cuMemHostAlloc cuMemFreeHost", "cuStreamCreate cuStreamDestroy",
-                "cuModuleLoadDataEx cuModuleUnload", "cuCtxPushCurrent cuCtxPopCurrent")) {
-            String[] names = pair.split(" ");
-            long popped = names[1].equals("cuCtxPopCurrent") ? sides.size() : 0;     // cuCtxCreate pushes
-            long refused = names[0].equals("cuModuleLoadDataEx") ? StandIn.count("refused") : 0;
-            assertEquals(StandIn.count(names[0]) + popped - refused, StandIn.count(names[1]), pair);
-        }
+        held().forEach((acquire, count) -> assertEquals(0, count, acquire + ": not given back"));
         sides.forEach(side -> Cuda.call("cuCtxDestroy", () -> cuCtxDestroy(side.context)));
-        sides.clear();
+        StandIn.reset();
+    }
+
+    /** How much of each kind is held, in calls; contexts are pushed by making them, too. */
+    private Map<String, Long> held() {
+        Map<String, Long> held = new TreeMap<>();
+        RELEASES.forEach((acquire, release) -> held.put(acquire,
+                heldBefore.getOrDefault(acquire, 0L) + StandIn.count(acquire) - StandIn.count(release)));
+        held.merge("cuModuleLoadDataEx", -StandIn.count("refused"), Long::sum);
+        held.merge("cuCtxPushCurrent", StandIn.count("cuCtxCreate"), Long::sum);
+        return held;
+    }
+
+    /** A context that an error spoilt is as good as new, which only the stand-in driver can do. */
+    private void heal() {
+        heldBefore = held();
         StandIn.reset();
     }
 
@@ -255,11 +275,12 @@ class TwoDevicesTest {
             assertThrows(CudaCallException.class, () -> Cuda.call("cuCtxSynchronize", () -> cuCtxSynchronize()));
         });
         second.inContext(() -> {
+            assertTrue(StandIn.errors().contains("memory of device 1, the kernel runs on device 0"), StandIn.errors());
             second.launch(0);
             second.launch(1);
         });
         assertAsAlone(alone, 1, 0, "after an error of device 0");
         assertAsAlone(alone, 1, 1, "after an error of device 0");
-        StandIn.reset();
+        heal();
     }
 }
