@@ -183,9 +183,6 @@ class PlannerTest {
             for (PlanOptions options : List.of(PlanOptions.DEFAULT, PlanOptions.DEFAULT.withBatchInvariance(),
                     PlanOptions.DEFAULT.withFamily(KernelFamily.HOPPER))) {
                 PlanOptions limited = options.withMultiprocessors(most);
-                if (most < 4 && limited.asks(KernelFamily.HOPPER)) {
-                    continue;       // clusters of up to four
-                }
                 Planner planner = new Planner(H200, LLAMA_UP, limited);
                 for (int m : new int[] {1, 16, 64, 120}) {
                     GemmPlan plan = planner.plan(Math.min(m, planner.rowsPerLaunch()));
