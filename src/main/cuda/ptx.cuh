@@ -53,6 +53,7 @@ JMARLIN_DEVICE u32 atomic_inc_acq_rel(u64 address, u32 last) {
 
 // shfl.sync.idx: the value of lane `source_lane`.
 JMARLIN_DEVICE u32 shuffle(u32 value, u32 source_lane) { return __shfl_sync(0xffffffffu, value, source_lane); }
+JMARLIN_DEVICE float shuffle(float value, u32 source_lane) { return __shfl_sync(0xffffffffu, value, source_lane); }
 
 // ---- Shared memory (9.7.9, ld and st): addresses are byte offsets in the shared window ----
 
@@ -65,6 +66,12 @@ JMARLIN_DEVICE u32 dynamic_shared() {
 JMARLIN_DEVICE u32 ld_shared_4(u32 address) {
     u32 v;
     asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address) : "memory");
+    return v;
+}
+
+JMARLIN_DEVICE float ld_shared_f32(u32 address) {
+    float v;
+    asm volatile("ld.shared.f32 %0, [%1];" : "=f"(v) : "r"(address) : "memory");
     return v;
 }
 
@@ -84,6 +91,10 @@ JMARLIN_DEVICE F32x4 ld_shared_f32x4(u32 address) {
 
 JMARLIN_DEVICE void st_shared_4(u32 address, u32 v) {
     asm volatile("st.shared.u32 [%0], %1;" :: "r"(address), "r"(v) : "memory");
+}
+
+JMARLIN_DEVICE void st_shared_f32(u32 address, float v) {
+    asm volatile("st.shared.f32 [%0], %1;" :: "r"(address), "f"(v) : "memory");
 }
 
 JMARLIN_DEVICE void st_shared_f32x4(u32 address, const F32x4& v) {
@@ -123,6 +134,14 @@ JMARLIN_DEVICE F32x4 ld_global_f32x4(u64 address) {
     F32x4 v;
     asm volatile("ld.global.nc.v4.f32 {%0, %1, %2, %3}, [%4];"
                  : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "l"(address));
+    return v;
+}
+
+// ld.global: data that this thread itself writes while the kernel runs.
+JMARLIN_DEVICE F32x4 ld_global_own_f32x4(u64 address) {
+    F32x4 v;
+    asm volatile("ld.global.v4.f32 {%0, %1, %2, %3}, [%4];"
+                 : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "l"(address) : "memory");
     return v;
 }
 
@@ -170,6 +189,10 @@ JMARLIN_DEVICE void st_global_8(u64 address, const Vec8& v) {
 
 JMARLIN_DEVICE void st_global_2(u64 address, u32 low_16_bits) {
     asm volatile("st.global.u16 [%0], %1;" :: "l"(address), "h"(static_cast<unsigned short>(low_16_bits)) : "memory");
+}
+
+JMARLIN_DEVICE void st_global_4(u64 address, u32 v) {
+    asm volatile("st.global.u32 [%0], %1;" :: "l"(address), "r"(v) : "memory");
 }
 
 JMARLIN_DEVICE void st_global_16(u64 address, const Vec16& v) {
@@ -313,6 +336,19 @@ JMARLIN_DEVICE u32 mul2<Half>(u32 x, u32 y) { return bits_of(__hmul2(as_half2(x)
 
 template <>
 JMARLIN_DEVICE u32 mul2<Bfloat16>(u32 x, u32 y) { return bits_of(__hmul2(as_bfloat2(x), as_bfloat2(y))); }
+
+// ---- Functions of one fp32 number (9.7.3) ----
+
+// ex2.approx: 2^x, within 2 ulp; 0 for -infinity.
+JMARLIN_DEVICE float exp2_approx(float x) {
+    float v;
+    asm("ex2.approx.f32 %0, %1;" : "=f"(v) : "f"(x));
+    return v;
+}
+
+// sqrt.rn and div.rn: one rounding each, the same on every device.
+JMARLIN_DEVICE float square_root(float x) { return __fsqrt_rn(x); }
+JMARLIN_DEVICE float divide(float x, float y) { return __fdiv_rn(x, y); }
 
 // ---- Conversion (9.7.9.21, cvt) ----
 

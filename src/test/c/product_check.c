@@ -27,10 +27,11 @@ static void *allocate(int64_t bytes)
 
 int main(int argc, char **argv)
 {
-    const struct product *product = argc == 4 ? product_of((enum instruction_set) atoi(argv[1])) : 0;
-    if (product == 0) {
+    enum instruction_set set = argc == 4 ? (enum instruction_set) atoi(argv[1]) : NEON;
+    if (argc != 4 || state_of(set) != READY) {
         return 3;
     }
+    const struct product *product = product_of(set);
     int64_t header[HEADER];
     static void *regions[REGIONS];    /* static: what is never freed must stay in sight of the leak sanitizer */
     FILE *file = fopen(argv[2], "rb");
@@ -61,8 +62,8 @@ int main(int argc, char **argv)
     static struct call call;
     call = (struct call) {
         .layer = &layer, .type = type, .rows = rows, .a = regions[6], .c = allocate(outputs),
-        .digits = allocate(units * UNIT_ROWS * segments * segment_rows * digits_of(type)),
-        .units = allocate(units * UNIT_ROWS * segments * 4), .sums = allocate(units * UNIT_ROWS * segments * 8),
+        .digits = allocate(rows * segments * segment_bytes(&layer) * digits_of(type)),
+        .units = allocate(rows * segments * 4), .sums = allocate(rows * segments * 8),
         .refused = allocate(rows), .output_type = header[9], .residual = regions[7], .row_factors = regions[8], .silu_mul = header[10],
     };
     memset(call.c, 0, (size_t) outputs);    /* rows that are refused are not written */

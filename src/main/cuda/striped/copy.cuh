@@ -137,7 +137,8 @@ class StageCopier {
     u64 weight_policy_;
 
     // The next stage starts at k-block k_block_ of the portion's tile; this warp's strip has blocks up to strip_end_,
-    // counted where the stage starts, and activations are read up to k_end_.
+    // counted where the stage starts, inner stages up to inner_end_ (none in a ring of two slots, whose next stage must be
+    // copied at once), and activations are read up to k_end_.
     s32 k_block_ = 0;
     s32 strip_end_ = 0;
     s32 inner_end_ = 0;

@@ -32,7 +32,7 @@ struct Ring {
         vacant = oldest;
         oldest += Shape::kSlotBytes;
         if (oldest == end) oldest = begin;
-        keep(oldest);
+        keep(oldest);  // now, not behind the wait that follows
     }
 };
 

@@ -42,11 +42,13 @@ struct StripedShape {
     static constexpr u32 kReductionBytes = (kWarps - kStrips) * 2048;
     static_assert(kReductionBytes >= kStrips * 2048, "a leader's part of it is where its rows are finished, see finish_rows");
     static constexpr u32 shared_bytes(u32 stages) { return kReductionBytes + stages * kSlotBytes; }
+
+    // The usual rings: what fits, 8 slots at most.
     static constexpr s32 stages_fitting(u32 kilobytes) {
         const s32 stages = (kilobytes * 1024 - kReductionBytes) / kSlotBytes;
         return stages < 8 ? stages : 8;
     }
-    static constexpr s32 kStagesIn227 = stages_fitting(227);  // sm_90; what the planner takes
+    static constexpr s32 kStagesIn227 = stages_fitting(227);  // sm_90
     static constexpr s32 kStagesIn163 = stages_fitting(163);  // sm_80, sm_87
     static constexpr s32 kStagesIn99 = stages_fitting(99);    // sm_86, sm_89
     static_assert(shared_bytes(2) <= 99 * 1024, "every instance fits the smallest device, sm_86: 99 KB a block");

@@ -29,12 +29,15 @@ JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
     StageCopier<Shape> copier(args, stripe);
     Ring<Shape> ring(shared + Shape::kReductionBytes, args.stages);
 
-    for (u32 slot = ring.begin; slot != ring.vacant; slot += Shape::kSlotBytes) {
+    u32 slot = ring.begin;
+    do {
         copier.copy_next_stage(slot);
         cp_async_commit();
-    }
+        slot += Shape::kSlotBytes;
+    } while (slot != ring.vacant);
 
     BlockMultiplier<Shape> multiplier;
+
     // The oldest stage's codes and first operands go to registers. ring.cuh draws a turn.
     const auto enter_stage = [&] {
         wait_for_oldest_stage<Shape>(args.stages);

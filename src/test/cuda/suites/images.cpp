@@ -25,8 +25,11 @@ void abi(Runner& runner) {
     struct Family { std::string name; u32 version; std::vector<std::string> structs; };
     static const char* const kGemm = "8888888888" "4444444" "88" "4444444444" "888" "8884";
     static const Family kFamilies[] = {{"striped", 3, {kGemm}}, {"hopper", 3, {kGemm}}, {"dequantize", 3, {"888888" "44444", "888" "8884" "88" "44"}},
-                                       {"gather", 1, {"88888" "44"}}};
-    static_assert(sizeof(GemmArgs) == 224 && sizeof(DequantizeArgs) == 72 && sizeof(FinishArgs) == 80 && sizeof(GatherArgs) == 48, "as in kernel.hpp");
+                                       {"gather", 1, {"88888" "44"}},
+                                       {"decoder", 1, {"888" "44", "88888" "444", "8888888888" "444444", "88888888" "444444", "88" "44",
+                                                       "8888" "88" "444", "88" "8" "44"}}};
+    static_assert(sizeof(GemmArgs) == 224 && sizeof(DequantizeArgs) == 72 && sizeof(FinishArgs) == 80 && sizeof(GatherArgs) == 48,
+                  "as in kernel.hpp");
     for (const auto& program : runner.programs) {
         for (const Family& family : kFamilies) {
             const Global* table = program->find_global("jmarlin_" + family.name + "_abi");
@@ -47,7 +50,7 @@ void abi(Runner& runner) {
 /** Every slot of the ring in use: what the formulas ask for is enough, and 16 bytes less are not. */
 void shared(Runner& runner) {
     for (const Kernel& kernel : runner.kernels("")) {
-        if (kernel.rows == 0) continue;
+        if (kernel.columns == 0) continue;
         const int stages = kernel.hopper ? kernel.most_stages() : 4;
         const int columns = kernel.columns * kernel.neighbours;
         const Size size{kernel.rows, columns, 64 * kernel.depth() * kernel.split * (stages + 1), kernel.group32 ? 32 : 64};
@@ -67,7 +70,7 @@ void shared(Runner& runner) {
 /** "tile NAME slot-bytes stages shared-bytes", for comparison with the plan's tiles. */
 void tiles(Runner& runner) {
     for (const Kernel& kernel : runner.kernels("")) {
-        if (kernel.rows == 0) continue;
+        if (kernel.columns == 0) continue;
         const int stages = kernel.most_stages();
         std::printf("tile %s %d %d %u\n", kernel.name.c_str(), kernel.slot_bytes(), stages, kernel.shared_bytes(stages));
         ++runner.cases;

@@ -20,6 +20,7 @@ const struct { const char* name; void (*run)(Runner&); } kSuites[] = {
     {"every", every},     {"shared", shared}, {"tiles", tiles}, {"abi", abi},             {"dense", dense},     {"prefetch", prefetch},
     {"finish", finish}, {"epilogues", epilogues},
     {"stripes", stripes}, {"golden", golden}, {"fragments", fragments}, {"quotients", quotients},
+    {"decoder_rows", decoder_rows}, {"decoder_heads", decoder_heads},
 };
 
 int usage(const std::string& wrong) {

@@ -77,7 +77,7 @@ void quotients(Runner& runner) {
     runner.run("quotients", [&]() -> std::string {
         constexpr s64 kMost = 0x7fffffff;
         std::mt19937_64 random(7);
-        for (s64 d : {s64{1}, s64{2}, s64{3}, s64{7}, s64{64}, s64{448}, s64{641}, s64{65535}, s64{65537}, s64{1} << 30, kMost - 1, kMost}) {
+        for (s64 d : std::initializer_list<s64>{1, 2, 3, 7, 64, 448, 641, 65535, 65537, 1 << 30, kMost - 1, kMost}) {
             for (int round = 0; round < 8; ++round) {
                 std::vector<s32> x(32);
                 for (int i = 0; i < 32; ++i) {

@@ -100,6 +100,7 @@ void exact(Runner&), real(Runner&), shapes(Runner&), schedules(Runner&), banks(R
 void shared(Runner&), tiles(Runner&), abi(Runner&);   // images.cpp
 void dense(Runner&);
 void finish(Runner&), epilogues(Runner&);   // epilogues.cpp
+void decoder_rows(Runner&), decoder_heads(Runner&);
 void prefetch(Runner&);
 void stripes(Runner&), golden(Runner&), fragments(Runner&), quotients(Runner&);   // probes.cpp
 

@@ -12,7 +12,7 @@ import picocli.CommandLine.Command;
 @Command(name = "jmarlin", mixinStandardHelpOptions = true, versionProvider = Main.Version.class,
         description = "4-bit weight matrix multiplication on the GPU or the CPU.",
         subcommands = {DemoCommand.class, InfoCommand.class, PackCommand.class, InspectCommand.class, VerifyCommand.class,
-            CheckCommand.class, BenchCommand.class, TuneCommand.class},
+            CheckCommand.class, BenchCommand.class, TuneCommand.class, GenerateCommand.class, CalibrateCommand.class},
         exitCodeListHeading = "Exit codes:%n",
         exitCodeList = {"0:done", "1:failed, or an error bound is broken", "2:bad options"})
 public final class Main {

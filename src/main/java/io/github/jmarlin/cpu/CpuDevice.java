@@ -6,9 +6,10 @@ import io.github.jmarlin.PackedWeights;
 import java.util.Objects;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Executor;
+import java.util.function.IntConsumer;
 
 /**
- * The processor, through native kernels where there are some for it, else in Java; {@code -Djmarlin.cpu=java|avx2|vnni|neon} forces
+ * The processor, through native kernels where there are some for it, else in Java; {@code -Djmarlin.cpu=java|avx2|vnni|amx|neon} forces
  * one. Results do not depend on the number of threads, and among native kernels not on the instruction set or the batch.
  *
  * <p>Its threads are daemons, start with the first product and end some seconds after the last or with {@link #close}; a product
@@ -77,6 +78,14 @@ public final class CpuDevice implements ComputeDevice, AutoCloseable {
     @Override
     public LinearLayer place(PackedWeights weights) {
         return new CpuLinear(this, weights);
+    }
+
+    /**
+     * Runs task 0 to {@code count - 1} on the threads of the products, in any order, for what an engine computes between two products.
+     * Returns, or throws the first failure, when none runs any more.
+     */
+    public void forEach(int count, IntConsumer task) {
+        pool.forEach(count, task);
     }
 
     /** Ends the threads. Layers stay usable. */

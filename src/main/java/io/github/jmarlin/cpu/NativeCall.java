@@ -9,9 +9,9 @@ import io.github.jmarlin.memory.NativeMemory;
  */
 final class NativeCall implements AutoCloseable {
     /** Rows that are read together, UNIT_ROWS in product.h. */
-    static final int UNIT_ROWS = 16;
-    /** Rows of a call, MOST_UNITS units. */
-    static final int MOST_ROWS = 8 * UNIT_ROWS;
+    static final int UNIT_ROWS = 4;
+    /** Rows of a call, MOST_ROWS in product.h. */
+    static final int MOST_ROWS = 128;
 
     private static final int FIELDS = 13;
     private static final int REFUSED_AT = FIELDS * Long.BYTES;
@@ -28,10 +28,9 @@ final class NativeCall implements AutoCloseable {
      * @param outputs in direct buffers, used from row {@code firstRow} on
      */
     void prepare(NativeLayer layer, DataType type, int rows, long a, Outputs outputs, long firstRow) {
-        long unitRows = (long) (rows + UNIT_ROWS - 1) / UNIT_ROWS * UNIT_ROWS;
         int places = type == DataType.FP32 ? 3 : 2;
-        long digitBytes = unitRows * layer.segments() * layer.segmentRows() * places;
-        long unitBytes = unitRows * layer.segments() * Float.BYTES;
+        long digitBytes = (long) rows * layer.segments() * layer.segmentBytes() * places;
+        long unitBytes = (long) rows * layer.segments() * Float.BYTES;
         long bytes = DIGITS_AT + digitBytes + unitBytes + 2 * unitBytes;
         if (bytes > memory.size()) {
             NativeMemory larger = NativeMemory.allocate(bytes, bytes);

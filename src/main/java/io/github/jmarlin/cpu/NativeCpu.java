@@ -50,8 +50,8 @@ final class NativeCpu {
         return "native/" + os + "-" + (machine.equals("amd64") ? "x86_64" : machine) + "/libjmarlin.so";
     }
 
-    /** Whether this machine has an instruction set. */
-    static native boolean has(int set);
+    /** Whether this machine has an instruction set: {@code enum state} in amx.h, 0 if it can be used. */
+    static native int state(int set);
 
     /** Where a direct buffer begins, whatever its position; 0 for a buffer on the heap. */
     static native long address(Buffer buffer);
@@ -61,4 +61,7 @@ final class NativeCpu {
 
     /** Multiplies strips {@code first} to {@code end - 1} with all rows of a {@link NativeCall}, whose units are read. */
     static native void multiply(int set, long call, long first, long end);
+
+    /** Multiplies columns {@code first} to {@code end - 1} of a {@link DenseLinear}, whose weights begin at {@code weights}. */
+    static native void multiplyDense(int set, long call, long weights, long first, long end);
 }

@@ -1,6 +1,7 @@
 package io.github.jmarlin.cuda;
 
 import io.github.jmarlin.CudaCallException;
+import io.github.jmarlin.memory.Closing;
 import jcuda.CudaException;
 import jcuda.driver.CUresult;
 
@@ -50,38 +51,12 @@ final class Cuda {
 
     /** Closes what a failed construction leaves behind; a failure of that is added to the first one. */
     static void closeAfter(Throwable failure, AutoCloseable... resources) {
-        for (AutoCloseable resource : resources) {
-            try {
-                if (resource != null) {
-                    resource.close();
-                }
-            } catch (Exception e) {
-                failure.addSuppressed(e);
-            }
-        }
+        Closing.after(failure, resources);
     }
 
     /** Closes all of them even if some fail, then throws the first failure. Null entries are skipped. */
     static void closeAll(AutoCloseable... resources) {
-        RuntimeException first = null;
-        for (AutoCloseable resource : resources) {
-            try {
-                if (resource != null) {
-                    resource.close();
-                }
-            } catch (Exception e) {
-                RuntimeException failure = e instanceof RuntimeException unchecked ? unchecked
-                        : new IllegalStateException("closing failed: " + e, e);
-                if (first == null) {
-                    first = failure;
-                } else {
-                    first.addSuppressed(failure);
-                }
-            }
-        }
-        if (first != null) {
-            throw first;
-        }
+        Closing.all(resources);
     }
 
     static CudaCallException failure(String name, int code, String detail) {

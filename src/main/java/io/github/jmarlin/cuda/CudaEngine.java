@@ -155,6 +155,15 @@ public final class CudaEngine implements AutoCloseable {
     }
 
     /**
+     * A stream, and host memory that it copies from and to.
+     *
+     * @param purpose what for, as messages name it
+     */
+    public HostExchange newHostExchange(int bytes, String purpose) {
+        return new HostExchange(this, bytes, purpose);
+    }
+
+    /**
      * Runs with the engine's context current, and leaves the thread's context as it was. If it cannot, a resource made is closed.
      */
     <T> T inContext(Supplier<T> action) {
@@ -177,7 +186,8 @@ public final class CudaEngine implements AutoCloseable {
         return result;
     }
 
-    void runInContext(Runnable action) {
+    /** Runs with the engine's context current on this thread, which afterwards has the one it had before. */
+    public void runInContext(Runnable action) {
         inContext(() -> {
             action.run();
             return null;

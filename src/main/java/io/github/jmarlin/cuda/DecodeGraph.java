@@ -97,12 +97,12 @@ public final class DecodeGraph implements AutoCloseable {
         /**
          * The step so far; the builder may be used on.
          *
-         * @throws IllegalArgumentException if there is no product
+         * @throws IllegalArgumentException if it has no parts
          * @throws IllegalStateException if the workspace or weights are closed
          */
         public DecodeGraph build() {
-            if (step.stream().noneMatch(Product.class::isInstance)) {
-                throw new IllegalArgumentException("a step of " + step.size() + " parts and no product: at least one expected");
+            if (step.isEmpty()) {
+                throw new IllegalArgumentException("a step without parts: at least one expected");
             }
             return new DecodeGraph(workspace, List.copyOf(step));
         }
@@ -189,6 +189,29 @@ public final class DecodeGraph implements AutoCloseable {
         }
     }
 
+    /**
+     * Puts the step for a number of rows into the workspace's stream, part by part, for a number that does not come again. Does not
+     * wait. The context of the weights must be current.
+     *
+     * @throws IllegalArgumentException as {@link #capture}
+     * @throws IllegalStateException if this is closed or in use
+     * @throws CudaCallException if the driver refuses a launch
+     */
+    public void run(int rows) {
+        enter();
+        try {
+            checkRows(rows);
+            workspace.enter();
+            try {
+                enqueue(rows);
+            } finally {
+                workspace.leave();
+            }
+        } finally {
+            inUse.set(false);
+        }
+    }
+
     private void enter() {
         if (!inUse.compareAndSet(false, true)) {
             throw new IllegalStateException("decode graph is in use: one thread at a time may use it, and no work of its step");
@@ -206,8 +229,15 @@ public final class DecodeGraph implements AutoCloseable {
         if (known != null) {
             return known;
         }
+        checkRows(rows);
+        CapturedGraph made = captured(rows);
+        graphs.put(rows, made);
+        return made;
+    }
+
+    private void checkRows(int rows) {
         if (rows < 1) {
-            throw new IllegalArgumentException("rows " + rows + ": a step is captured for 1 or more rows");
+            throw new IllegalArgumentException("rows " + rows + ": a step is for 1 or more rows");
         }
         // Looks all kernels up, too: that may load an image, which a capture does not allow.
         WorkspaceSize needed = products.stream().map(product -> product.gemm.workspaceOf(rows))
@@ -216,9 +246,6 @@ public final class DecodeGraph implements AutoCloseable {
             throw new IllegalArgumentException("workspace of " + workspace.size() + " is too small: a step for " + rows
                     + " rows needs " + needed);
         }
-        CapturedGraph made = captured(rows);
-        graphs.put(rows, made);
-        return made;
     }
 
     private CapturedGraph captured(int rows) {

@@ -17,7 +17,8 @@ enum ImageFamily {
     STRIPED("_m8_n64", GemmArgs.abi()),
     HOPPER("_m8_n128_p1_s1", GemmArgs.abi()),
     GATHER("", GatherArgs.abi()),
-    DEQUANTIZE("", DequantizeArgs.abi());
+    DEQUANTIZE("", DequantizeArgs.abi()),
+    DECODER("", DecoderKernel.abi());
 
     /** What a kernel's name says of its tile: the last words, from the rows on. */
     private static final Pattern TILE = Pattern.compile("_m\\d+_n\\d+\\w*$");

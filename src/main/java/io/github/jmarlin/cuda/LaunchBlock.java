@@ -149,6 +149,11 @@ final class LaunchBlock implements AutoCloseable {
         epilogue(FinishArgs.EPILOGUE, epilogue, row, c, ldc);
     }
 
+    /** Writes another kernel's arguments, over the GemmArgs. */
+    void arguments(ArgumentLayout layout, long[] values) {
+        layout.write(memory, ARGS, values);
+    }
+
     /** @return the result of cuLaunchKernel */
     int launch(CUfunction function, GemmPlan plan, CUstream stream) {
         return launch(function, plan.grid(), plan.threads(), plan.sharedBytes(), stream);

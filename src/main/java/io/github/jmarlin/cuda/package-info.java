@@ -7,7 +7,8 @@
  * io.github.jmarlin.cuda.Workspace} and {@link io.github.jmarlin.cuda.CudaGemm} (the call an inference engine makes: validate,
  * select, launch), {@link io.github.jmarlin.cuda.InputGather} (what act-ordered weights need before it), {@link
  * io.github.jmarlin.cuda.Dequantizer} and {@link io.github.jmarlin.cuda.Cublas} (the other way for many rows), {@link
- * io.github.jmarlin.cuda.DecodeGraph} (many such calls, replayed), and {@link io.github.jmarlin.cuda.CudaLinear} (the same
- * behind the device-independent {@link io.github.jmarlin.LinearLayer}).
+ * io.github.jmarlin.cuda.DecodeGraph} (many such calls, replayed), and {@link io.github.jmarlin.cuda.CudaLinear} (the same behind the
+ * device-independent {@link io.github.jmarlin.LinearLayer}). {@code cuda.decoder} makes a model's step of them, with {@link
+ * io.github.jmarlin.cuda.DecoderKernel} between the products and {@link io.github.jmarlin.cuda.HostExchange} at both ends.
  */
 package io.github.jmarlin.cuda;

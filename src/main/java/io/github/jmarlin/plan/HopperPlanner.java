@@ -16,6 +16,7 @@ final class HopperPlanner {
     /** One for each multiprocessor that the options allow; 0 for all. */
     private final int mostBlocks;
     private final WeightShape weights;
+    private final Rates rates;
     private final HopperModel model;
     private final Optional<HopperTile> tile;
     private final List<HopperTile> tiles;
@@ -28,6 +29,7 @@ final class HopperPlanner {
         this.device = device;
         mostBlocks = options.multiprocessors();
         this.weights = weights;
+        this.rates = rates;
         model = new HopperModel(device, weights, rates);
         PlanOptions own = options.asks(KernelFamily.HOPPER) ? options : PlanOptions.DEFAULT;
         tile = own.hopperTile();
@@ -47,7 +49,8 @@ final class HopperPlanner {
                 .flatMap(each -> schedules(rows, each).flatMap(schedule -> planWith(rows, each, schedule).stream()))
                 .filter(plan -> mostBlocks == 0 || plan.grid() <= mostBlocks)       // a cluster may be more than there may be
                 .sorted(Comparator.comparingDouble(plan -> plan.prediction().seconds())).toList();
-        return plans.stream().findFirst().map(best -> best.withReason("Hopper kernel, never measured; " + reason(plans)));
+        return plans.stream().findFirst().map(best -> best.withReason("Hopper kernel, never measured; " + reason(plans)
+                + "; " + rates.loopClocks().words(weights, best.tile())));
     }
 
     private String reason(List<HopperPlan> plans) {

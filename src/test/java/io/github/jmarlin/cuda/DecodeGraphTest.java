@@ -93,7 +93,7 @@ class DecodeGraphTest extends GpuTest {
     void badStepsAreRefused() {
         CudaGemm gemm = weights().gemm();
         Workspace workspace = workspace(gemm, 1);
-        refused(IllegalArgumentException.class, () -> DecodeGraph.of(workspace).work((rows, onStream) -> {}).build(), "no product");
+        refused(IllegalArgumentException.class, () -> DecodeGraph.of(workspace).build(), "without parts");
         assertThrows(NullPointerException.class, () -> DecodeGraph.of(workspace).product(null, 16, K, 16, N));
         assertThrows(NullPointerException.class, () -> DecodeGraph.of(workspace).gather(null, 16, K, 16, K));
         assertThrows(NullPointerException.class, () -> DecodeGraph.of(workspace).work(null));

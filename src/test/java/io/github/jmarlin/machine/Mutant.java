@@ -11,6 +11,7 @@ import java.security.NoSuchAlgorithmException;
 import java.util.Comparator;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
@@ -23,6 +24,9 @@ final class Mutant {
     private static final Path OUTPUT = PtxSuite.ROOT.resolve("target/machine/mutants");
     private static final Pattern NAME =
             Pattern.compile("(striped|hopper)_(f16|bf16)_(sym|zp)_(g64|g32)_m(\\d+)_n(\\d+)(?:_p(\\d+)_s(\\d+))?");
+
+    private static final Pattern DECODER =
+            Pattern.compile("decoder_(embed|norm|rotary|attention|silu_mul|product|argmax)(?:_(f16|bf16)(?:_(floats|same)_m(\\d+))?)?");
 
     private Mutant() {
     }
@@ -116,9 +120,13 @@ final class Mutant {
 
     /** A source file with one entry: what the family's own has, for these numbers. */
     private static String instance(String entry) throws IOException {
+        Matcher decoder = DECODER.matcher(entry);
+        if (decoder.matches()) {
+            return instance(entry, decoder);
+        }
         Matcher name = NAME.matcher(entry);
         if (!name.matches()) {
-            throw new IOException("not the name of a product's kernel: " + entry);
+            throw new IOException("not the name of a kernel: " + entry);
         }
         String types = (name.group(2).equals("f16") ? "Half, " : "Bfloat16, ") + name.group(3).equals("zp") + ", "
                 + name.group(4).equals("g32") + ", " + name.group(5) + ", " + name.group(6);
@@ -129,6 +137,18 @@ final class Mutant {
         return "#include \"" + name.group(1) + "/" + name.group(1) + ".cuh\"\nusing namespace jmarlin;\nextern \"C\" __global__ void "
                 + (striped ? "__launch_bounds__(256, 1) " : "__cluster_dims__(" + cluster + ") __launch_bounds__(hopper::kThreads, 1) ")
                 + entry + "(const __grid_constant__ GemmArgs args) {\n    " + kernel + "(args);\n}\n";
+    }
+
+    private static String instance(String entry, Matcher name) {
+        String what = name.group(1);
+        String args = Pattern.compile("(?:^|_)(\\w)").matcher(what).replaceAll(first -> first.group(1).toUpperCase(Locale.ROOT)) + "Args";
+        String types = name.group(2) == null ? "" : name.group(2).equals("f16") ? "Half" : "Bfloat16";
+        if (name.group(3) != null) {
+            types += ", " + name.group(3).equals("floats") + ", " + Integer.parseInt(name.group(4)) / 8;
+        }
+        return "#include \"decoder/" + what + ".cuh\"\nusing namespace jmarlin;\nextern \"C\" __global__ void __launch_bounds__(256) "
+                + entry + "(const __grid_constant__ " + args + " args) {\n    " + what + (types.isEmpty() ? "" : "<" + types + ">")
+                + "(args);\n}\n";
     }
 
     static Nvcc nvcc() throws IOException {

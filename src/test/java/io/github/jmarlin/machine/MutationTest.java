@@ -19,7 +19,8 @@ import org.junit.jupiter.api.TestFactory;
 /** Proves that the kernels' cases can fail: whatever {@code mutations.txt} breaks some case must find, in the words expected. */
 class MutationTest {
     private static final int SECONDS = 120;
-    private static final List<String> SUITES = List.of("exact", "banks", "schedules", "real", "dense", "once", "every", "epilogues");
+    private static final List<String> SUITES = List.of("exact", "banks", "schedules", "real", "dense", "once", "every", "epilogues",
+            "decoder_rows", "decoder_heads");
 
     @TestFactory
     Stream<DynamicTest> representativeMutationsAreFound() throws IOException {

@@ -19,6 +19,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Executes the PTX of every kernel, as it ships, on the machine. What the cases are: {@code src/test/cuda/suites}. */
 class PtxSuiteTest {
@@ -32,6 +33,13 @@ class PtxSuiteTest {
         "dequantize, compute_90a, 10", "gather, compute_80, 1", "gather, compute_90a, 1"})
     void everyEntryRuns(String family, String target, int entries) throws IOException {
         assertEquals(entries, passes(family, target, List.of("abi", "once", "finish", "dense")).entries());
+    }
+
+    /** Against double precision, alone and in a batch. */
+    @ParameterizedTest
+    @ValueSource(strings = {"compute_80", "compute_90a"})
+    void everyEntryOfTheDecoderRuns(String target) throws IOException {
+        assertEquals(19, passes("decoder", target, List.of("abi", "decoder_rows", "decoder_heads")).entries());
     }
 
     @Test
@@ -112,10 +120,11 @@ class PtxSuiteTest {
     @Tag("long")
     @ParameterizedTest
     @CsvSource({"striped, compute_80", "striped, compute_90a", "hopper, compute_90a", "dequantize, compute_80", "dequantize, compute_90a",
-        "gather, compute_80", "gather, compute_90a"})
+        "gather, compute_80", "gather, compute_90a", "decoder, compute_80", "decoder, compute_90a"})
     void allCasesPassAndCoverTheInstructions(String family, String target) throws IOException {
         Covered covered = passes(family, target,
-                List.of("exact", "real", "shapes", "schedules", "banks", "once", "finish", "epilogues", "every", "shared", "dense"));
+                List.of("exact", "real", "shapes", "schedules", "banks", "once", "finish", "epilogues", "every", "shared", "dense",
+                        "decoder_rows", "decoder_heads"));
         List<Covered.Reason> reasons = Covered.Reason.all();
         List<Covered.Never> without = covered.never().stream()
                 .filter(never -> reasons.stream().noneMatch(reason -> reason.explains(never))).toList();

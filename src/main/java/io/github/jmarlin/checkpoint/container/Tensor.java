@@ -1,5 +1,7 @@
 package io.github.jmarlin.checkpoint.container;
 
+import io.github.jmarlin.memory.NativeMemory;
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.List;
@@ -62,6 +64,16 @@ public final class Tensor {
                     + " does not lie inside tensor " + name() + " of " + bytes() + " bytes");
         }
         return file.slice(fileOffset() + offset, length);
+    }
+
+    /**
+     * All of the tensor, in the map of its file; in a map of its own only if it is longer than one slice can be.
+     *
+     * @param granule bytes of the unit that must stay contiguous
+     */
+    public NativeMemory memory(long granule) throws IOException {
+        return bytes() <= MappedFile.LONGEST_SLICE ? NativeMemory.wrap(slice(0, (int) bytes()))
+                : NativeMemory.map(file(), fileOffset(), bytes(), granule);
     }
 
     /** The exception for this tensor. */

@@ -5,7 +5,6 @@ import io.github.jmarlin.checkpoint.Checkpoint;
 import io.github.jmarlin.checkpoint.container.ConfigNode;
 import io.github.jmarlin.checkpoint.container.Json;
 import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
-import io.github.jmarlin.checkpoint.container.MappedFile;
 import io.github.jmarlin.checkpoint.container.SafetensorsFile;
 import io.github.jmarlin.checkpoint.container.Shapes;
 import io.github.jmarlin.checkpoint.container.Tensor;
@@ -114,7 +113,7 @@ public final class PackedModel {
                 Tensor tensor = store.require(layer.tensor(part));
                 Shapes.requireType(tensor, layer.type(part));
                 Shapes.require(tensor, layer.shape(part).stream().mapToLong(Long::longValue).toArray());
-                regions.put(part, region(tensor, part == Part.CODES ? layout.stripCodeBytes() : layout.stripScaleBytes()));
+                regions.put(part, tensor.memory(part == Part.CODES ? layout.stripCodeBytes() : layout.stripScaleBytes()));
             }
         }
         PackedWeights packed = PackedWeights.of(layout, layer.computeType(), regions.get(Part.CODES), regions.get(Part.SCALES),
@@ -129,13 +128,6 @@ public final class PackedModel {
         } catch (IllegalArgumentException e) {
             throw new MalformedCheckpointException(order.file(), "tensor " + order.name(), "no permutation", e.getMessage(), e);
         }
-    }
-
-    /** The tensor's bytes in the map of its file; a map of their own only if they are longer than one slice can be. */
-    private static NativeMemory region(Tensor tensor, long granule) throws IOException {
-        return tensor.bytes() <= MappedFile.LONGEST_SLICE
-                ? NativeMemory.wrap(tensor.slice(0, (int) tensor.bytes()))
-                : NativeMemory.map(tensor.file(), tensor.fileOffset(), tensor.bytes(), granule);
     }
 
     /** Where it lies. */
