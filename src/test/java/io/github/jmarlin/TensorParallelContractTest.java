@@ -38,7 +38,8 @@ public abstract class TensorParallelContractTest {
     void sumsOfRowShardsAreAsGoodAsTheWholeProduct(int ranks) {
         try (LlamaBlock block = new LlamaBlock()) {
             for (QuantizedMatrix matrix : List.of(block.o(), block.down())) {
-                try (LayerShards whole = LayerShards.rows(matrix, devices(1)); LayerShards shards = LayerShards.rows(matrix, devices(ranks))) {
+                try (LayerShards whole = LayerShards.rows(matrix, devices(1));
+                        LayerShards shards = LayerShards.rows(matrix, devices(ranks))) {
                     double error = error(matrix, shards::sum);
                     double ofWhole = error(matrix, (a, m) -> whole.multiply(0, a, m, Epilogue.NONE));
                     double ofWholeInFp32 = error(matrix, whole::sum);

@@ -1,7 +1,5 @@
 package io.github.jmarlin.cuda;
 
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
-
 import io.github.jmarlin.ComputeDevice;
 import io.github.jmarlin.TensorParallelContractTest;
 import io.github.jmarlin.testing.Gpu;
@@ -11,28 +9,31 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 
-/** Ranks on two GPUs, or those of the stand-in driver; elsewhere all on one. */
+/** Ranks on all GPUs of the first one's kind in turn, as the stand-in driver has two; or all on one. */
 @Tag("gpu")
 class CudaTensorParallelTest extends TensorParallelContractTest {
 
     @BeforeEach
-    void needsTwoDevices() {
+    void needsADevice() {
         Gpu.first();
-        assumeTrue(CudaDriver.devices().size() >= 2, "one device");
-        assumeTrue(alike(CudaDriver.devices().get(0), CudaDriver.devices().get(1)), "devices of two kinds, whose bits may differ");
     }
 
-    private static boolean alike(CudaDevice first, CudaDevice second) {
-        return first.name().equals(second.name()) && first.facts().multiprocessors() == second.facts().multiprocessors();
+    /** Other kinds may give other bits. */
+    private static List<CudaDevice> alike() {
+        CudaDevice first = Gpu.first();
+        return CudaDriver.devices().stream().filter(device -> device.name().equals(first.name())
+                && device.facts().multiprocessors() == first.facts().multiprocessors()).toList();
     }
 
     @Override
     protected List<ComputeDevice> devices(int ranks) {
-        return IntStream.range(0, ranks).mapToObj(rank -> (ComputeDevice) CudaDriver.devices().get(rank % 2)).toList();
+        List<CudaDevice> alike = alike();
+        return IntStream.range(0, ranks).mapToObj(rank -> (ComputeDevice) alike.get(rank % alike.size())).toList();
     }
 
     @Override
     protected List<ComputeDevice> otherDevices(int ranks) {
-        return Collections.nCopies(ranks, CudaDriver.devices().get(1));
+        List<CudaDevice> alike = alike();
+        return Collections.nCopies(ranks, alike.get(alike.size() - 1));
     }
 }
