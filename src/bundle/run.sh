@@ -99,7 +99,7 @@ logged() {        # logged NAME FUNCTION ...: output to a file and to the termin
 }
 
 need_gpu() {      # the reason why no GPU can be used is an answer, not a failed test
-    run_java 120 demo --device cuda --k 256 --n 256 --m 1 >"$tmp/gpu.log" 2>&1 && return
+    run_java 120 demo --layer-only --device cuda --k 256 --n 256 --m 1 >"$tmp/gpu.log" 2>&1 && return
     echo "run.sh: no GPU can be used:"; head -n 1 "$tmp/gpu.log"; return 1
 }
 

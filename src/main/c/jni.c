@@ -6,11 +6,11 @@
 
 #define NAME(method) Java_io_github_jmarlin_cpu_NativeCpu_##method
 
-JNIEXPORT jboolean JNICALL NAME(has)(JNIEnv *env, jclass type, jint set)
+JNIEXPORT jint JNICALL NAME(state)(JNIEnv *env, jclass type, jint set)
 {
     (void) env;
     (void) type;
-    return product_of((enum instruction_set) set) != 0;
+    return state_of((enum instruction_set) set);
 }
 
 /* 0 if the buffer is on Java's heap. */

@@ -7,10 +7,11 @@
  * column's total by one multiply-add, segment after segment. So every instruction set gives the same bits, for any number of threads,
  * and a row's bits do not depend on the rows beside it.
  *
- *   read     a unit of up to 16 rows of A -> digits, units, sums         read.h, the same code compiled for each instruction set
- *   multiply a strip of 64 columns x all rows -> C                       product_<instruction set>.c, each with two kernels:
- *              few rows:   a vector runs along k, as the packed bytes do; sums of 64 columns are added up across vectors
- *              many rows:  a vector holds 16 rows; decoded codes are broadcast, nothing is added up across
+ *   read     a unit of up to 4 rows of A -> digits, units, sums   read.h, the same code compiled for each instruction set
+ *   multiply a strip of 64 columns x all rows -> C                strip.h, with two kernels from product_<instruction set>.c:
+ *              few rows:   a vector runs along k, as the packed bytes do; sums of 16 columns are added up across vectors
+ *              many rows:  a vector runs across columns; the lines of 16 columns are turned once for all rows, and 8 digits of a row
+ *                          are repeated in a vector, so that only neighbours are added up
  *
  * The layout of the weights is drawn in StripedLayout.java. What matters here: a line of 64 bytes holds all 64 rows of a block of
  * columns 8 r + 2 s (low nibbles) and 8 r + 2 s + 1 (high nibbles), byte 16 t + 4 j + 2 e + p being row 16 j + 8 p + 2 t + e.
@@ -22,6 +23,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "amx.h"
+
 #define INLINE static inline __attribute__((always_inline))
 
 enum {
@@ -30,10 +33,11 @@ enum {
     SUB_BLOCK_BYTES = 8 * LINE,
     BLOCK_BYTES = 4 * SUB_BLOCK_BYTES,
     LONGEST_SEGMENT = 128,    /* rows */
-    UNIT_ROWS = 16,           /* rows of A that are read together; the vector of the kernels for many rows */
-    MOST_UNITS = 8,           /* of one call */
-    FEW_ROWS = 8,             /* from 9 rows on a vector of 16 costs less, whatever part of it is used (measured for AVX2 and AVX-512) */
-    QUARTER = 16,             /* columns whose sums are added up together */
+    UNIT_ROWS = 4,            /* rows of A that are read together */
+    MOST_ROWS = 128,          /* of one call */
+    FEW_ROWS = 2,             /* that a kernel for few rows takes */
+    QUARTER = 16,             /* columns whose sums are computed together */
+    QUARTER_BYTES = 8 * LINE, /* of a quarter in a block */
 };
 
 enum element_type { FP16 = 0, BF16 = 1, FP32 = 2 };
@@ -62,15 +66,28 @@ struct layer {
 
 struct call {
     const struct layer *layer;
-    int64_t type;             /* of a and c */
-    int64_t rows;             /* at most MOST_UNITS * UNIT_ROWS */
+    int64_t type;             /* of a */
+    int64_t rows;             /* at most MOST_ROWS */
     const uint8_t *a;         /* [rows][k] */
-    uint8_t *c;               /* [rows][n] */
-    int8_t *digits;           /* [units][unit_bytes], see unit_digits */
-    float *units;             /* [units][segments][UNIT_ROWS] what a digit sum of 1 is worth */
-    int32_t *sums;            /* [units][segments][2][UNIT_ROWS] sums of activations in units: all but the last digit, the last;
-                                 of two digits only the first is used, for both together */
-    uint8_t *refused;         /* [rows] 1: the row holds infinities, NaN or extreme magnitudes; its results are meaningless */
+    uint8_t *c;               /* [rows][n], or [rows][n / 2] with silu_mul, of output_type */
+    int8_t *digits;           /* [segments][rows][places][segment_bytes], most significant place first, in the order of a line */
+    float *units;             /* [segments][rows] what a digit sum of 1 is worth */
+    int32_t *sums;            /* [segments][rows][2] sums of activations in units: all but the last digit, the last; of two digits only
+                                 the first is used, for both together */
+    uint8_t *refused;         /* [rows] 1: the row holds infinities, NaN or extreme magnitudes; nothing is written for it */
+    int64_t output_type;      /* type, or FP32 */
+    const uint8_t *residual;  /* added to what is stored; like c, may be c; or 0 */
+    const float *row_factors; /* [rows] what a row's sums are multiplied by, or 0 */
+    int64_t silu_mul;         /* 1: of each two columns g and u only silu(g) * u is stored */
+};
+
+/* Where digit sums of a quarter go. */
+struct quarter {
+    const float *scales;          /* [QUARTER] */
+    const int32_t *zeros;         /* [QUARTER] */
+    const float *units;           /* [rows] */
+    const int32_t *activations;   /* [rows][2] as in struct call */
+    float (*totals)[STRIP];       /* [rows], from the quarter's first column on */
 };
 
 /* What an instruction set offers. */
@@ -79,12 +96,15 @@ struct product {
     void (*multiply)(const struct call *call, int64_t strip);
 };
 
-extern const struct product product_avx2, product_vnni, product_neon;
+extern const struct product product_avx2, product_vnni, product_amx, product_neon;
 
 /* NOTES: InstructionSet.java has the same numbers. */
-enum instruction_set { AVX2 = 0, VNNI = 1, NEON = 2 };
+enum instruction_set { AVX2 = 0, VNNI = 1, NEON = 2, AMX = 3 };
 
-/* The product with an instruction set; 0 if this machine does not have it. */
+/* Whether this machine has an instruction set, see amx.h. */
+enum state state_of(enum instruction_set set);
+
+/* The product with an instruction set that is READY. */
 const struct product *product_of(enum instruction_set set);
 
 /* ---- geometry ---- */
@@ -99,40 +119,17 @@ INLINE int64_t element_bytes(int64_t type)
     return type == FP32 ? 4 : 2;
 }
 
-/* Rows of a unit that exist. */
-INLINE int unit_rows(const struct call *call, int64_t unit)
-{
-    int64_t rows = call->rows - unit * UNIT_ROWS;
-    return rows < UNIT_ROWS ? (int) rows : UNIT_ROWS;
-}
-
-/* Bytes of a row's digits of one place in one segment, as the kernels for few rows read them: whole blocks. Half a block (a group
-   of 32) is a whole one with zeros for the other half. */
+/* Bytes of a row's digits of one place in one segment: whole blocks. Half a block (a group of 32) is a whole one with zeros for the
+   other half. */
 INLINE int64_t segment_bytes(const struct layer *layer)
 {
     return layer->segment_rows < STRIP ? STRIP : layer->segment_rows;
 }
 
-/*
- * The digits of a unit, most significant place first:
- *   few rows:  [segment][row][place][segment_bytes]    in the order of a line
- *   many rows: [segment][step][place][UNIT_ROWS][4]    a step is four neighbouring bytes of a line
- * Both fit into UNIT_ROWS rows of segment_rows bytes.
- */
-INLINE int8_t *unit_digits(const struct call *call, int64_t unit)
+/* The digits of a row in a segment. */
+INLINE int8_t *row_digits(const struct call *call, int64_t segment, int64_t row)
 {
-    const struct layer *layer = call->layer;
-    return call->digits + unit * UNIT_ROWS * layer->segments * layer->segment_rows * digits_of(call->type);
-}
-
-INLINE float *unit_units(const struct call *call, int64_t unit)
-{
-    return call->units + unit * UNIT_ROWS * call->layer->segments;
-}
-
-INLINE int32_t *unit_sums(const struct call *call, int64_t unit)
-{
-    return call->sums + unit * 2 * UNIT_ROWS * call->layer->segments;
+    return call->digits + (segment * call->rows + row) * digits_of(call->type) * segment_bytes(call->layer);
 }
 
 /* The first block of a segment. */

@@ -2,30 +2,11 @@
    products to one of 16 sums. */
 #if defined(__x86_64__)
 
-#include <immintrin.h>
-#include <string.h>
-
-#include "product.h"
-
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")))
+#include "vnni.h"
 
 enum {
-    COLUMNS = 8,              /* times three places fill 24 of 32 registers */
+    ROWS = 4,                 /* times even and odd columns and three places fill 24 of 32 registers */
 };
-
-TARGET INLINE void widen(const uint16_t *from, float *to, int count)
-{
-    for (int i = 0; i < count; i += 16) {
-        _mm512_storeu_ps(to + i, _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *) (from + i))));
-    }
-}
-
-TARGET INLINE void narrow(const float *from, uint16_t *to)
-{
-    for (int i = 0; i < STRIP; i += 16) {
-        _mm256_storeu_si256((__m256i *) (to + i), _mm512_cvtps_ph(_mm512_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT));
-    }
-}
 
 /* NOTES: gcc 12 copies registers around its own intrinsic of this instruction, which costs a third of the time. */
 TARGET INLINE void dot(__m512i *sums, __m512i codes, __m512i digits)
@@ -33,16 +14,61 @@ TARGET INLINE void dot(__m512i *sums, __m512i codes, __m512i digits)
     __asm__("vpdpbusd %2, %1, %0" : "+v"(*sums) : "v"(codes), "v"(digits));
 }
 
-/* ---- few rows: 16 sums of a column along k ---- */
-
-TARGET INLINE __m512i low_codes(__m512i line)
+/* NOTES: 16 times the codes, exact like them: the sums of two places reach 16 * 15 * 32639 * 128, half of what 32 bits hold. */
+TARGET INLINE __m512i high_codes(__m512i codes)
 {
-    return _mm512_and_si512(line, _mm512_set1_epi8(15));
+    return _mm512_and_si512(codes, _mm512_set1_epi8((char) 0xf0));
 }
 
-TARGET INLINE __m512i high_codes(__m512i line)
+/* ---- many rows: 16 columns, two steps of each ---- */
+
+/* Adds up the two steps of each column: of even columns to even words, of odd ones, 16 times their codes, to odd words. */
+TARGET INLINE __m512i both_steps(__m512i even, __m512i odd)
 {
-    return _mm512_and_si512(_mm512_srli_epi32(line, 4), _mm512_set1_epi8(15));
+    even = _mm512_add_epi32(even, _mm512_srli_epi64(even, 32));
+    odd = _mm512_srai_epi32(_mm512_add_epi32(odd, _mm512_slli_epi64(odd, 32)), 4);
+    return _mm512_mask_blend_epi32(0xaaaa, even, odd);
+}
+
+TARGET INLINE void many_rows(const uint8_t *turned, int stride, int vectors, const int8_t *digits, int64_t place_bytes, int rows,
+        int places, const struct quarter *to)
+{
+    __m512i even[ROWS][3], odd[ROWS][3];
+    for (int row = 0; row < rows; row++) {
+        for (int place = 0; place < places; place++) {
+            even[row][place] = odd[row][place] = _mm512_setzero_si512();
+        }
+    }
+    for (int v = 0; v < vectors; v++) {
+        __m512i codes = load(turned), low = low_codes(codes), high = high_codes(codes);
+        for (int row = 0; row < rows; row++) {
+            for (int place = 0; place < places; place++) {
+                int64_t eight;
+                memcpy(&eight, digits + (row * places + place) * place_bytes, 8);
+                __m512i given = _mm512_set1_epi64(eight);
+                dot(&even[row][place], low, given);
+                dot(&odd[row][place], high, given);
+            }
+        }
+        turned += stride * LINE;
+        digits += stride * 8;
+    }
+    for (int row = 0; row < rows; row++) {
+        __m512i sums = both_steps(two_places(even[row][0], even[row][1]), two_places(odd[row][0], odd[row][1]));
+        add_row(to, row, sums, places == 3 ? both_steps(even[row][2], odd[row][2]) : sums, places);
+    }
+}
+
+#include "strip.h"
+
+/* ---- few rows: 16 sums of a column along k ---- */
+
+/* From sums over low nibbles in even words and over whole bytes in odd ones, 16 high + low, those over high nibbles.
+   NOTES: of whole bytes the sums of two places reach 255 * 32639 * 128, half of what 32 bits hold. */
+TARGET INLINE __m512i columns(__m512i sums)
+{
+    __m512i high = _mm512_srai_epi32(_mm512_sub_epi32(sums, _mm512_slli_epi64(sums, 32)), 4);
+    return _mm512_mask_blend_epi32(0xaaaa, sums, high);
 }
 
 /* Parts of the sums over four vectors: number 4 i + x of the result is a part of vector x's. */
@@ -53,107 +79,67 @@ TARGET INLINE __m512i fold4(const __m512i given[4])
     return _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
 }
 
-/* Stores the 16 sums over vectors 0 to 15, from what fold4 made of each four. */
-TARGET INLINE void store_folded(const __m512i fours[4], int32_t *to)
+/* The 16 sums over vectors 0 to 15, from what fold4 made of each four. */
+TARGET INLINE __m512i fold16(const __m512i fours[4])
 {
     __m512i first = _mm512_add_epi32(_mm512_shuffle_i32x4(fours[0], fours[1], 0x88), _mm512_shuffle_i32x4(fours[0], fours[1], 0xdd));
     __m512i second = _mm512_add_epi32(_mm512_shuffle_i32x4(fours[2], fours[3], 0x88), _mm512_shuffle_i32x4(fours[2], fours[3], 0xdd));
-    _mm512_storeu_si512(to, _mm512_add_epi32(_mm512_shuffle_i32x4(first, second, 0x88), _mm512_shuffle_i32x4(first, second, 0xdd)));
+    return _mm512_add_epi32(_mm512_shuffle_i32x4(first, second, 0x88), _mm512_shuffle_i32x4(first, second, 0xdd));
 }
 
-/* One column: the first two places go to sum, times 256 in between; a third to last. */
-TARGET INLINE void column_sums(const __m512i *codes, const __m512i digits[3][2], int blocks, int places, __m512i *sum, __m512i *last)
+TARGET INLINE void add_place(__m512i lines[2][2], const int8_t *digits, int blocks, __m512i sums[4])
 {
-    __m512i high = _mm512_setzero_si512(), third = high;
     for (int b = 0; b < blocks; b++) {
-        dot(&high, codes[b], digits[0][b]);
-    }
-    high = _mm512_slli_epi32(high, 8);
-    for (int b = 0; b < blocks; b++) {
-        dot(&high, codes[b], digits[1][b]);
-    }
-    for (int b = 0; places == 3 && b < blocks; b++) {
-        dot(&third, codes[b], digits[2][b]);
-    }
-    *sum = high;
-    *last = third;
-}
-
-TARGET INLINE void few_sums(const uint8_t *block, int quarter, const int8_t *digits, int64_t row_pitch, int64_t place_pitch, int rows,
-        int blocks, int places, int32_t sums[][2][QUARTER])
-{
-    __m512i given[2][3][2];
-    for (int row = 0; row < rows; row++) {
-        for (int place = 0; place < places; place++) {
-            for (int b = 0; b < blocks; b++) {
-                given[row][place][b] = _mm512_loadu_si512(digits + row * row_pitch + place * place_pitch + b * LINE);
-            }
+        __m512i given = load(digits + b * LINE);
+        for (int i = 0; i < 2; i++) {
+            dot(&sums[2 * i], low_codes(lines[i][b]), given);
+            dot(&sums[2 * i + 1], lines[i][b], given);
         }
     }
-    __m512i fours[2][4], last_fours[2][4];
+}
+
+/* Four columns, of two lines in each block: the first two places go to sums, times 256 in between; a third to last. */
+TARGET INLINE void column_sums(__m512i lines[2][2], const int8_t *digits, int64_t place_pitch, int blocks, int places, __m512i sums[4],
+        __m512i last[4])
+{
+    for (int i = 0; i < 4; i++) {
+        sums[i] = last[i] = _mm512_setzero_si512();
+    }
+    add_place(lines, digits, blocks, sums);
+    for (int i = 0; i < 4; i++) {
+        sums[i] = _mm512_slli_epi32(sums[i], 8);
+    }
+    add_place(lines, digits + place_pitch, blocks, sums);
+    if (places == 3) {
+        add_place(lines, digits + 2 * place_pitch, blocks, last);
+    }
+}
+
+TARGET INLINE void few_rows(const uint8_t *block, int blocks, int quarter, const int8_t *digits, int64_t place_bytes, int rows,
+        int places, const struct quarter *to)
+{
+    __m512i fours[FEW_ROWS][4], last_fours[FEW_ROWS][4];
     for (int four = 0; four < 4; four++) {
-        __m512i sum[2][4], last[2][4];
-        for (int pair = 0; pair < 2; pair++) {
-            __m512i low[2], high[2];
+        __m512i lines[2][2], sum[4], last[4];
+        for (int i = 0; i < 2; i++) {
             for (int b = 0; b < blocks; b++) {
-                const uint8_t *line = line_of(block + b * BLOCK_BYTES, quarter, 2 * four + pair);
+                const uint8_t *line = line_of(block + b * BLOCK_BYTES, quarter, 2 * four + i);
                 prefetch(line);
-                low[b] = low_codes(_mm512_loadu_si512(line));
-                high[b] = high_codes(_mm512_loadu_si512(line));
-            }
-            for (int row = 0; row < rows; row++) {
-                column_sums(low, given[row], blocks, places, &sum[row][2 * pair], &last[row][2 * pair]);
-                column_sums(high, given[row], blocks, places, &sum[row][2 * pair + 1], &last[row][2 * pair + 1]);
+                lines[i][b] = load(line);
             }
         }
         for (int row = 0; row < rows; row++) {
-            fours[row][four] = fold4(sum[row]);
-            last_fours[row][four] = fold4(last[row]);
+            column_sums(lines, digits + row * places * place_bytes, place_bytes, blocks, places, sum, last);
+            fours[row][four] = fold4(sum);
+            last_fours[row][four] = fold4(last);
         }
     }
     for (int row = 0; row < rows; row++) {
-        store_folded(fours[row], sums[row][0]);
-        if (places == 3) {
-            store_folded(last_fours[row], sums[row][1]);
-        }
+        add_row(to, row, columns(fold16(fours[row])), columns(fold16(last_fours[row])), places);
     }
 }
 
-/* ---- many rows: sums of 16 rows, step by step ---- */
-
-/* NOTES: a name for each sum, because gcc 12 keeps an array of them in memory. */
-#define EACH_COLUMN(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
-
-TARGET INLINE void many_sums(const uint8_t codes[][LONGEST_SEGMENT], const int8_t *digits, int steps, int places,
-        int32_t sums[][2][UNIT_ROWS])
-{
-#define DECLARE(i) __m512i high##i = _mm512_setzero_si512(), middle##i = high##i, last##i = high##i;
-    EACH_COLUMN(DECLARE)
-    for (int step = 0; step < steps; step++) {
-        __m512i high = _mm512_loadu_si512(digits), middle = _mm512_loadu_si512(digits + LINE), last = middle;
-        if (places == 3) {
-            last = _mm512_loadu_si512(digits + 2 * LINE);
-        }
-#define MULTIPLY(i) { \
-            int32_t four; \
-            memcpy(&four, codes[i] + 4 * step, 4); \
-            __m512i broadcast = _mm512_set1_epi32(four); \
-            dot(&high##i, broadcast, high); \
-            dot(&middle##i, broadcast, middle); \
-            if (places == 3) { \
-                dot(&last##i, broadcast, last); \
-            } \
-        }
-        EACH_COLUMN(MULTIPLY)
-        digits += places * LINE;
-    }
-#define STORE(i) \
-    _mm512_storeu_si512(sums[i][0], _mm512_add_epi32(_mm512_slli_epi32(high##i, 8), middle##i)); \
-    _mm512_storeu_si512(sums[i][1], last##i);
-    EACH_COLUMN(STORE)
-}
-
-#include "strip.h"
+#include "few.h"
 
 const struct product product_vnni = {read, multiply};
 

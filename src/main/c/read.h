@@ -110,42 +110,6 @@ INLINE void store_lines(const int8_t *rows, const struct layer *layer, int64_t s
     }
 }
 
-/* Words 4 four to 4 four + 3 of a segment in lines; of half a block only the words of its half count, j / 2 = segment % 2. */
-INLINE ints4 four_words(const struct layer *layer, int64_t segment, const int8_t *lines, int four)
-{
-    ints4 words;
-    if (layer->segment_rows < STRIP) {
-        const int8_t *from = lines + 32 * four + segment % 2 * 8;
-        memcpy(&words, from, 8);
-        memcpy((int8_t *) &words + 8, from + 16, 8);
-    } else {
-        memcpy(&words, lines + 16 * four, 16);
-    }
-    return words;
-}
-
-/* From lines [place][row] of a segment to steps [step][place][row], word i becoming step i. NOTES: by 4 x 4 words at a time; a store
-   per word became scatter instructions, which took ten times as long. */
-INLINE void store_steps(const struct layer *layer, int64_t segment, int places,
-        int8_t lines[3][UNIT_ROWS][LONGEST_SEGMENT], int8_t *to)
-{
-    int fours = (int) layer->segment_rows / 16;
-    for (int place = 0; place < places; place++) {
-        for (int row = 0; row < UNIT_ROWS; row += 4) {
-            for (int four = 0; four < fours; four++) {
-                ints4 given[4], turned[4];
-                for (int i = 0; i < 4; i++) {
-                    given[i] = four_words(layer, segment, lines[place][row + i], four);
-                }
-                turn(given, turned);
-                for (int i = 0; i < 4; i++) {
-                    memcpy(to + (((4 * four + i) * places + place) * UNIT_ROWS + row) * 4, &turned[i], 16);
-                }
-            }
-        }
-    }
-}
-
 /* Takes the last digit off values. Returns the sum of these digits. */
 INLINE int32_t split_last(int32_t *values, int count, int8_t *digits)
 {
@@ -159,13 +123,12 @@ INLINE int32_t split_last(int32_t *values, int count, int8_t *digits)
     return sum;
 }
 
-/* One segment of one row; the lines of its places lie pitch apart. Returns false if it cannot be held in digits. */
-INLINE bool read_segment(const struct call *call, int64_t unit, int row, int64_t segment, int places, widen_fp16 *widen, int8_t *lines,
-        int64_t pitch)
+/* One segment of one row. Returns false if it cannot be held in digits. */
+INLINE bool read_segment(const struct call *call, int64_t row, int64_t segment, int places, widen_fp16 *widen)
 {
     int rows = (int) call->layer->segment_rows;
     float x[LONGEST_SEGMENT];
-    load_segment(call, unit * UNIT_ROWS + row, segment, x, widen);
+    load_segment(call, row, segment, x, widen);
     int32_t bits = largest_bits(x, rows);
     bool usable = bits == 0 || (bits >= SMALLEST_BITS && bits <= LARGEST_BITS);
     float largest = 0;
@@ -191,49 +154,29 @@ INLINE bool read_segment(const struct call *call, int64_t unit, int row, int64_t
     }
     split_last(values, rows, digits[1]);
     split_last(values, rows, digits[0]);
-    unit_units(call, unit)[segment * UNIT_ROWS + row] = largest / most;
-    int32_t *sums = unit_sums(call, unit) + segment * 2 * UNIT_ROWS;
-    sums[row] = sum;
-    sums[UNIT_ROWS + row] = last_sum;
+    call->units[segment * call->rows + row] = largest / most;
+    int32_t *sums = call->sums + (segment * call->rows + row) * 2;
+    sums[0] = sum;
+    sums[1] = last_sum;
+    int8_t *lines = row_digits(call, segment, row);
     for (int place = 0; place < places; place++) {
-        store_lines(digits[place], call->layer, segment, lines + place * pitch);
+        store_lines(digits[place], call->layer, segment, lines + place * segment_bytes(call->layer));
     }
     return usable;
 }
 
 INLINE void read_places(const struct call *call, int64_t unit, int places, widen_fp16 *widen)
 {
-    const struct layer *layer = call->layer;
-    int rows = unit_rows(call, unit);
-    bool refused[UNIT_ROWS] = {false};
-    int8_t lines[3][UNIT_ROWS][LONGEST_SEGMENT];
-    if (rows > FEW_ROWS) {
-        memset(lines, 0, sizeof lines);     /* of rows that there are not */
-    }
-    for (int64_t segment = 0; segment < layer->segments; segment++) {
-        int8_t *few = unit_digits(call, unit) + segment * rows * segment_bytes(layer) * places;
-        for (int row = 0; row < rows; row++) {
-            bool usable = rows > FEW_ROWS
-                    ? read_segment(call, unit, row, segment, places, widen, lines[0][row], UNIT_ROWS * LONGEST_SEGMENT)
-                    : read_segment(call, unit, row, segment, places, widen, few + row * segment_bytes(layer) * places,
-                            segment_bytes(layer));
-            refused[row] |= !usable;
+    for (int64_t row = unit * UNIT_ROWS; row < (unit + 1) * UNIT_ROWS && row < call->rows; row++) {
+        bool usable = true;
+        for (int64_t segment = 0; segment < call->layer->segments; segment++) {
+            usable &= read_segment(call, row, segment, places, widen);
         }
-        if (rows > FEW_ROWS) {
-            for (int row = rows; row < UNIT_ROWS; row++) {
-                unit_units(call, unit)[segment * UNIT_ROWS + row] = 0;
-                unit_sums(call, unit)[segment * 2 * UNIT_ROWS + row] = 0;
-                unit_sums(call, unit)[(segment * 2 + 1) * UNIT_ROWS + row] = 0;
-            }
-            store_steps(layer, segment, places, lines, unit_digits(call, unit) + segment * layer->segment_rows * UNIT_ROWS * places);
-        }
-    }
-    for (int row = 0; row < rows; row++) {
-        call->refused[unit * UNIT_ROWS + row] = refused[row];
+        call->refused[row] = !usable;
     }
 }
 
-/* Reads the rows of a unit, for the kernels for few rows if there are at most FEW_ROWS. */
+/* Reads the rows of a unit. */
 INLINE void read_unit(const struct call *call, int64_t unit, widen_fp16 *widen)
 {
     if (call->type == FP32) {

@@ -2,9 +2,10 @@
  * The outline of the product of one strip with all rows, the same for every instruction set. The file of an instruction set includes
  * this after it has defined
  *   TARGET               the function attribute that allows its instructions
- *   COLUMNS              columns that many_sums takes at a time
+ *   ROWS                 rows that many_rows takes at a time: 2 or 4, where their number is a constant of the code, or 16, any number
  *   widen, narrow        fp16 to float and back, see read.h and write.h
- *   few_sums, many_sums  digit sums, the only part that is written with intrinsics; all else becomes vectors as it stands
+ *   turn_lines, many_rows
+ * which are all that is written with intrinsics; the rest becomes vectors as it stands. What few rows need is in few.h.
  */
 #include <string.h>
 
@@ -12,16 +13,17 @@
 #include "read.h"
 #include "write.h"
 
-/* Digit sums of a row (few) or a column (many): [0] of all places together, of three places but the last, [1] the last of three. */
-typedef int32_t digit_sums[2][16];
-
 /*
- * few_sums(block, quarter, digits, row_pitch, place_pitch, rows, blocks, places, sums)
- *   of 16 columns, 16 quarter to 16 quarter + 15, over 1 or 2 blocks, for 1 or 2 rows; digits as unit_digits says, of the first row;
- *   sums [rows], each with an element per column.
- * many_sums(codes, digits, steps, places, sums)
- *   of COLUMNS columns, codes [COLUMNS][LONGEST_SEGMENT] as bytes, four for each step, for 16 rows; digits as unit_digits says;
- *   sums [COLUMNS], each with an element per row.
+ * turn_lines(block, quarter, turned)
+ *   the quarter's eight lines, to [8][LINE]: vector v takes bytes 8 v to 8 v + 7 of each line. So its word of 32 bits number
+ *   2 pair + s holds step 2 v + s, four rows, of columns 2 pair (low nibbles) and 2 pair + 1 of the quarter.
+ * many_rows(turned, stride, vectors, digits, place_bytes, rows, places, to)
+ *   over turned lines, for 1 to ROWS rows; vectors and their 8 digits lie stride times LINE and stride times 8 bytes apart. Digits of
+ *   the next place lie place_bytes on, after the last place those of the next row. For each row i and column x of the quarter adds to
+ *   its total
+ *     ((sum of codes * digits) - zeros[x] * activations[i]) * (units[i] * scales[x])
+ *   with one rounding at its end. Of three places the first bracket is 256 times that of the first two, plus that of the last with its
+ *   own sum of activations, added in floats with one rounding: all together need 35 bits.
  */
 
 /* Scales and zero points of a scale row of a strip. */
@@ -53,164 +55,113 @@ TARGET INLINE void read_scales(const struct layer *layer, int64_t strip, int64_t
     }
 }
 
-/* Adds to a total: ((sum of codes * activations) - zero point * (sum of activations)) * unit * scale, with one rounding at its end.
-   Of three places the last is apart, because all together need 35 bits. */
-INLINE float add_scaled(float total, int32_t sum, int32_t last, int32_t zero, int32_t activations, int32_t last_activations, float unit,
-        float scale, int places)
+TARGET INLINE struct quarter quarter_of(const struct call *call, int64_t segment, int64_t row, int quarter, const struct scales *scales,
+        float totals[][STRIP])
 {
-    float value = (float) (sum - zero * activations);
-    if (places == 3) {
-        value = __builtin_fmaf(value, 256, (float) (last - zero * last_activations));
-    }
-    return __builtin_fmaf(value, unit * scale, total);
+    int column = quarter * QUARTER;
+    int64_t at = segment * call->rows + row;
+    return (struct quarter) {scales->values + column, scales->zeros + column, call->units + at, call->sums + 2 * at,
+            (float (*)[STRIP]) &totals[row][column]};
 }
 
-/* ---- few rows ---- */
-
-/* Adds a segment of 1 or 2 blocks to the totals of 1 or 2 rows, row and the one after it. */
-TARGET INLINE void add_segment(const struct call *call, int64_t strip, int64_t unit, int64_t segment, int row, int rows, int blocks,
-        int places, float totals[2][STRIP])
+INLINE const uint8_t *segment_codes(const struct layer *layer, int64_t strip, int64_t segment)
 {
-    const struct layer *layer = call->layer;
-    const uint8_t *block = layer->strips[strip].codes + segment_block(layer, segment) * BLOCK_BYTES;
-    int64_t place_pitch = segment_bytes(layer), pitch = places * place_pitch;
-    const int8_t *digits = unit_digits(call, unit) + (segment * unit_rows(call, unit) + row) * pitch;
-    const float *units = unit_units(call, unit) + segment * UNIT_ROWS + row;
-    const int32_t *activations = unit_sums(call, unit) + segment * 2 * UNIT_ROWS + row;
-    struct scales scales;
-    read_scales(layer, strip, segment, &scales);
-    for (int quarter = 0; quarter < STRIP / QUARTER; quarter++) {
-        digit_sums sums[2];
-        few_sums(block, quarter, digits, pitch, place_pitch, rows, blocks, places, sums);
-        for (int i = 0; i < rows; i++) {
-            for (int x = 0; x < QUARTER; x++) {
-                int column = quarter * QUARTER + x;
-                totals[i][column] = add_scaled(totals[i][column], sums[i][0][x], sums[i][1][x], scales.zeros[column], activations[i],
-                        activations[UNIT_ROWS + i], units[i], scales.values[column], places);
-            }
-        }
-    }
-}
-
-TARGET INLINE void multiply_rows(const struct call *call, int64_t strip, int64_t unit, int row, int rows, int places)
-{
-    const struct layer *layer = call->layer;
-    float totals[2][STRIP] = {{0}};
-    for (int64_t segment = 0; segment < layer->segments; segment++) {
-        if (segment_blocks(layer, segment) == 2) {
-            add_segment(call, strip, unit, segment, row, rows, 2, places, totals);
-        } else {
-            add_segment(call, strip, unit, segment, row, rows, 1, places, totals);
-        }
-    }
-    for (int i = 0; i < rows; i++) {
-        write_row(call, unit * UNIT_ROWS + row + i, strip, totals[i], narrow);
-    }
-}
-
-/* Two rows at a time: what one more would save is little, because the strip is in the cache then. */
-TARGET INLINE void multiply_few(const struct call *call, int64_t strip, int64_t unit, int places)
-{
-    int rows = unit_rows(call, unit), row = 0;
-    for (; row + 2 <= rows; row += 2) {
-        multiply_rows(call, strip, unit, row, 2, places);
-    }
-    if (row < rows) {
-        multiply_rows(call, strip, unit, row, 1, places);
-    }
+    return layer->strips[strip].codes + segment_block(layer, segment) * BLOCK_BYTES;
 }
 
 /* ---- many rows ---- */
 
-INLINE void split(const uint8_t *bytes, int count, uint8_t *low, uint8_t *high)
+/* A quarter's lines of a segment, turned. */
+struct turned {
+    uint8_t lines[LONGEST_SEGMENT / STRIP * QUARTER_BYTES];
+};
+
+TARGET INLINE void turn_segment(const struct layer *layer, int64_t strip, int64_t segment, int quarter, struct turned *to)
 {
-    for (int i = 0; i < count; i++) {
-        low[i] = bytes[i] & 15;
-        high[i] = bytes[i] >> 4;
+    const uint8_t *block = segment_codes(layer, strip, segment);
+    for (int b = 0; b < segment_blocks(layer, segment); b++) {
+        turn_lines(block + b * BLOCK_BYTES, quarter, to->lines + b * QUARTER_BYTES);
     }
 }
 
-/* The codes of a segment of a strip as bytes, four of a column for each step; of half a block only its half, as store_steps does. */
-TARGET INLINE void decode(const struct layer *layer, int64_t strip, int64_t segment, uint8_t codes[STRIP][LONGEST_SEGMENT])
+/* Adds a segment to the totals of 1 to ROWS rows, row and those after it. Half a block is every other vector.
+   NOTES: what many_rows gets is constant where that makes addresses constant. */
+TARGET INLINE void add_rows(const struct call *call, int64_t segment, int quarter, int64_t row, int rows, int places,
+        const struct scales *scales, const struct turned *turned, float totals[][STRIP])
 {
-    const uint8_t *block = layer->strips[strip].codes + segment_block(layer, segment) * BLOCK_BYTES;
-    for (int pair = 0; pair < STRIP / 2; pair++) {
-        for (int b = 0; b < segment_blocks(layer, segment); b++) {
-            const uint8_t *line = line_of(block + b * BLOCK_BYTES, pair / 8, pair % 8);
-            prefetch(line);
-            if (layer->segment_rows < STRIP) {
-                uint8_t half[LINE / 2];
-                for (int t = 0; t < 4; t++) {
-                    memcpy(half + 8 * t, line + 16 * t + segment % 2 * 8, 8);
-                }
-                split(half, LINE / 2, codes[2 * pair], codes[2 * pair + 1]);
-            } else {
-                split(line, LINE, codes[2 * pair] + b * LINE, codes[2 * pair + 1] + b * LINE);
-            }
-        }
+    const int8_t *digits = row_digits(call, segment, row);
+    struct quarter to = quarter_of(call, segment, row, quarter, scales, totals);
+    switch (call->layer->segment_rows) {
+        case 32: many_rows(turned->lines + segment % 2 * LINE, 2, 4, digits + segment % 2 * 8, 64, rows, places, &to); break;
+        case 64: many_rows(turned->lines, 1, 8, digits, 64, rows, places, &to); break;
+        default: many_rows(turned->lines, 1, 8 * segment_blocks(call->layer, segment), digits, 128, rows, places, &to);
     }
 }
 
-TARGET INLINE void multiply_many(const struct call *call, int64_t strip, int64_t units, int places)
+/* Rows of A. */
+struct rows {
+    int64_t first, end;
+};
+
+TARGET INLINE void add_all_rows(const struct call *call, int64_t segment, int quarter, struct rows rows, int places,
+        const struct scales *scales, const struct turned *turned, float totals[][STRIP])
+{
+    int64_t row = rows.first;
+    for (; row + ROWS <= rows.end; row += ROWS) {
+        add_rows(call, segment, quarter, row, ROWS, places, scales, turned, totals);
+    }
+    if (ROWS == 16 && row < rows.end) {
+        add_rows(call, segment, quarter, row, (int) (rows.end - row), places, scales, turned, totals);
+        return;
+    }
+    for (; row + 2 <= rows.end; row += 2) {
+        add_rows(call, segment, quarter, row, 2, places, scales, turned, totals);
+    }
+    if (row < rows.end) {
+        add_rows(call, segment, quarter, row, 1, places, scales, turned, totals);
+    }
+}
+
+/* NOTES: functions of their own, because gcc 12 finds registers for the loops of short ones only. */
+TARGET static __attribute__((noinline)) void add_two_places(const struct call *call, int64_t segment, int quarter, struct rows rows,
+        const struct scales *scales, const struct turned *turned, float totals[][STRIP])
+{
+    add_all_rows(call, segment, quarter, rows, 2, scales, turned, totals);
+}
+
+TARGET static __attribute__((noinline)) void add_three_places(const struct call *call, int64_t segment, int quarter, struct rows rows,
+        const struct scales *scales, const struct turned *turned, float totals[][STRIP])
+{
+    add_all_rows(call, segment, quarter, rows, 3, scales, turned, totals);
+}
+
+/* NOTES: lines are turned a segment ahead: vectors that were just stored cost some ten clocks to load. */
+TARGET static void multiply_many(const struct call *call, int64_t strip, struct rows rows)
 {
     const struct layer *layer = call->layer;
-    float totals[MOST_UNITS][STRIP][UNIT_ROWS];
-    memset(totals, 0, (size_t) units * sizeof totals[0]);
+    float totals[MOST_ROWS][STRIP];
+    memset(totals, 0, (size_t) rows.end * sizeof totals[0]);
+    struct turned turned[2][STRIP / QUARTER];
+    for (int quarter = 0; quarter < STRIP / QUARTER; quarter++) {
+        turn_segment(layer, strip, 0, quarter, &turned[0][quarter]);
+    }
     for (int64_t segment = 0; segment < layer->segments; segment++) {
-        uint8_t codes[STRIP][LONGEST_SEGMENT];
         struct scales scales;
-        decode(layer, strip, segment, codes);
         read_scales(layer, strip, segment, &scales);
-        int steps = layer->segment_rows < STRIP ? 8 : 16 * segment_blocks(layer, segment);
-        for (int64_t unit = 0; unit < units; unit++) {
-            const int8_t *digits = unit_digits(call, unit) + segment * layer->segment_rows * UNIT_ROWS * places;
-            const float *row_units = unit_units(call, unit) + segment * UNIT_ROWS;
-            const int32_t *activations = unit_sums(call, unit) + segment * 2 * UNIT_ROWS;
-            for (int first = 0; first < STRIP; first += COLUMNS) {
-                digit_sums sums[COLUMNS];
-                many_sums(codes + first, digits, steps, places, sums);
-                for (int i = 0; i < COLUMNS; i++) {
-                    int column = first + i;
-                    float *total = totals[unit][column];
-                    for (int row = 0; row < UNIT_ROWS; row++) {
-                        total[row] = add_scaled(total[row], sums[i][0][row], sums[i][1][row], scales.zeros[column], activations[row],
-                                activations[UNIT_ROWS + row], row_units[row], scales.values[column], places);
-                    }
-                }
+        for (int quarter = 0; quarter < STRIP / QUARTER; quarter++) {
+            if (segment + 1 < layer->segments) {
+                turn_segment(layer, strip, segment + 1, quarter, &turned[(segment + 1) % 2][quarter]);
+            }
+            const struct turned *now = &turned[segment % 2][quarter];
+            if (call->type == FP32) {
+                add_three_places(call, segment, quarter, rows, &scales, now, totals);
+            } else {
+                add_two_places(call, segment, quarter, rows, &scales, now, totals);
             }
         }
     }
-    for (int64_t unit = 0; unit < units; unit++) {
-        for (int row = 0; row < unit_rows(call, unit); row++) {
-            float one[STRIP];
-            for (int column = 0; column < STRIP; column++) {
-                one[column] = totals[unit][column][row];
-            }
-            write_row(call, unit * UNIT_ROWS + row, strip, one, narrow);
-        }
-    }
-}
-
-/* ---- what the instruction set offers ---- */
-
-TARGET INLINE void multiply_places(const struct call *call, int64_t strip, int places)
-{
-    int64_t units = (call->rows + UNIT_ROWS - 1) / UNIT_ROWS;
-    int few = unit_rows(call, units - 1) <= FEW_ROWS;
-    if (units > few) {
-        multiply_many(call, strip, units - few, places);
-    }
-    if (few) {
-        multiply_few(call, strip, units - 1, places);
-    }
-}
-
-TARGET static void multiply(const struct call *call, int64_t strip)
-{
-    if (call->type == FP32) {
-        multiply_places(call, strip, 3);
-    } else {
-        multiply_places(call, strip, 2);
+    for (int64_t row = rows.first; row < rows.end; row++) {
+        write_row(call, row, strip, totals[row], widen, narrow);
     }
 }
 

@@ -20,7 +20,22 @@ struct Prefetch {
     s32 units;           // fetched of each
 };
 
-// C[m][n] = A[m][k] * W[k][n] + bias. Addresses are device addresses, 0 where the operand is absent.
+// What an epilogue does besides factors and bias. Java's twin: cuda.EpilogueArgs.
+enum EpilogueStep : u32 {
+    kAddResidual = 1,
+    kScaleRows = 2,
+    kSiluMul = 4,        // pairs of columns g, u become silu(g) * u
+    kFloatOutput = 8,    // C and the residual are fp32
+};
+
+struct EpilogueArgs {
+    u64 residual;        // [m][ldr] of the type of C; may be C itself
+    u64 row_factors;     // float[m]
+    s64 ldr;
+    u32 steps;           // EpilogueSteps; 0: the product as it is, and nothing else here counts
+};
+
+// C[m][n] = A[m][k] * W[k][n] + bias, or what its epilogue makes of that. Addresses are device addresses, 0 where the operand is absent.
 struct GemmArgs {
     u64 a;               // T[m][lda], 16-byte aligned
     u64 codes;           // [n/64][k_blocks][4 sub-blocks][32 lanes][16 bytes]
@@ -28,13 +43,13 @@ struct GemmArgs {
     u64 zeros;           // 16-bit zero codes, shaped like scales; read by the "zp" entries only
     u64 factors;         // float[n rounded up to 64]: undoes the packed scale's power of two
     u64 bias;            // float[n rounded up to 64], or 0
-    u64 c;               // T[m][ldc]
+    u64 c;               // T[m][ldc], or what its epilogue says
     u64 partials;        // float[2 * grid][batch tile * n tile], any content
     u64 counters;        // u32[n_tiles * m_tiles * those of a tile that arrive apart], zero before and after every launch
     Prefetch next;       // what the next kernel reads first
 
     s64 lda;             // row strides in elements: lda a multiple of 8,
-    s64 ldc;             // ldc any value >= n
+    s64 ldc;             // ldc any value >= the columns of C
 
     s32 m;
     s32 n;
@@ -46,13 +61,18 @@ struct GemmArgs {
     s32 m_tiles;
     s32 units_per_block; // 64-deep slices of a tile that one block works off, see stripe.cuh
     s32 stages;          // slots of the shared-memory ring
+
+    u64 k_blocks_inverse;   // of k_blocks, m_tiles and units_per_block: see quotient in stripe.cuh
+    u64 m_tiles_inverse;
+    u64 units_inverse;
+    EpilogueArgs epilogue;
 };
 
 }  // namespace jmarlin
 
 // The words of an image's <family>_abi: version, size of the arguments, offset of every field in order.
 #define JMARLIN_GEMM_ABI                                                                                          \
-    {2, sizeof(::jmarlin::GemmArgs),                                                                              \
+    {3, sizeof(::jmarlin::GemmArgs),                                                                              \
      offsetof(::jmarlin::GemmArgs, a), offsetof(::jmarlin::GemmArgs, codes),                                      \
      offsetof(::jmarlin::GemmArgs, scales), offsetof(::jmarlin::GemmArgs, zeros),                                 \
      offsetof(::jmarlin::GemmArgs, factors), offsetof(::jmarlin::GemmArgs, bias),                                 \
@@ -67,4 +87,7 @@ struct GemmArgs {
      offsetof(::jmarlin::GemmArgs, k_blocks), offsetof(::jmarlin::GemmArgs, scale_rows),                          \
      offsetof(::jmarlin::GemmArgs, group_shift), offsetof(::jmarlin::GemmArgs, n_tiles),                          \
      offsetof(::jmarlin::GemmArgs, m_tiles), offsetof(::jmarlin::GemmArgs, units_per_block),                      \
-     offsetof(::jmarlin::GemmArgs, stages)}
+     offsetof(::jmarlin::GemmArgs, stages), offsetof(::jmarlin::GemmArgs, k_blocks_inverse),                      \
+     offsetof(::jmarlin::GemmArgs, m_tiles_inverse), offsetof(::jmarlin::GemmArgs, units_inverse),                \
+     offsetof(::jmarlin::GemmArgs, epilogue.residual), offsetof(::jmarlin::GemmArgs, epilogue.row_factors),       \
+     offsetof(::jmarlin::GemmArgs, epilogue.ldr), offsetof(::jmarlin::GemmArgs, epilogue.steps)}

@@ -20,6 +20,7 @@ using s64 = long long;
 struct Half;
 struct Bfloat16;
 
+struct alignas(8) Vec8 { u32 x, y; };
 struct alignas(16) Vec16 { u32 x, y, z, w; };
 struct alignas(16) F32x4 { float x, y, z, w; };
 
@@ -152,6 +153,40 @@ JMARLIN_DEVICE F32x4 ld_global_cg_f32x4(u64 address) {
     return v;
 }
 
+// ld.global: data that this kernel may write too, each element by the thread that has read it.
+JMARLIN_DEVICE u32 ld_global_written_2(u64 address) {
+    unsigned short v;
+    asm volatile("ld.global.u16 %0, [%1];" : "=h"(v) : "l"(address) : "memory");
+    return v;
+}
+
+JMARLIN_DEVICE float ld_global_written_f32(u64 address) {
+    float v;
+    asm volatile("ld.global.f32 %0, [%1];" : "=f"(v) : "l"(address) : "memory");
+    return v;
+}
+
+JMARLIN_DEVICE Vec8 ld_global_written_8(u64 address) {
+    Vec8 v;
+    asm volatile("ld.global.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(address) : "memory");
+    return v;
+}
+
+JMARLIN_DEVICE F32x4 ld_global_written_f32x4(u64 address) {
+    F32x4 v;
+    asm volatile("ld.global.v4.f32 {%0, %1, %2, %3}, [%4];"
+                 : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "l"(address) : "memory");
+    return v;
+}
+
+JMARLIN_DEVICE void st_global_f32(u64 address, float v) {
+    asm volatile("st.global.f32 [%0], %1;" :: "l"(address), "f"(v) : "memory");
+}
+
+JMARLIN_DEVICE void st_global_8(u64 address, const Vec8& v) {
+    asm volatile("st.global.v2.u32 [%0], {%1, %2};" :: "l"(address), "r"(v.x), "r"(v.y) : "memory");
+}
+
 JMARLIN_DEVICE void st_global_2(u64 address, u32 low_16_bits) {
     asm volatile("st.global.u16 [%0], %1;" :: "l"(address), "h"(static_cast<unsigned short>(low_16_bits)) : "memory");
 }
@@ -199,6 +234,25 @@ JMARLIN_DEVICE u64 policy_evict_normal() {
 JMARLIN_DEVICE void cp_async_16(u32 destination, u64 source, u64 policy) {
     asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;"
                  :: "r"(destination), "l"(source), "l"(policy) : "memory");
+}
+
+// Without a branch, in the place where it stands: a copy that is skipped costs its issue.
+JMARLIN_DEVICE void cp_async_16_if(bool wanted, u32 destination, u64 source, u64 policy) {
+    asm volatile("{\n"
+                 ".reg .pred wanted;\n"
+                 "setp.ne.u32 wanted, %3, 0;\n"
+                 "@wanted cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;\n"
+                 "}"
+                 :: "r"(destination), "l"(source), "l"(policy), "r"(static_cast<u32>(wanted)) : "memory");
+}
+
+JMARLIN_DEVICE void cp_async_16_if(bool wanted, u32 destination, u64 source) {
+    asm volatile("{\n"
+                 ".reg .pred wanted;\n"
+                 "setp.ne.u32 wanted, %2, 0;\n"
+                 "@wanted cp.async.cg.shared.global [%0], [%1], 16;\n"
+                 "}"
+                 :: "r"(destination), "l"(source), "r"(static_cast<u32>(wanted)) : "memory");
 }
 
 // The first `valid_bytes` (0 to 16) are copied, the rest is zero; nothing is read when that is 0.
@@ -311,6 +365,20 @@ JMARLIN_DEVICE float widen<Half>(u32 bits) { return __half2float(__ushort_as_hal
 
 template <>
 JMARLIN_DEVICE float widen<Bfloat16>(u32 bits) { return __bfloat162float(__ushort_as_bfloat16(static_cast<unsigned short>(bits))); }
+
+// ex2.approx.ftz: 2 to the x, to 2 units of the last place.
+JMARLIN_DEVICE float power_of_two(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+// rcp.approx.ftz: 1 / x, to a unit of the last place.
+JMARLIN_DEVICE float reciprocal(float x) {
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
 
 // cvt.rn.{f16x2, bf16x2}.f32: both halves of a register.
 template <class T>

@@ -48,6 +48,16 @@ JMARLIN_DEVICE void mbarrier_arrive(u32 barrier) {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" :: "r"(barrier) : "memory");
 }
 
+// An arrival of this thread if `arrives`.
+// NOTES: without a branch. Between two groups of products a branch makes ptxas serialize them (C7513).
+JMARLIN_DEVICE void mbarrier_arrive_if(bool arrives, u32 barrier) {
+    asm volatile("{\n"
+                 ".reg .pred arrives;\n"
+                 "setp.ne.u32 arrives, %1, 0;\n"
+                 "@arrives mbarrier.arrive.shared::cta.b64 _, [%0];\n"
+                 "}" :: "r"(barrier), "r"(u32(arrives)) : "memory");
+}
+
 // One arrival that also announces `bytes` of bulk copies for this phase.
 JMARLIN_DEVICE void mbarrier_arrive_expect_tx(u32 barrier, u32 bytes) {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" :: "r"(barrier), "r"(bytes) : "memory");
@@ -64,11 +74,15 @@ JMARLIN_DEVICE void mbarrier_wait(u32 barrier, u32 parity) {
                  "}" :: "r"(barrier), "r"(parity) : "memory");
 }
 
-// An arrival at the mbarrier of another block, or the own one, named by its cluster_address. Says that what this thread waited for is
+// The same at the mbarrier of another block, or the own one, named by its cluster_address. Says that what this thread waited for is
 // over: products and bulk copies. What it read or wrote itself the other block knows only after a cluster_sync.
 // NOTES: of block scope, like those above. In cluster scope an arrival is a fence of the whole GPU (MEMBAR.ALL.GPU), a wait clears L1.
-JMARLIN_DEVICE void mbarrier_arrive_cluster(u32 mapped_barrier) {
-    asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" :: "r"(mapped_barrier) : "memory");
+JMARLIN_DEVICE void mbarrier_arrive_cluster_if(bool arrives, u32 mapped_barrier) {
+    asm volatile("{\n"
+                 ".reg .pred arrives;\n"
+                 "setp.ne.u32 arrives, %1, 0;\n"
+                 "@arrives mbarrier.arrive.shared::cluster.b64 _, [%0];\n"
+                 "}" :: "r"(mapped_barrier), "r"(u32(arrives)) : "memory");
 }
 
 // ---- Bulk copies (9.7.9.25.4, cp.async.bulk) ----

@@ -28,32 +28,40 @@ JMARLIN_DEVICE void clear(Accumulators<kBatchTiles>& acc) {
     }
 }
 
-// Shared memory of sum_across_warps: one batch tile of every warp but the leaders.
-constexpr u32 reduction_bytes(u32 warps, u32 leaders) { return (warps - leaders) * 2048; }
+template <int kBatchTiles>
+JMARLIN_DEVICE void add(Accumulators<kBatchTiles>& acc, const Accumulators<kBatchTiles>& other) {
+#pragma unroll
+    for (int i = 0; i < kBatchTiles; ++i) {
+#pragma unroll
+        for (int s = 0; s < 4; ++s) add(acc.v[i][s], get(other.v[i][s]));
+    }
+}
 
-// Warp w works for leader w % kLeaders. Each leader's acc becomes the sum over its warps in warp order, one batch tile
-// a round; the others' stay as they were. All warps of the block call. The buffer may be reused after the next
-// block_sync.
-template <int kWarps, int kLeaders, int kBatchTiles>
+// Warp w works for leader w % kLeaders. Each leader's acc becomes the sum over its warps in warp order; the others' stay
+// as they were. A round takes kAtOnce batch tiles and a buffer of 2048 bytes for each of them and every warp but the
+// leaders. All warps of the block call. The buffer may be reused after the next block_sync.
+template <int kWarps, int kLeaders, int kAtOnce, int kBatchTiles>
 JMARLIN_DEVICE void sum_across_warps(Accumulators<kBatchTiles>& acc, u32 buffer) {
     const u32 warp = warp_index();
     const u32 lane = lane_index();
 #pragma unroll
-    for (int i = 0; i < kBatchTiles; ++i) {
-        if (i > 0) block_sync();  // the leaders have read the previous round
+    for (int first = 0; first < kBatchTiles; first += kAtOnce) {
+        if (first > 0) block_sync();  // the leaders have read the previous round
         if (warp >= kLeaders) {
 #pragma unroll
-            for (int s = 0; s < 4; ++s) {
-                st_shared_f32x4(buffer + (warp - kLeaders) * 2048 + s * 512 + lane * 16, get(acc.v[i][s]));
+            for (int i = 0; i < kAtOnce * 4; ++i) {
+                const u32 place = buffer + (i / 4 * (kWarps - kLeaders) + warp - kLeaders) * 2048 + i % 4 * 512 + lane * 16;
+                st_shared_f32x4(place, get(acc.v[first + i / 4][i % 4]));
             }
         }
         block_sync();
         if (warp < kLeaders) {
 #pragma unroll
-            for (int other = 0; other < kWarps - kLeaders; other += kLeaders) {
+            for (int i = 0; i < kAtOnce * 4; ++i) {
 #pragma unroll
-                for (int s = 0; s < 4; ++s) {
-                    add(acc.v[i][s], ld_shared_f32x4(buffer + (other + warp) * 2048 + s * 512 + lane * 16));
+                for (int other = 0; other < kWarps - kLeaders; other += kLeaders) {
+                    const u32 place = buffer + (i / 4 * (kWarps - kLeaders) + other + warp) * 2048 + i % 4 * 512 + lane * 16;
+                    add(acc.v[first + i / 4][i % 4], ld_shared_f32x4(place));
                 }
             }
         }
@@ -86,9 +94,15 @@ JMARLIN_DEVICE bool sum_across_blocks(Accumulators<kBatchTiles>& acc, const Gemm
     if (shuffle(earlier, 0) != last) return false;
     warp_sync();  // what lane 0 acquired, all lanes may read
 
-    // NOTES: the own part is read back too. Kept in registers until here it would cost the main loop up to 128 of them.
+    // NOTES: a large part is read back although it is this warp's own: beside the sum it has no room in registers.
+    constexpr bool kKeepsOwn = kBatchTiles <= 2;
+    const Accumulators<kBatchTiles> own = acc;
     clear(acc);
     for (s32 block = contributors.first; block <= contributors.last; ++block) {
+        if (kKeepsOwn && block == static_cast<s32>(block_index())) {
+            add(acc, own);
+            continue;
+        }
         const u64 theirs = partials + contributors.slot(block) * (kParts * kPartBytes);
 #pragma unroll
         for (int i = 0; i < kBatchTiles; ++i) {

@@ -1,9 +1,9 @@
-// Entry points of the dequantization kernel, dequantize_{f16|bf16}_{sym|zp}_{g64|g32}, and of the one that finishes
-// a product with a bias, dequantize_bias_{f16|bf16}; any grid of blocks of 256 threads.
+// Entry points of the dequantization kernel, dequantize_{f16|bf16}_{sym|zp}_{g64|g32}, and of the one that
+// finishes a dense product, dequantize_finish_{f16|bf16}; any grid of blocks of 256 threads.
 // ptx: 7.4
 #include <cstddef>
 
-#include "bias.cuh"
+#include "finish.cuh"
 #include "dequantize.cuh"
 
 using namespace jmarlin;
@@ -22,17 +22,17 @@ ENTRY(bf16_sym_g32, Bfloat16, false, true)
 ENTRY(bf16_zp_g64, Bfloat16, true, false)
 ENTRY(bf16_zp_g32, Bfloat16, true, true)
 
-extern "C" __global__ void __launch_bounds__(256) dequantize_bias_f16(const __grid_constant__ BiasArgs args) {
-    add_bias<Half>(args, 256);
+extern "C" __global__ void __launch_bounds__(256) dequantize_finish_f16(const __grid_constant__ FinishArgs args) {
+    finish_sums<Half>(args, 256);
 }
 
-extern "C" __global__ void __launch_bounds__(256) dequantize_bias_bf16(const __grid_constant__ BiasArgs args) {
-    add_bias<Bfloat16>(args, 256);
+extern "C" __global__ void __launch_bounds__(256) dequantize_finish_bf16(const __grid_constant__ FinishArgs args) {
+    finish_sums<Bfloat16>(args, 256);
 }
 
 // What the host checks before it trusts an image: version; of both arguments the size, and the offset of every field in order.
 extern "C" __device__ const u32 jmarlin_dequantize_abi[] = {
-    2,
+    3,
     sizeof(DequantizeArgs),
     offsetof(DequantizeArgs, codes),
     offsetof(DequantizeArgs, scales),
@@ -45,12 +45,16 @@ extern "C" __device__ const u32 jmarlin_dequantize_abi[] = {
     offsetof(DequantizeArgs, k_blocks),
     offsetof(DequantizeArgs, scale_rows),
     offsetof(DequantizeArgs, group_shift),
-    sizeof(BiasArgs),
-    offsetof(BiasArgs, sums),
-    offsetof(BiasArgs, bias),
-    offsetof(BiasArgs, c),
-    offsetof(BiasArgs, lds),
-    offsetof(BiasArgs, ldc),
-    offsetof(BiasArgs, m),
-    offsetof(BiasArgs, n),
+    sizeof(FinishArgs),
+    offsetof(FinishArgs, sums),
+    offsetof(FinishArgs, bias),
+    offsetof(FinishArgs, c),
+    offsetof(FinishArgs, epilogue.residual),
+    offsetof(FinishArgs, epilogue.row_factors),
+    offsetof(FinishArgs, epilogue.ldr),
+    offsetof(FinishArgs, epilogue.steps),
+    offsetof(FinishArgs, lds),
+    offsetof(FinishArgs, ldc),
+    offsetof(FinishArgs, m),
+    offsetof(FinishArgs, n),
 };

@@ -75,6 +75,27 @@ struct Share {
         }
     }
 
+    // Where more is to be done than factors and bias, row by row and in the same order; nothing of the share is left then. There is no
+    // room for results in fp32, so the ring waits for them.
+    // NOTES: sharing the code above made either way spill.
+    JMARLIN_DEVICE void add_up_and_finish(const GemmArgs& args, s32 first_row, u32 staging, const ColumnEpilogue& epilogue) {
+#pragma unroll 1
+        for (; count > 0; --count, token += kTokenStep) {
+            float sum[8] = {};
+#pragma unroll 1
+            for (u32 q = 0; q < Shape::kSplit; ++q) {
+#pragma unroll
+                for (u32 s = 0; s < 4; ++s) {
+                    u32 staged = staging + staging_offset<Shape>(token, chunk / 8, s, chunk % 8);
+                    F32x2 v = ld_cluster_f32x2(cluster_address(staged, q * Shape::kNeighbours + n_rank<Shape>()));
+                    sum[2 * s] += v.x;
+                    sum[2 * s + 1] += v.y;
+                }
+            }
+            finish_row<T>(args, first_row + s32(token), column, sum, epilogue.factors, epilogue.bias);
+        }
+    }
+
     JMARLIN_DEVICE void store(const GemmArgs& args, s32 first_row) const {
 #pragma unroll
         for (u32 i = 0; i < kMost; ++i) {
@@ -114,6 +135,7 @@ JMARLIN_DEVICE void finish_tile(const GemmArgs& args, const Ring<Shape>& ring, c
     ColumnEpilogue epilogue{};
     if (share.count > 0) epilogue = ColumnEpilogue::load(args, share.column);
     cluster_wait();
+    if (args.epilogue.steps != 0) share.add_up_and_finish(args, place.row, ring.staging, epilogue);
     share.add_up(ring.staging, epilogue);
     fence_proxy_async();        // the copy engine writes the ring next
     cluster_arrive();

@@ -23,6 +23,14 @@ struct Packed {
     u32 zero[kScales];
 };
 
+// Where a lane finds its part of a stage in shared memory.
+struct Stage {
+    u32 codes;
+    u32 scales;
+    u64 activations;    // descriptor of the first k-block
+    s32 into_group;     // the k-blocks of the first scale row's group that come before the stage
+};
+
 template <class Shape>
 struct Consumer {
     using T = typename Shape::Element;
@@ -30,9 +38,11 @@ struct Consumer {
 
     const GemmArgs& args;
     const Ring<Shape>& ring;
-    u32 strip;          // first strip of this warpgroup in the tile
-    u32 codes_at;       // this lane's codes in slot 0: its strip, sub-block s = warp of the warpgroup, lane
-    u32 scales_at;      // and its two scales: column 8r + 2s
+    u32 strip;              // first strip of this warpgroup in the tile
+    u32 codes_at;           // this lane's codes in slot 0: its strip, sub-block s = warp of the warpgroup, lane
+    u32 scales_at;          // and its two scales: column 8r + 2s
+    u32 activations_at;     // the descriptor's low word for slot 0
+    s32 group_mask;         // of the k-blocks of a group
     Cursor drain;
     float sums[kStrips][Shape::kM / 2];
 
@@ -41,17 +51,35 @@ struct Consumer {
         strip = warp_index() / 4 * kStrips;
         codes_at = ring.codes(0) + strip * Shape::kDepth * 2048 + warp * 512 + lane_index() * 16;
         scales_at = ring.scales(0) + strip * Shape::kScaleRows * 128 + lane_index() / 4 * 16 + warp * 4;
+        activations_at = u32(swizzled_descriptor(ring.activations(0)));
+        group_mask = Shape::kTwoScalesPerBlock ? 0 : s32((1u << args.group_shift) - 1);
         keep(codes_at);
         keep(scales_at);
+        keep(activations_at);
+        keep(group_mask);
     }
 
-    // `codes`, `scales`: codes_at and scales_at of a slot.
-    static JMARLIN_DEVICE Packed<Shape> load(u32 codes, u32 scales, u32 of_warpgroup, s32 block, s32 scale_row) {
+    // Waits for the stage that begins with `k_block`.
+    JMARLIN_DEVICE Stage open(s32 k_block) const {
+        u32 slot = drain.slot;
+        // NOTES: kept in 32 bits. What is known of its lowest bits would turn the additions of constants into a longer way round.
+        u32 activations = activations_at + slot * (Shape::kSlotBytes / 16);
+        keep(activations);
+        Stage stage{codes_at + slot * Shape::kSlotBytes, scales_at + slot * Shape::kSlotBytes,
+                    u64(kDescriptorHigh) << 32 | activations, k_block & group_mask};
+        mbarrier_wait(ring.full(slot), drain.parity);
+        keep(stage.codes);
+        keep(stage.scales);
+        return stage;
+    }
+
+    JMARLIN_DEVICE Packed<Shape> load(const Stage& stage, u32 of_warpgroup, s32 block) const {
+        s32 row = Shape::kTwoScalesPerBlock ? 2 * block : (stage.into_group + block) >> args.group_shift;
         Packed<Shape> p;
-        p.words = ld_shared_16(codes + (of_warpgroup * Shape::kDepth + u32(block)) * 2048);
+        p.words = ld_shared_16(stage.codes + (of_warpgroup * Shape::kDepth + u32(block)) * 2048);
 #pragma unroll
         for (int i = 0; i < Packed<Shape>::kScales; ++i) {
-            u32 scale = scales + (of_warpgroup * Shape::kScaleRows + u32(scale_row + i)) * 128;
+            u32 scale = stage.scales + (of_warpgroup * Shape::kScaleRows + u32(row + i)) * 128;
             p.scale[i] = ld_shared_4(scale);
             p.zero[i] = Shape::kZeroPoints ? ld_shared_4(scale + (Shape::kZerosAt - Shape::kScales)) : kSymmetricZeroCodes;
         }
@@ -82,18 +110,38 @@ struct Consumer {
         wgmma_wait<1>();
     }
 
+    // The slot whose mbarrier `empty` is, if it `is_ours` to say so.
     // NOTES: the copy engine overwrites the slot next. An arrival orders this lane's plain reads before other plain accesses, not before
     // those of the copy engine: a read that is still under way would get bytes of the coming stage.
-    JMARLIN_DEVICE void release(u32 slot) const {
+    JMARLIN_DEVICE void release(u32 empty, bool is_ours) const {
         fence_proxy_async();
         warp_sync();
-        if (lane_index() == 0) {
-            mbarrier_arrive(ring.empty(slot));
-            if (Shape::kNeighbours > 1) mbarrier_arrive_cluster(at_neighbour(ring.empty(slot)));
+        mbarrier_arrive_if(is_ours, empty);
+        if (Shape::kNeighbours > 1) mbarrier_arrive_cluster_if(is_ours, at_neighbour(empty));
+    }
+
+    // K-blocks [first, first + kBlocks) of a stage. A strip's codes are on their way into registers while the one before is multiplied;
+    // while a group multiplies from one Fragments, the other is being unpacked. The first product ends those of the slot before.
+    template <int kBlocks>
+    JMARLIN_DEVICE void multiply_blocks(Fragments& even, Fragments& odd, const Stage& stage, s32 first, u32 empty_before, bool releases) {
+        Packed<Shape> p = load(stage, 0, first);
+        u64 activations = stage.activations + u64(first) * (Shape::kActivationBytes / 16);
+#pragma unroll
+        for (int i = 0; i < kBlocks * kStrips; ++i) {
+            constexpr int kLast = kBlocks * kStrips - 1;
+            const int u = i % kStrips;
+            Packed<Shape> following = p;
+            if (i < kLast) following = load(stage, (i + 1) % kStrips, first + (i + 1) / kStrips);
+            unpack<0>(even, p);
+            multiply<0>(sums[u], even, activations + i / kStrips * (Shape::kActivationBytes / 16));
+            if (i == 0) release(empty_before, releases);
+            unpack<1>(odd, p);
+            multiply<1>(sums[u], odd, activations + i / kStrips * (Shape::kActivationBytes / 16));
+            p = following;
         }
     }
 
-    // K-blocks [begin, end) of one tile. While a group multiplies from one Fragments, the other is being unpacked.
+    // K-blocks [begin, end) of one tile. Whole stages are straight code; only the last of a portion may have fewer blocks.
     JMARLIN_DEVICE void accumulate(s32 begin, s32 end) {
 #pragma unroll
         for (int u = 0; u < kStrips; ++u)
@@ -101,45 +149,30 @@ struct Consumer {
             for (int i = 0; i < Shape::kM / 2; ++i) sums[u][i] = 0.0f;
 
         Fragments even, odd;
-        u32 previous = 0;
+        u32 empty = 0;      // of the slot before
+        s32 k_block = begin;
+        s32 last_whole = end - Shape::kDepth;
+        s32 releases_after = lane_index() == 0 ? begin : end;       // lane 0, and before the first stage there is none
+        keep(last_whole);
+        keep(releases_after);
 #pragma unroll 1
-        for (s32 k_block = begin; k_block < end;) {
-            u32 slot = drain.slot;
-            bool first_stage = k_block == begin;
-            s32 blocks = smaller(end - k_block, Shape::kDepth);
-            s32 first_scale = k_block >> args.group_shift;
-            u64 activations = swizzled_descriptor(ring.activations(slot));
-            mbarrier_wait(ring.full(slot), drain.parity);
-            // A strip's codes are on their way into registers while the one before is multiplied.
-            u32 codes = codes_at + slot * Shape::kSlotBytes;
-            u32 scales = scales_at + slot * Shape::kSlotBytes;
-            keep(codes);
-            keep(scales);
-            Packed<Shape> p = load(codes, scales, 0, 0, 0);
+        for (; k_block <= last_whole; k_block += Shape::kDepth) {
+            const Stage stage = open(k_block);
+            multiply_blocks<Shape::kDepth>(even, odd, stage, 0, empty, k_block > releases_after);
+            empty = ring.empty(drain.slot);
+            drain.advance(ring.slots);
+        }
+        if (Shape::kDepth > 1 && k_block < end) {
+            const Stage stage = open(k_block);
 #pragma unroll 1
-            for (s32 block = 0; block < blocks; ++block, activations += Shape::kActivationBytes / 16) {
-#pragma unroll
-                for (int u = 0; u < kStrips; ++u) {
-                    bool same_block = u + 1 < kStrips;
-                    s32 next = same_block ? block : smaller(block + 1, blocks - 1);     // the last one once more
-                    s32 scale = Shape::kTwoScalesPerBlock ? 2 * next : ((k_block + next) >> args.group_shift) - first_scale;
-                    Packed<Shape> following = p;
-                    if (same_block || Shape::kDepth > 1) following = load(codes, scales, same_block ? u + 1 : 0, next, scale);
-                    unpack<0>(even, p);
-                    multiply<0>(sums[u], even, activations);
-                    unpack<1>(odd, p);
-                    multiply<1>(sums[u], odd, activations);
-                    p = following;
-                }
-                // NOTES: its last products were over earlier, but a branch between the groups makes ptxas serialize them (C7513).
-                if (block == 0 && !first_stage) release(previous);
+            for (s32 block = 0; block < end - k_block; ++block) {
+                multiply_blocks<1>(even, odd, stage, block, empty, block == 0 && k_block > releases_after);
             }
-            k_block += blocks;
-            previous = slot;
+            empty = ring.empty(drain.slot);
             drain.advance(ring.slots);
         }
         wgmma_wait<0>();
-        if (end > begin) release(previous);
+        release(empty, end > releases_after);
 #pragma unroll
         for (int u = 0; u < kStrips; ++u) settle(sums[u]);
     }

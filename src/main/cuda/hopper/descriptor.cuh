@@ -13,8 +13,10 @@ namespace hopper {
 //   bits 49-51  base offset: 0, the tile starts at a multiple of 1024
 //   bits 62-63  swizzle: 1 = 128 bytes
 // Chunk c (16 bytes) of row i lies at 128 i + 16 (c ^ i % 8). The next 16 k are 32 bytes further: add 2 to the descriptor.
+constexpr u32 kDescriptorHigh = 1024 >> 4 | u32(1) << 30;
+
 JMARLIN_DEVICE u64 swizzled_descriptor(u32 address) {
-    return u64((address & 0x3ffff) >> 4) | u64(1) << 16 | u64(1024 >> 4) << 32 | u64(1) << 62;
+    return u64(kDescriptorHigh) << 32 | u64(1) << 16 | (address & 0x3ffff) >> 4;
 }
 
 }  // namespace hopper

@@ -40,14 +40,17 @@ template <class Shape>
 JMARLIN_DEVICE void multiply(const GemmArgs& args) {
     const Ring<Shape> ring(u32(args.stages));
     if (thread_index() == kConsumerThreads) {
-        u32 copies = spread_rows<Shape>(args) ? 1 : 1 + kProducerWarps;             // the bulk copies, and each warp's cp.async
+        u32 copies = kProducerWarps * (spread_rows<Shape>(args) ? 1 : 2);           // each warp's bulk copies, and its cp.async
         for (u32 slot = 0; slot < ring.slots; ++slot) {
             mbarrier_init(ring.full(slot), copies);
             mbarrier_init(ring.empty(slot), Shape::kNeighbours * (kConsumerThreads / 32));
         }
         fence_mbarrier_init();
         fence_proxy_async();
-        request_ahead<Shape>(args, ring);
+    }
+    if (thread_index() >= kConsumerThreads) {
+        named_barrier_sync(2, kProducerThreads);
+        if (lane_index() == 0) request_ahead<Shape>(args, ring, (thread_index() - kConsumerThreads) / 32);
     }
     if (Shape::kNeighbours == 1) {
         block_sync();

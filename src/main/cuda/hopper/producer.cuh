@@ -1,4 +1,11 @@
-// The producer warpgroup: keeps the ring full.
+// The producer warpgroup: keeps the ring full. Each of its four warps brings its share of every stage (one thread alone would be too slow
+// to ask for all of it) and keeps the addresses from stage to stage:
+//
+//               kN = 256                             kN = 128
+//   warp 0      codes and scales of strip 0          codes of strip 0
+//   warp 1      codes and scales of strip 1          codes of strip 1
+//   warp 2      codes and scales of strip 2          scales of strip 0
+//   warp 3      codes and scales of strip 3          scales of strip 1        and each a quarter of the activations
 #pragma once
 
 #include "cluster_reduce.cuh"
@@ -7,54 +14,86 @@
 namespace jmarlin {
 namespace hopper {
 
-// A thread asks the copy engine for the codes, scales and zero codes of a stage, and in spread rows for the activations.
+// A warp's first lane asks the copy engine for codes, scales and zero codes, and in spread rows for activations.
 template <class Shape>
 struct BulkCopies {
+    static constexpr u32 kWarpsPerStrip = kProducerWarps / Shape::kStrips;
+    static constexpr s32 kTokenStep = kProducerWarps / Shape::kDepth;      // spread rows: a warp takes one k-block of every so many
+    static constexpr u32 kFromNeighbour = Shape::kNeighbours == 1 ? 0 : Shape::kDepth * Shape::kWarpRows * 128;
+    static_assert(kWarpsPerStrip == 1 || kWarpsPerStrip == 2, "a strip is brought by a warp, or its codes by one and scales by another");
+
     const GemmArgs& args;
     const Ring<Shape>& ring;
-    // With several m tiles other clusters read the same weights.
-    u64 weights_policy = args.m_tiles == 1 ? policy_evict_first() : policy_evict_normal();
-    u64 shared_policy = policy_evict_normal();      // scales and activations are read by other blocks or stages too
+    u32 warp;
+    s32 tokens;                     // in spread rows, from its first on
+    u64 codes_policy;
+    u64 shared_policy;              // scales and activations are read by other blocks or stages too
+    bool brings_codes;
+    bool brings_scales;
+    u64 codes;                      // where the stage begins
+    u64 scale_offset;               // of the strip's first row
+    u64 row;                        // this warp's k-block of its first token
 
-    // K-blocks [first, first + blocks).
-    JMARLIN_DEVICE void request(u32 slot, const Place<Shape>& place, s32 first, s32 blocks, s32 spread_tokens) {
-        s32 strip = place.column / 64;
-        s32 strips_left = (args.n + 63) / 64 - strip;
-        s32 strips = strips_left < 0 ? 0 : smaller(strips_left, Shape::kStrips);
+    JMARLIN_DEVICE BulkCopies(const GemmArgs& args_, const Ring<Shape>& ring_, u32 warp_) : args(args_), ring(ring_), warp(warp_) {
+        // With several m tiles other clusters read the same weights.
+        codes_policy = args.m_tiles == 1 ? policy_evict_first() : policy_evict_normal();
+        shared_policy = policy_evict_normal();
+        tokens = spread_rows<Shape>(args) ? args.m - first_token() : 0;
+        if (Shape::kCanSpread) keep(tokens);
+    }
+
+    // The stages that begin with k-block `first`.
+    JMARLIN_DEVICE void open(const Place<Shape>& place, s32 first) {
+        s32 strip = place.column / 64 + s32(strip_of_tile());
+        bool exists = strip < (args.n + 63) / 64;
+        brings_codes = exists && warp < Shape::kStrips;
+        brings_scales = exists && (kWarpsPerStrip == 1 || warp >= Shape::kStrips);
+        codes = args.codes + (u64(u32(strip)) * u32(args.k_blocks) + u32(first)) * 2048;
+        scale_offset = u64(u32(strip)) * u32(args.scale_rows) * 128;
+        if (Shape::kCanSpread) row = args.a + (u64(u32(first_token())) * u64(args.lda) + u32(first + block()) * 64) * 2;
+    }
+
+    JMARLIN_DEVICE void advance() {
+        codes += Shape::kDepth * 2048;
+        if (Shape::kCanSpread) row += Shape::kDepth * 128;
+    }
+
+    // This warp's share of k-blocks [first, first + blocks).
+    JMARLIN_DEVICE void request(u32 slot, s32 first, s32 blocks) const {
         s32 scale_row = Shape::kTwoScalesPerBlock ? 2 * first : first >> args.group_shift;
         s32 scale_end = Shape::kTwoScalesPerBlock ? 2 * (first + blocks) : ((first + blocks - 1) >> args.group_shift) + 1;
         u32 code_bytes = u32(blocks) * 2048;
         u32 scale_bytes = u32(scale_end - scale_row) * 128;
-        u32 shared_bytes = Shape::kNeighbours == 1 ? 0 : Shape::kDepth * Shape::kOwnRows * 128;    // what the neighbour sends
+        bool brings_rows = Shape::kCanSpread && tokens > 0 && block() < blocks;
 
         u32 full = ring.full(slot);
-        mbarrier_arrive_expect_tx(full, u32(strips) * (code_bytes + scale_bytes * (Shape::kZeroPoints ? 2 : 1))
-                                        + u32(spread_tokens * blocks) * 128 + shared_bytes);
-        u64 codes = args.codes + (u64(strip) * u64(args.k_blocks) + u64(first)) * 2048;
-        u64 scale_offset = (u64(strip) * u64(args.scale_rows) + u64(scale_row)) * 128;
-#pragma unroll 1
-        for (s32 i = 0; i < strips; ++i) {
-            bulk_copy(ring.codes(slot) + u32(i) * (Shape::kDepth * 2048), codes, code_bytes, full, weights_policy);
-            u32 scale_slot = u32(i) * (Shape::kScaleRows * 128);
-            bulk_copy(ring.scales(slot) + scale_slot, args.scales + scale_offset, scale_bytes, full, shared_policy);
-            if (Shape::kZeroPoints) {
-                bulk_copy(ring.zeros(slot) + scale_slot, args.zeros + scale_offset, scale_bytes, full, shared_policy);
-            }
-            codes += u64(args.k_blocks) * 2048;
-            scale_offset += u64(args.scale_rows) * 128;
+        mbarrier_arrive_expect_tx(full, (brings_codes ? code_bytes : 0) + (brings_scales ? scale_bytes * (Shape::kZeroPoints ? 2 : 1) : 0)
+                                        + (brings_rows ? u32(tokens + kTokenStep - 1) / kTokenStep * 128 : 0) + kFromNeighbour);
+        if (brings_codes) {
+            bulk_copy(ring.codes(slot) + strip_of_tile() * (Shape::kDepth * 2048), codes, code_bytes, full, codes_policy);
         }
+        if (brings_scales) {
+            u64 offset = scale_offset + u64(u32(scale_row)) * 128;
+            u32 place = strip_of_tile() * (Shape::kScaleRows * 128);
+            bulk_copy(ring.scales(slot) + place, args.scales + offset, scale_bytes, full, shared_policy);
+            if (Shape::kZeroPoints) bulk_copy(ring.zeros(slot) + place, args.zeros + offset, scale_bytes, full, shared_policy);
+        }
+        if (brings_rows) {
+            u64 source = row;
+            u32 place = ring.activations(slot) + u32(block()) * Shape::kActivationBytes + u32(first_token()) * 1024;
 #pragma unroll 1
-        for (s32 token = 0; token < spread_tokens; ++token) {
-            u64 row = args.a + (u64(token) * u64(args.lda) + u64(first) * 64) * 2;
-            u32 place_of_row = ring.activations(slot) + u32(token) * 1024;
-#pragma unroll 1
-            for (s32 block = 0; block < blocks; ++block) {
-                bulk_copy(place_of_row, row, 128, full, shared_policy);
-                place_of_row += Shape::kActivationBytes;
-                row += 128;
+            for (s32 left = tokens; left > 0; left -= kTokenStep) {
+                bulk_copy(place, source, 128, full, shared_policy);
+                place += kTokenStep * 1024;
+                source += u64(args.lda) * (kTokenStep * 2);
             }
         }
     }
+
+private:
+    JMARLIN_DEVICE u32 strip_of_tile() const { return warp % Shape::kStrips; }
+    JMARLIN_DEVICE s32 block() const { return s32(warp % Shape::kDepth); }
+    JMARLIN_DEVICE s32 first_token() const { return s32(warp / Shape::kDepth); }
 };
 
 // The 128 threads copy 16-byte chunks of the rows of A into the swizzled tile, and hand every stage over when its copies have
@@ -65,38 +104,45 @@ struct BulkCopies {
 //   block 1   |                 |    ---- sent ---->    | rows of block 1 |
 template <class Shape>
 struct ActivationCopies {
+    static constexpr s32 kPass = Shape::kPassRows;
+
     const GemmArgs& args;
     const Ring<Shape>& ring;
     u32 first_row;      // of this warp, in the tile
+    u32 row;            // of this lane
+    s32 block;          // first k-block of a stage that this lane copies
+    u32 chunk;          // of eight k
+    u32 target_at;      // in slot 0
+    u64 row_step;       // bytes from a row to that of the next pass
+    u64 source;         // where the stage begins
+    s32 rows;           // that exist, from this lane's on
+    s32 last_whole;     // the last k-block with which a stage may begin whose k-blocks all exist and are whole
     Cursor published;
     s32 under_way = 0;
 
-    JMARLIN_DEVICE ActivationCopies(const GemmArgs& args_, const Ring<Shape>& ring_, u32 thread) : args(args_), ring(ring_) {
-        first_row = n_rank<Shape>() * Shape::kOwnRows + thread / 32 * Shape::kWarpRows;
+    JMARLIN_DEVICE ActivationCopies(const GemmArgs& args_, const Ring<Shape>& ring_, u32 warp) : args(args_), ring(ring_) {
+        first_row = n_rank<Shape>() * Shape::kOwnRows + warp * Shape::kWarpRows;
+        row = first_row + lane_index() / 8 % kPass;
+        block = s32(lane_index() / 8 / kPass);
+        chunk = lane_index() % 8;
+        target_at = ring.activations(0) + u32(block) * Shape::kActivationBytes + row * 128 + (chunk ^ row % 8) * 16;
+        row_step = u64(args.lda) * (kPass * 2);
+        keep(target_at);
+    }
+
+    // The stages of k-blocks [first, end).
+    JMARLIN_DEVICE void open(const Place<Shape>& place, s32 first, s32 end) {
+        source = args.a + (u64(u32(place.row) + row) * u64(args.lda) + u64(u32(first + block)) * 64 + chunk * 8) * 2;
+        rows = place.rows - s32(row);
+        last_whole = smaller(end, args.k / 64) - Shape::kDepth;
     }
 
     // Starts the copies of k-blocks [first, first + blocks). Rows beyond m are left as they are (their products go to columns of
     // the result that nobody reads); k beyond the end is zero, because 0 * NaN is NaN.
-    JMARLIN_DEVICE void start(u32 slot, const Place<Shape>& place, s32 first, s32 blocks) {
-        constexpr s32 kPass = Shape::kPassRows;
-        u32 chunk = lane_index() % 8;
-        u32 row = first_row + lane_index() / 8 % kPass;
-        s32 rows = place.rows - s32(row);
-        u64 row_bytes = u64(args.lda) * 2;
-#pragma unroll 1
-        for (s32 block = s32(lane_index() / 8 / kPass); block < blocks; block += Shape::kPassBlocks) {
-            u64 source = args.a + u64(place.row + s32(row)) * row_bytes + (u64(first + block) * 64 + chunk * 8) * 2;
-            u32 target = ring.activations(slot) + u32(block) * Shape::kActivationBytes + row * 128 + (chunk ^ row % 8) * 16;
-            s32 left = args.k - (first + block) * 64 - s32(chunk) * 8;
-            keep(target);
-            u32 valid = 2 * u32(left < 0 ? 0 : left > 8 ? 8 : left);
-#pragma unroll
-            for (s32 i = 0; i < Shape::kPasses; ++i) {
-                // Four rows on, the swizzle differs in the highest of its three bits.
-                if (i * kPass < rows) cp_async_16_zfill((target + i * kPass * 128) ^ (i % 2 * 64), source, valid);
-                source += kPass * row_bytes;
-            }
-        }
+    JMARLIN_DEVICE void start(u32 slot, s32 first, s32 blocks) {
+        if (first <= last_whole) copy<true>(slot, first, blocks);
+        else copy<false>(slot, first, blocks);
+        source += Shape::kDepth * 128;
         cp_async_commit();
         if (under_way == Shape::kActivationLag) {
             cp_async_wait<Shape::kActivationLag>();
@@ -114,6 +160,26 @@ struct ActivationCopies {
     }
 
 private:
+    template <bool kWhole>
+    JMARLIN_DEVICE void copy(u32 slot, s32 first, s32 blocks) const {
+        const u32 target = target_at + slot * Shape::kSlotBytes;
+        u64 from = source;
+#pragma unroll (kWhole ? Shape::kPasses : 1)
+        for (s32 i = 0; i < Shape::kPasses; ++i) {
+            if (i * kPass < rows) {
+#pragma unroll (kWhole ? Shape::kDepth : 1)
+                for (s32 j = 0; j < Shape::kDepth; j += Shape::kPassBlocks) {
+                    s32 left = args.k - (first + block + j) * 64 - s32(chunk) * 8;
+                    u32 valid = kWhole ? 16 : 2 * u32(left < 0 ? 0 : left > 8 ? 8 : left);
+                    // Four rows on, the swizzle differs in the highest of its three bits.
+                    u32 to = (target ^ u32(i % 2 * 64)) + u32(j * Shape::kActivationBytes + i * kPass * 128);
+                    if (kWhole || Shape::kDepth == 1 || block + j < blocks) cp_async_16_zfill(to, from + u64(j) * 128, valid);
+                }
+            }
+            from += row_step;
+        }
+    }
+
     // A warp's copies of a slot are complete: hand them to the tensor cores, and to the neighbour.
     JMARLIN_DEVICE void publish() {
         fence_proxy_async();
@@ -142,56 +208,57 @@ JMARLIN_DEVICE void prefetch_next(const GemmArgs& args, u32 thread) {
     prefetch_runs(args.next, thread, kProducerThreads, [](u64 address, u32 bytes) { bulk_prefetch_l2(address, bytes); });
 }
 
-// How many stages of its first portion a block requests before its warps meet: some bytes for the memory to bring until the
-// producer's warps ask. NOTES: all wait for the thread that asks, 100 to 200 instructions a stage, so not for the whole ring.
+// How many stages of its first portion a block requests before its consumers and its neighbours are ready: some bytes for the memory to
+// bring until then. NOTES: they wait for the warps that ask, some 70 instructions a stage, so not for the whole ring.
 template <class Shape>
 JMARLIN_DEVICE s32 stages_ahead(const Work<Shape>& work) {
     return smaller((work.end - work.begin + Shape::kDepth - 1) / Shape::kDepth, kStagesAhead);
 }
 
-// The first weights, by the thread that made the mbarriers: they need nobody else.
+// A warp's share of them, by one lane, as soon as the mbarriers are there.
 template <class Shape>
-JMARLIN_DEVICE void request_ahead(const GemmArgs& args, const Ring<Shape>& ring) {
-    BulkCopies<Shape> bulk{args, ring};
+JMARLIN_DEVICE void request_ahead(const GemmArgs& args, const Ring<Shape>& ring, u32 warp) {
     const Work<Shape> work(args);
     if (!work.more()) return;
-    const Place<Shape> place(args, work.tile);
-    s32 spread_tokens = spread_rows<Shape>(args) ? args.m : 0;
+    BulkCopies<Shape> bulk(args, ring, warp);
+    bulk.open(Place<Shape>(args, work.tile), work.begin);
     s32 stages = stages_ahead<Shape>(work);
 #pragma unroll 1
     for (s32 i = 0; i < stages; ++i) {
         s32 first = work.begin + i * Shape::kDepth;
-        bulk.request(u32(i), place, first, smaller(work.end - first, Shape::kDepth), spread_tokens);
+        bulk.request(u32(i), first, smaller(work.end - first, Shape::kDepth));
+        bulk.advance();
     }
 }
 
 template <class Shape>
 JMARLIN_DEVICE void produce(const GemmArgs& args, const Ring<Shape>& ring) {
     u32 thread = thread_index() - kConsumerThreads;
-    bool spread = spread_rows<Shape>(args);
-    s32 spread_tokens = spread ? args.m : 0;
-    BulkCopies<Shape> bulk{args, ring};
-    ActivationCopies<Shape> activations(args, ring, thread);
+    u32 spread = spread_rows<Shape>(args);
+    if (Shape::kCanSpread) keep(spread);
+    BulkCopies<Shape> bulk(args, ring, thread / 32);
+    ActivationCopies<Shape> activations(args, ring, thread / 32);
     Cursor fill;
     Work<Shape> work(args);
-    u32 requested = u32(stages_ahead<Shape>(work));
-    // The warps' first threads request stages in turn: one alone would be too slow.
-    u32 turn = thread / 32;
-    u32 stage = 0;
+    s32 ahead = stages_ahead<Shape>(work);      // requested already
 
     for (; work.more(); work.next()) {
         const Place<Shape> place(args, work.tile);
+        bulk.open(place, work.begin);
+        activations.open(place, work.begin, work.end);
 #pragma unroll 1
         for (s32 first = work.begin; first < work.end; first += Shape::kDepth) {
             s32 blocks = smaller(work.end - first, Shape::kDepth);
             // NOTES: what was requested ahead is not waited for. Spread rows need nobody else, so that slot may have been released already,
-            // and the phase that this would wait for be one that never ends. Any other is filled by the warp that waits for it.
-            bool ahead = stage < requested;
-            bool own_turn = !ahead && stage % kProducerWarps == turn;
-            if (own_turn || !(ahead || spread)) mbarrier_wait(ring.empty(fill.slot), fill.parity ^ 1);
-            if (own_turn && lane_index() == 0) bulk.request(fill.slot, place, first, blocks, spread_tokens);
-            ++stage;
-            if (!spread) activations.start(fill.slot, place, first, blocks);
+            // and the phase that this would wait for be one that never ends. No other stage is full without this warp's share.
+            if (ahead > 0) {
+                --ahead;
+            } else {
+                mbarrier_wait(ring.empty(fill.slot), fill.parity ^ 1);
+                if (lane_index() == 0) bulk.request(fill.slot, first, blocks);
+            }
+            bulk.advance();
+            if (!spread) activations.start(fill.slot, first, blocks);
             fill.advance(ring.slots);
         }
         if (!spread && (!Shape::kStriped || work.last())) activations.finish();

@@ -14,7 +14,7 @@ constexpr int kConsumerRegisters = 216;                   // together the 384 * 
 constexpr int kProducerRegisters = 72;
 constexpr int kSharedLimit = 227 * 1024;                  // per block on sm_90
 constexpr int kLeastStages = 5;                           // two that a consumer holds and the longest activation lag
-constexpr int kStagesAhead = 2;                           // requested by the thread that makes the mbarriers
+constexpr int kStagesAhead = 2;                           // requested as soon as the mbarriers are there
 constexpr int kMostStages = 12;
 
 static_assert(kConsumerThreads * kConsumerRegisters + kProducerThreads * kProducerRegisters == kThreads * 168, "register file");
@@ -37,6 +37,7 @@ struct Shape {
     static constexpr int kStrips = kN / 64;
     static constexpr int kStripsPerWarpgroup = kStrips / 2;
     static constexpr int kDepth = (kM <= 32 ? 512 : 256) / kN;                    // k-blocks of a stage
+    static constexpr bool kCanSpread = kNeighbours == 1 && kM <= 32;              // see spread_rows
     static constexpr int kScaleRows = kDepth * (kTwoScalesPerBlock ? 2 : 1);      // at most, of one strip in a stage
 
     // A slot of the ring: activations [kDepth][kM][128 bytes], codes [kStrips][kDepth][2048 bytes], scales

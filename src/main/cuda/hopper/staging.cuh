@@ -74,9 +74,12 @@ JMARLIN_DEVICE void store_columns(const GemmArgs& args, s32 row, s32 column, con
     store_row<T>(address, results, args.n - column, address % 16 == 0);
 }
 
+// NOTES: keep it in a loop that is not unrolled, see finish_row.
 template <class T>
-JMARLIN_DEVICE void store_columns(const GemmArgs& args, s32 row, s32 column, const float (&sum)[8]) {
-    store_columns<T>(args, row, column, ColumnEpilogue::load(args, column).results<T>(sum));
+JMARLIN_DEVICE void finish_columns(const GemmArgs& args, s32 row, s32 column, const float (&sum)[8]) {
+    const ColumnEpilogue epilogue = ColumnEpilogue::load(args, column);
+    if (args.epilogue.steps == 0) store_columns<T>(args, row, column, epilogue.results<T>(sum));
+    else finish_row<T>(args, row, column, sum, epilogue.factors, epilogue.bias);
 }
 
 }  // namespace hopper

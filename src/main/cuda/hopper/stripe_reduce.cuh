@@ -39,41 +39,44 @@ JMARLIN_DEVICE void sum_partials(const PartialTiles<Shape>& partials, const Cont
     }
 }
 
-// The sums of one portion to C, or to a partial tile: kStagingRows tokens at a time through shared memory.
+// The sums of one portion to C, or to a partial tile: kStagingRows tokens at a time through shared memory. A loop, with branches to the
+// registers of its turn: unrolled, what finishes a row would be there up to eight times.
 template <class Shape>
 JMARLIN_DEVICE void store_sums(const GemmArgs& args, const Ring<Shape>& ring, const Consumer<Shape>& consumer,
                                const Place<Shape>& place, bool spread, bool whole_tile, u64 slot) {
     constexpr u32 kChunks = Shape::kN / 8;
     const PartialTiles<Shape> partials(args);
+#pragma unroll 1
+    for (s32 first = 0; first < place.rows; first += Shape::kStagingRows) {
 #pragma unroll
-    for (int first = 0; first < Shape::kM; first += Shape::kStagingRows) {
-        if (first < place.rows) {
-            stage_sums<Shape>(consumer, ring.staging, first, place.rows, spread);
-            named_barrier_sync(1, kConsumerThreads);
-            u32 items = u32(smaller(place.rows - first, Shape::kStagingRows)) * kChunks;
-            for (u32 item = thread_index(); item < items; item += kConsumerThreads) {
-                u32 token = item / kChunks;
-                u32 chunk = item % kChunks;
-                s32 column = place.column + s32(chunk) * 8;
-                if (column >= args.n) continue;
-                float sum[8];
-#pragma unroll
-                for (u32 s = 0; s < 4; ++s) {
-                    F32x2 v = ld_shared_f32x2(ring.staging + staging_offset<Shape>(token, chunk / 8, s, chunk % 8));
-                    sum[2 * s] = v.x;
-                    sum[2 * s + 1] = v.y;
-                }
-                token += u32(first);
-                if (whole_tile) {
-                    store_columns<typename Shape::Element>(args, place.row + s32(token), column, sum);
-                } else {
-                    u64 address = partials.address(slot, token, chunk);
-                    st_global_f32x4(address, {sum[0], sum[1], sum[2], sum[3]});
-                    st_global_f32x4(address + PartialTiles<Shape>::kHigh, {sum[4], sum[5], sum[6], sum[7]});
-                }
-            }
-            named_barrier_sync(1, kConsumerThreads);    // read, and the partial sums stored
+        for (int turn = 0; turn < Shape::kM; turn += Shape::kStagingRows) {
+            if (turn == first) stage_sums<Shape>(consumer, ring.staging, turn, place.rows, spread);
         }
+        named_barrier_sync(1, kConsumerThreads);
+        u32 items = u32(smaller(place.rows - first, Shape::kStagingRows)) * kChunks;
+#pragma unroll 1
+        for (u32 item = thread_index(); item < items; item += kConsumerThreads) {
+            u32 token = item / kChunks;
+            u32 chunk = item % kChunks;
+            s32 column = place.column + s32(chunk) * 8;
+            if (column >= args.n) continue;
+            float sum[8];
+#pragma unroll
+            for (u32 s = 0; s < 4; ++s) {
+                F32x2 v = ld_shared_f32x2(ring.staging + staging_offset<Shape>(token, chunk / 8, s, chunk % 8));
+                sum[2 * s] = v.x;
+                sum[2 * s + 1] = v.y;
+            }
+            token += u32(first);
+            if (whole_tile) {
+                finish_columns<typename Shape::Element>(args, place.row + s32(token), column, sum);
+            } else {
+                u64 address = partials.address(slot, token, chunk);
+                st_global_f32x4(address, {sum[0], sum[1], sum[2], sum[3]});
+                st_global_f32x4(address + PartialTiles<Shape>::kHigh, {sum[4], sum[5], sum[6], sum[7]});
+            }
+        }
+        named_barrier_sync(1, kConsumerThreads);    // read, and the partial sums stored
     }
 }
 
@@ -100,12 +103,13 @@ JMARLIN_DEVICE void finish_portion(const GemmArgs& args, const Ring<Shape>& ring
 
     if (arrive_last<Shape>(args, ring, contributors, work.tile)) {
         const PartialTiles<Shape> partials(args);
+#pragma unroll 1
         for (u32 item = thread_index(); item < u32(place.rows) * kChunks; item += kConsumerThreads) {
             s32 column = place.column + s32(item % kChunks) * 8;
             if (column >= args.n) continue;
             float sum[8] = {};
             sum_partials<Shape>(partials, contributors, item / kChunks, item % kChunks, sum);
-            store_columns<typename Shape::Element>(args, place.row + s32(item / kChunks), column, sum);
+            finish_columns<typename Shape::Element>(args, place.row + s32(item / kChunks), column, sum);
         }
     }
     // NOTES: for the compiler. Without a barrier of whole warps it takes them for divergent from here on, and keeps what the main loop

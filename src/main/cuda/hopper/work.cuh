@@ -13,7 +13,7 @@ namespace hopper {
 // NOTES: bulk copies cannot zero-fill, so a k that is not whole blocks takes the other way.
 template <class Shape>
 JMARLIN_DEVICE bool spread_rows(const GemmArgs& args) {
-    return Shape::kNeighbours == 1 && Shape::kM <= 32 && args.m <= Shape::kM / 8 && args.k % 64 == 0;
+    return Shape::kCanSpread && args.m <= Shape::kM / 8 && args.k % 64 == 0;
 }
 
 // Split along k: cluster c takes tiles c, c + clusters, ... Of each its blocks take whole stages in rank order:
@@ -87,8 +87,9 @@ struct Place {
     s32 rows;       // that exist
 
     JMARLIN_DEVICE Place(const GemmArgs& args, s32 tile) {
-        column = (tile / args.m_tiles * Shape::kNeighbours + s32(n_rank<Shape>())) * Shape::kN;
-        row = tile % args.m_tiles * Shape::kM;
+        const s32 n_tile = quotient(tile, args.m_tiles_inverse);
+        column = (n_tile * Shape::kNeighbours + s32(n_rank<Shape>())) * Shape::kN;
+        row = (tile - n_tile * args.m_tiles) * Shape::kM;
         rows = smaller(args.m - row, Shape::kM);
     }
 };

@@ -29,17 +29,37 @@ class StageCopier {
         if (!stripe_.finished()) open_portion();
     }
 
-    // Starts the copies of the stripe's next stage, if there is one.
+    // The copies of a stage in pieces: codes, scales, activations. An inner stage is whole, since another of the same
+    // tile follows; its pieces are free of branches, so that they mix with the arithmetic of another stage.
+    static constexpr int kPieces = 4 + 1 + Shape::kRowPasses * Shape::kBlockPasses;
+    static_assert(kPieces <= 12, "a piece for each sub-block of three k16 steps");
+
+    JMARLIN_DEVICE bool at_inner_stage() const { return k_block_ < inner_end_; }
+
+    JMARLIN_DEVICE void copy_inner_piece_if(bool wanted, int piece, u32 slot) {
+        if (piece < 4) {
+            copy_codes_if(wanted, piece, slot);
+        } else if (piece == 4) {
+            copy_scales_if(wanted, slot);
+        } else if (piece < kPieces) {
+            const int rows = (piece - 5) / Shape::kBlockPasses * Shape::kLineRows;
+            const int block = (piece - 5) % Shape::kBlockPasses * Shape::kLineBlocks;
+            cp_async_16_if(wanted && rows < rows_left_, activation_place(slot, rows, block), activation_source(rows, block));
+        }
+    }
+
+    JMARLIN_DEVICE void leave_inner_stage_if(bool wanted) { step_over(wanted ? Shape::kDepth : 0); }
+
+    // Starts the copies of the stripe's next stage, whatever it is like, if there is one.
     JMARLIN_DEVICE void copy_next_stage(u32 slot) {
         if (stripe_.finished()) return;
         if (k_block_ < strip_end_) {
-            copy_codes(slot);
-            copy_scales(slot);
+#pragma unroll
+            for (int s = 0; s < 4; ++s) copy_codes_if(true, s, slot);
+            copy_scales_if(true, slot);
         }
         copy_activations(slot);
-        k_block_ += Shape::kDepth;
-        codes_ += Shape::kDepth * 2048;
-        activations_ += Shape::kDepth * 128;
+        step_over(Shape::kDepth);
         if (k_block_ >= stripe_.end()) {
             stripe_.next_portion();
             if (!stripe_.finished()) open_portion();
@@ -48,7 +68,7 @@ class StageCopier {
 
   private:
     JMARLIN_DEVICE void open_portion() {
-        const s32 n_tile = stripe_.tile / args_.m_tiles;
+        const s32 n_tile = quotient(stripe_.tile, args_.m_tiles_inverse);
         const s32 m_tile = stripe_.tile - n_tile * args_.m_tiles;
         const s32 strip = n_tile * Shape::kStrips + static_cast<s32>(warp_index() % Shape::kStrips);
         const s32 depth = static_cast<s32>(warp_index() / Shape::kStrips);
@@ -56,6 +76,7 @@ class StageCopier {
         k_block_ = stripe_.begin;
         k_end_ = smaller(stripe_.end() * 64, args_.k);
         strip_end_ = strip_exists ? stripe_.end() - depth : 0;
+        inner_end_ = strip_exists && args_.stages > 2 ? stripe_.end() - Shape::kDepth : 0;
 
         codes_ = args_.codes + (static_cast<u64>(strip) * args_.k_blocks + k_block_ + depth) * 2048 + lane_index() * 16;
         const u32 lanes_per_operand = Shape::kZeroOffset / 16;
@@ -68,44 +89,47 @@ class StageCopier {
         activations_ = args_.a + 2 * (first_row * args_.lda + k_block_ * 64 + static_cast<s32>(line_k_));
     }
 
-    JMARLIN_DEVICE void copy_codes(u32 slot) {
-        const u32 destination = slot + warp_index() * Shape::kCodeBytes + lane_index() * 16;
-#pragma unroll
-        for (int s = 0; s < 4; ++s) cp_async_16(destination + s * 512, codes_ + s * 512, weight_policy_);
+    JMARLIN_DEVICE void step_over(s32 k_blocks) {
+        k_block_ += k_blocks;
+        codes_ += k_blocks * 2048;
+        activations_ += k_blocks * 128;
     }
 
-    JMARLIN_DEVICE void copy_scales(u32 slot) {
-        if (lane_index() >= Shape::kScaleBytes / 16) return;
+    JMARLIN_DEVICE void copy_codes_if(bool wanted, int s, u32 slot) {
+        const u32 destination = slot + warp_index() * Shape::kCodeBytes + lane_index() * 16;
+        cp_async_16_if(wanted, destination + s * 512, codes_ + s * 512, weight_policy_);
+    }
+
+    JMARLIN_DEVICE void copy_scales_if(bool wanted, u32 slot) {
         const u32 destination = slot + Shape::kScalesAt + warp_index() * Shape::kScaleBytes + lane_index() * 16;
         const u32 k_block = k_block_ + warp_index() / Shape::kStrips;
         const u32 row = Shape::kHasTwoRows ? 2 * k_block : k_block >> args_.group_shift;
-        cp_async_16(destination, scales_ + static_cast<u64>(row) * Shape::kScaleRowBytes, weight_policy_);
+        cp_async_16_if(wanted && lane_index() < Shape::kScaleBytes / 16, destination,
+                       scales_ + static_cast<u64>(row) * Shape::kScaleRowBytes, weight_policy_);
     }
 
     // Rows that do not exist are not copied: what lies in their place reaches only results that are not stored. Beyond
     // the end of k there must be zeros, for no weight of the padding makes NaN times it vanish.
     JMARLIN_DEVICE void copy_activations(u32 slot) {
-        if ((k_block_ + Shape::kDepth) * 64 <= k_end_) {
-            copy_chunks(slot, [](int) { return 16; });
-        } else {
-            const s32 k_left = k_end_ - k_block_ * 64 - static_cast<s32>(line_k_);
-            copy_chunks(slot, [=](int k) { return k < k_left ? smaller(2 * (k_left - k), 16) : 0; });
-        }
-    }
-
-    // `valid_bytes(k)` of a chunk, k beyond the thread's first, are copied.
-    template <class ValidBytes>
-    JMARLIN_DEVICE void copy_chunks(u32 slot, ValidBytes valid_bytes) {
+        const s32 k_left = k_end_ - k_block_ * 64 - static_cast<s32>(line_k_);
 #pragma unroll
         for (int rows = 0; rows < Shape::kBatchRows; rows += Shape::kLineRows) {
             if (rows >= rows_left_) break;
-            const u64 source = activations_ + rows * 2 * args_.lda;
-            const u32 destination = slot + activation_at_ + rows * Shape::kActivationRowBytes;
 #pragma unroll
             for (int block = 0; block < Shape::kDepth; block += Shape::kLineBlocks) {
-                cp_async_16_zfill(destination + block * Shape::kActivationBytes, source + block * 128, valid_bytes(block * 64));
+                const s32 left = k_left - block * 64;
+                cp_async_16_zfill(activation_place(slot, rows, block), activation_source(rows, block),
+                                  left > 0 ? smaller(2 * left, 16) : 0);
             }
         }
+    }
+
+    JMARLIN_DEVICE u32 activation_place(u32 slot, int rows, int block) const {
+        return slot + activation_at_ + rows * Shape::kActivationRowBytes + block * Shape::kActivationBytes;
+    }
+
+    JMARLIN_DEVICE u64 activation_source(int rows, int block) const {
+        return activations_ + rows * 2 * args_.lda + block * 128;
     }
 
     const GemmArgs& args_;
@@ -113,9 +137,11 @@ class StageCopier {
     u64 weight_policy_;
 
     // The next stage starts at k-block k_block_ of the portion's tile; this warp's strip has blocks up to strip_end_,
-    // counted where the stage starts, and activations are read up to k_end_.
+    // counted where the stage starts, inner stages up to inner_end_ (none in a ring of two slots, whose next stage must be
+    // copied at once), and activations are read up to k_end_.
     s32 k_block_ = 0;
     s32 strip_end_ = 0;
+    s32 inner_end_ = 0;
     s32 k_end_ = 0;
     u64 codes_ = 0;   // this lane's first piece of codes in the next stage
     u64 scales_ = 0;  // this lane's piece of the strip's first scale row, or of its zeros

@@ -29,11 +29,15 @@ struct BlockScales {
     Vec16 zero;
 
     JMARLIN_DEVICE void load(u32 address) {
-        using T = typename Shape::Type;
-        constexpr u32 z8 = kSymmetricZeroCodes;
         scale = ld_shared_16(address);
         if (Shape::kHasZeros) zero = ld_shared_16(address + Shape::kZeroOffset);
-        else zero = {mul2<T>(scale.x, z8), mul2<T>(scale.y, z8), mul2<T>(scale.z, z8), mul2<T>(scale.w, z8)};
+    }
+
+    // Apart from the load, so that nothing waits for it before the numbers are needed.
+    JMARLIN_DEVICE void derive_zeros() {
+        using T = typename Shape::Type;
+        constexpr u32 z8 = kSymmetricZeroCodes;
+        if (!Shape::kHasZeros) zero = {mul2<T>(scale.x, z8), mul2<T>(scale.y, z8), mul2<T>(scale.z, z8), mul2<T>(scale.w, z8)};
     }
 
     JMARLIN_DEVICE static u32 of(const Vec16& v, int s) { return s == 0 ? v.x : s == 1 ? v.y : s == 2 ? v.z : v.w; }
@@ -68,8 +72,10 @@ struct BlockActivations {
     }
 };
 
-// Everything one warp reads of a stage. The loads come in three parts, so that the caller can put other work behind
-// each: the codes, which the lane copied itself; what other lanes copied; the rest while multiplying.
+// Everything one warp reads of a stage, and its products with it. Loads and products come in parts, so that the caller can
+// put other work between them: the codes, which the lane copied itself; what other lanes copied, as far as the first step
+// needs it; the products of all steps but the last, with the other steps' loads; the last step's products, which need
+// nothing of the stage any more.
 template <class Shape>
 class BlockMultiplier {
   public:
@@ -89,35 +95,54 @@ class BlockMultiplier {
         activations_[0].load(slot + activations_at_, 0);
     }
 
-    // 4 steps of 16 k, 4 sub-blocks of 16 columns each. The next step's activations and the next sub-block's weights are
-    // fetched before the tensor core is given the current ones.
-    JMARLIN_DEVICE void multiply(Accumulators<Shape::kBatchTiles>& acc, u32 slot) {
+    // 4 steps of 16 k, 4 sub-blocks of 16 columns each: here three steps' products, and the weights of the fourth. The
+    // next step's activations and the next sub-block's weights are fetched before the tensor core is given the current
+    // ones. also(i), i = 0 .. 11, is other work to mix in.
+    template <class Also>
+    JMARLIN_DEVICE void multiply_until_last_step(Accumulators<Shape::kBatchTiles>& acc, u32 slot, Also also) {
         u32 weights[2][4];
+        scales_.derive_zeros();
         dequantize_at(weights[0], 0, 0);
 #pragma unroll
-        for (int step = 0; step < 4; ++step) {
-            const int now = step / Activations::kSteps % 2;
+        for (int step = 0; step < 3; ++step) {
             if (step % Activations::kSteps == 0 && step + Activations::kSteps < 4) {
-                activations_[1 - now].load(slot + activations_at_, step + Activations::kSteps);
+                activations_[1 - buffer(step)].load(slot + activations_at_, step + Activations::kSteps);
             }
 #pragma unroll
             for (int s = 0; s < 4; ++s) {
                 const int next = step * 4 + s + 1;
-                if (Shape::kHasTwoRows && next == 8) scales_.load(slot + scales_at_ + Shape::kScaleRowBytes);
-                if (next < 16) dequantize_at(weights[next % 2], next % 4, next / 4);
-#pragma unroll
-                for (int tile = 0; tile < Shape::kBatchTiles; ++tile) {
-                    mma_m16n8k16<typename Shape::Type>(acc.v[tile][s], weights[(next - 1) % 2],
-                                                       activations_[now].half(step, tile, 0),
-                                                       activations_[now].half(step, tile, 1));
+                if (Shape::kHasTwoRows && next == 8) {
+                    scales_.load(slot + scales_at_ + Shape::kScaleRowBytes);
+                    scales_.derive_zeros();
                 }
+                dequantize_at(next < 12 ? weights[next % 2] : last_weights_[0], next % 4, next / 4);
+                also(next - 1);
+                multiply_at(acc, weights[(next - 1) % 2], s, step);
             }
         }
+#pragma unroll
+        for (int s = 1; s < 4; ++s) dequantize_at(last_weights_[s], s, 3);
+    }
+
+    JMARLIN_DEVICE void multiply_last_step(Accumulators<Shape::kBatchTiles>& acc) {
+#pragma unroll
+        for (int s = 0; s < 4; ++s) multiply_at(acc, last_weights_[s], s, 3);
     }
 
   private:
     using Activations = BlockActivations<Shape>;
     using Scales = BlockScales<Shape>;
+
+    // Which of the two buffers holds the activations of a step.
+    JMARLIN_DEVICE static constexpr int buffer(int step) { return step / Activations::kSteps % 2; }
+
+    JMARLIN_DEVICE void multiply_at(Accumulators<Shape::kBatchTiles>& acc, const u32 (&weights)[4], int s, int step) {
+#pragma unroll
+        for (int tile = 0; tile < Shape::kBatchTiles; ++tile) {
+            const Activations& activations = activations_[buffer(step)];
+            mma_m16n8k16<typename Shape::Type>(acc.v[tile][s], weights, activations.half(step, tile, 0), activations.half(step, tile, 1));
+        }
+    }
 
     JMARLIN_DEVICE void dequantize_at(u32 (&weights)[4], int s, int step) {
         using T = typename Shape::Type;
@@ -135,6 +160,7 @@ class BlockMultiplier {
     BlockCodes codes_;
     Scales scales_;
     Activations activations_[2];
+    u32 last_weights_[4][4];  // of the last step, by sub-block
 };
 
 }  // namespace jmarlin

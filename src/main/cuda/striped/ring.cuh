@@ -1,9 +1,12 @@
 // The ring of shared-memory slots between the copies and the arithmetic.
 //
-//   one turn:   wait for the own copies of the oldest stage
-//               block_sync: now everyone's copies have landed, and everyone has left the slot of the turn before
-//               refill that slot; commit
-//               multiply the oldest stage
+//   one turn:   copies of the stage that is `stages` - 1 ahead, into the slot that the turn before left: at once, or
+//               among the products of the oldest stage's first three k16 steps, whose last loads those are
+//               commit; the slot read last becomes vacant, the next one the oldest
+//               wait for the own copies of the oldest stage; load its codes, which the lane copied itself
+//               block_sync: now everyone's copies have landed, and everyone has left the vacant slot
+//               load what the oldest stage's first step needs
+//               products of the last k16 step of the stage before, from registers: they cover wait, barrier and loads
 //
 // A turn commits one group of copies even if nothing is left to copy, so "the oldest stage has landed" is always "at
 // most stages - 2 groups are under way".
@@ -21,25 +24,33 @@ struct Ring {
     u32 vacant;  // slot to refill
 
     JMARLIN_DEVICE Ring(u32 address, s32 stages)
-        : begin(address), end(address + stages * Shape::kSlotBytes), oldest(address), vacant(end - Shape::kSlotBytes) {}
+        : begin(address), end(address + stages * Shape::kSlotBytes), oldest(address), vacant(end - Shape::kSlotBytes) {
+        keep(end);
+    }
 
     JMARLIN_DEVICE void turn() {
         vacant = oldest;
         oldest += Shape::kSlotBytes;
         if (oldest == end) oldest = begin;
+        keep(oldest);  // now, not behind the wait that follows
     }
 };
 
-// The wait count is part of the instruction, the number of stages is not.
+// NOTES: the wait count is part of the instruction, the number of stages is not. The usual numbers are compared for first:
+// the switch is a table of branches, three times as long.
+template <class Shape>
 JMARLIN_DEVICE void wait_for_oldest_stage(s32 stages) {
+    if (stages == Shape::kStagesIn227) return cp_async_wait<Shape::kStagesIn227 - 2>();
+    if (stages == Shape::kStagesIn163) return cp_async_wait<Shape::kStagesIn163 - 2>();
+    if (stages == Shape::kStagesIn99) return cp_async_wait<Shape::kStagesIn99 - 2>();
     switch (stages) {
-        case 2: cp_async_wait<0>(); break;
-        case 3: cp_async_wait<1>(); break;
-        case 4: cp_async_wait<2>(); break;
-        case 5: cp_async_wait<3>(); break;
-        case 6: cp_async_wait<4>(); break;
-        case 7: cp_async_wait<5>(); break;
-        default: cp_async_wait<6>(); break;
+        case 2: return cp_async_wait<0>();
+        case 3: return cp_async_wait<1>();
+        case 4: return cp_async_wait<2>();
+        case 5: return cp_async_wait<3>();
+        case 6: return cp_async_wait<4>();
+        case 7: return cp_async_wait<5>();
+        default: return cp_async_wait<6>();
     }
 }
 

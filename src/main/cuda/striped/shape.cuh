@@ -24,7 +24,7 @@ struct StripedShape {
     static constexpr int kDepth = kWarps / kStrips;      // warps along k: the 64-k blocks of a stage
     static constexpr int kBatchRows = kBatch;
     static constexpr int kBatchTiles = kBatch / 8;       // of the mma's n8 side
-    static_assert(kStrips * 64 == kColumns && kStrips * kDepth == kWarps, "the n tile is 64, 128, 256 or 512 columns");
+    static_assert(kStrips * 64 == kColumns && kStrips * kDepth == kWarps, "the n tile is 64, 128 or 256 columns");
     static_assert(kBatch == 8 || kBatch % 16 == 0, "ldmatrix.x4 reads two batch tiles, or two k16 steps of a single one");
 
     // One slot of the ring: codes, scales (with zeros) and activations, each warp's or k-block's share side by side.
@@ -40,8 +40,22 @@ struct StripedShape {
 
     // Shared memory: the buffer of sum_across_warps, then the ring. Java's twin: plan.TileShape.
     static constexpr u32 kReductionBytes = (kWarps - kStrips) * 2048;
+    static_assert(kReductionBytes >= kStrips * 2048, "a leader's part of it is where its rows are finished, see finish_rows");
     static constexpr u32 shared_bytes(u32 stages) { return kReductionBytes + stages * kSlotBytes; }
+
+    // The usual rings: what fits, 8 slots at most.
+    static constexpr s32 stages_fitting(u32 kilobytes) {
+        const s32 stages = (kilobytes * 1024 - kReductionBytes) / kSlotBytes;
+        return stages < 8 ? stages : 8;
+    }
+    static constexpr s32 kStagesIn227 = stages_fitting(227);  // sm_90
+    static constexpr s32 kStagesIn163 = stages_fitting(163);  // sm_80, sm_87
+    static constexpr s32 kStagesIn99 = stages_fitting(99);    // sm_86, sm_89
     static_assert(shared_bytes(2) <= 99 * 1024, "every instance fits the smallest device, sm_86: 99 KB a block");
+
+    // Batch tiles whose sums fit beside each other into the smallest ring and the buffer before it.
+    static constexpr int kTilesAtOnce = kBatchTiles * kReductionBytes <= shared_bytes(2) ? kBatchTiles : kBatchTiles / 2;
+    static_assert(kTilesAtOnce * kReductionBytes <= shared_bytes(2), "sums of a whole round");
 
     // Copying activations: 8 threads take the 8 chunks of a row's 64 k; the block's 32 such lines form a grid of
     // kLineRows rows by kLineBlocks k-blocks that passes over the tile.

@@ -3,6 +3,9 @@
 // Computes the transpose, C' = W' A': the weights are the tensor core's A operand and can stay in registers, and the
 // batch lies on the side whose granularity is 8. A block's life: copy ahead of the arithmetic into a ring of stages;
 // per portion of its stripe multiply stage by stage, add up the warps, hand over to the tile's other blocks or store.
+//
+// Most stages are inner ones, for the copies and for the arithmetic: whole, and followed by another of the same tile. One
+// comparison finds that out; the turn is then straight code, in which the assembler mixes copies and arithmetic.
 #pragma once
 
 #include "../epilogue.cuh"
@@ -24,16 +27,33 @@ JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
     const u32 shared = dynamic_shared();
     Stripe stripe(args, block_index());
     StageCopier<Shape> copier(args, stripe);
-    BlockMultiplier<Shape> multiplier;
     Ring<Shape> ring(shared + Shape::kReductionBytes, args.stages);
 
-    for (u32 slot = ring.begin; slot != ring.vacant; slot += Shape::kSlotBytes) {
+    u32 slot = ring.begin;
+    do {
         copier.copy_next_stage(slot);
         cp_async_commit();
-    }
+        slot += Shape::kSlotBytes;
+    } while (slot != ring.vacant);
 
+    BlockMultiplier<Shape> multiplier;
+
+    // The oldest stage's codes and first operands go to registers. ring.cuh draws a turn.
+    const auto enter_stage = [&] {
+        wait_for_oldest_stage<Shape>(args.stages);
+        multiplier.load_codes(ring.oldest);
+        block_sync();
+        multiplier.load_first_step(ring.oldest);
+    };
+    const auto enter_next_stage = [&] {
+        cp_async_commit();
+        ring.turn();
+        enter_stage();
+    };
+
+    enter_stage();
     for (; !stripe.finished(); stripe.next_portion()) {
-        const s32 n_tile = stripe.tile / args.m_tiles;
+        const s32 n_tile = quotient(stripe.tile, args.m_tiles_inverse);
         const s32 m_tile = stripe.tile - n_tile * args.m_tiles;
         const s32 strip = n_tile * Shape::kStrips + static_cast<s32>(warp_index() % Shape::kStrips);
         const s32 depth = static_cast<s32>(warp_index() / Shape::kStrips);
@@ -44,21 +64,36 @@ JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
         Accumulators<Shape::kBatchTiles> acc;
         clear(acc);
         for (s32 k_block = stripe.begin; k_block < stripe.end(); k_block += Shape::kDepth) {
-            wait_for_oldest_stage(args.stages);
-            multiplier.load_codes(ring.oldest);
-            block_sync();
-            multiplier.load_first_step(ring.oldest);
-            copier.copy_next_stage(ring.vacant);
-            cp_async_commit();
-            if (k_block < warp_end) multiplier.multiply(acc, ring.oldest);
-            ring.turn();
+            const bool has_block = k_block < warp_end;
+            const bool inner = has_block && copier.at_inner_stage();
+            if (!inner) {
+                copier.copy_next_stage(ring.vacant);
+                if (!has_block) {
+                    enter_next_stage();
+                    continue;
+                }
+            }
+            multiplier.multiply_until_last_step(acc, ring.oldest, [&](int i) {
+                copier.copy_inner_piece_if(inner, i, ring.vacant);
+            });
+            copier.leave_inner_stage_if(inner);
+            enter_next_stage();
+            multiplier.multiply_last_step(acc);
         }
 
-        sum_across_warps<Shape::kWarps, Shape::kStrips>(acc, shared);
+        if (Shape::kTilesAtOnce > 1 && stripe.in_last_portion()) {
+            block_sync();  // the ring is free: nobody reads it any more
+            sum_across_warps<Shape::kWarps, Shape::kStrips, Shape::kTilesAtOnce>(acc, shared);
+        } else {
+            sum_across_warps<Shape::kWarps, Shape::kStrips, 1>(acc, shared);
+        }
         if (depth == 0 && strip_exists) {
             const u32 part = warp_index() % Shape::kStrips;
+            const ColumnValues factors = load_factors(args, strip * 64);  // under way while the blocks' sums are
             if (stripe.covers_tile() || sum_across_blocks<Shape::kStrips>(acc, args, stripe.tile, part)) {
-                store_tile<typename Shape::Type>(acc, args, m_tile * Shape::kBatchRows, strip * 64);
+                // What the sums of the warps went through is this leader's alone here, see sum_across_warps.
+                store_tile<typename Shape::Type>(acc, args, m_tile * Shape::kBatchRows, strip * 64, factors,
+                                                    shared + part * 2048);
             }
         }
     }

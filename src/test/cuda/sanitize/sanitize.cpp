@@ -71,7 +71,8 @@ std::string run(driver::Handle function, const Kernel& kernel, const Problem& pr
                   problem.has_bias ? bias.address() : 0, c.address(), partials.address(), counters.address(),
                   {codes.address(), packed.k_blocks, packed.strips, kernel.columns / 64, m_tiles, packed.k_blocks, blocks, packed.k_blocks},
                   lda, ldc, s.m, s.n, s.k, packed.k_blocks, packed.scale_rows, packed.group_shift, n_tiles, m_tiles,
-                  ceil_div(n_tiles * m_tiles * packed.k_blocks, grid), stages};
+                  ceil_div(n_tiles * m_tiles * packed.k_blocks, grid), stages, 0, 0, 0, {}};
+    args.invert();
     std::vector<double> expected = problem.expected();
 #ifdef SANITIZE_EXPECT_WRONG   // shows that this program can fail
     expected[0] += 8 + std::fabs(expected[0]);

@@ -1,4 +1,4 @@
-// The small kernels: weights expanded to a dense matrix, a bias added to sums, columns in another order. All bit for bit.
+// The small kernels: weights expanded to a dense matrix, sums of a dense product finished, columns in another order. All bit for bit.
 #include <numeric>
 
 #include "runner.hpp"
@@ -58,28 +58,42 @@ void expand(Runner& runner, const Kernel& kernel, const Size& size, int grid, in
     });
 }
 
-// C = round(sums + bias): one fp32 addition, one rounding.
-void add_bias(Runner& runner, const Kernel& kernel, int m, int n, int grid, int padding, bool unaligned, Values values) {
+// What an epilogue makes of sums and bias, or of the sums alone, rounded once.
+void finish_sums(Runner& runner, const Kernel& kernel, int m, int n, int grid, int padding, bool unaligned, bool has_bias, Epilogue epilogue) {
     std::ostringstream name;
-    name << kernel.name << " m=" << m << " n=" << n << " grid=" << grid << " ldc=n+" << padding << (unaligned ? " c+2" : "");
+    name << kernel.name << " m=" << m << " n=" << n << " grid=" << grid << " ldc=+" << padding << (unaligned ? " c+1" : "")
+         << (has_bias ? " bias" : "") << epilogue.name();
     runner.run(name.str(), [&]() -> std::string {
         std::mt19937 random(13);
-        std::normal_distribution<float> gauss;
-        auto number = [&] { return values == Values::kExact ? static_cast<float>(static_cast<int>(random() % 128) - 64) / 8 : gauss(random); };
-        const int lds = ceil_div(n, 8) * 8, ldc = n + padding;
+        auto number = [&] { return static_cast<float>(static_cast<int>(random() % 128) - 64) / 8; };
+        const Finish finish(epilogue, m, n, {kernel.bf16}, 29);
+        const int lds = ceil_div(n, 8) * 8, ldc = finish.columns + padding, bytes = epilogue.bytes();
         std::vector<float> sums(static_cast<std::size_t>(m) * lds), bias(ceil_div(n, 64) * 64);
         for (float& v : sums) v = number();
-        for (float& v : bias) v = number();
-        const auto sums_in = input(sums), bias_in = input(bias);
-        Buffer c(2 * (unaligned + static_cast<std::size_t>(m - 1) * ldc + n), Role::kOutput);
-        const BiasArgs args{sums_in->address(), bias_in->address(), c.address() + 2 * unaligned, lds, ldc, m, n};
+        for (float& v : bias) v = has_bias ? number() : 0;
+        const auto sums_in = input(sums), bias_in = input(bias), factors = input(finish.row_factors);
+        const std::vector<u8> residual = finish.residual_bytes(epilogue.in_place ? ldc : finish.columns + epilogue.ldr_padding,
+                                                               epilogue.in_place ? unaligned : epilogue.unaligned);
+        const auto residual_in = input(residual);
+        Buffer c(bytes * (unaligned + static_cast<std::size_t>(m - 1) * ldc + finish.columns), epilogue.in_place ? Role::kInOut : Role::kOutput);
+        if (epilogue.in_place) std::memcpy(c.as<void>(), residual.data(), residual.size());
+        const u64 c_at = c.address() + bytes * unaligned;
+        const EpilogueArgs steps{epilogue.in_place ? c_at : residual_in->address() + bytes * epilogue.unaligned, factors->address(),
+                                 epilogue.in_place ? ldc : finish.columns + epilogue.ldr_padding, epilogue.steps};
+        const FinishArgs args{sums_in->address(), has_bias ? bias_in->address() : 0, c_at, steps, lds, ldc, m, n};
         const std::string wrong = launch_error(runner, kernel, grid, args, Schedule::kRandom);
         if (!wrong.empty()) return wrong;
-        const Rows rows{c.as<u16>() + unaligned, static_cast<std::size_t>(ldc), {kernel.bf16}};
+        std::vector<double> product(static_cast<std::size_t>(m) * n);
+        for (std::size_t i = 0; i < product.size(); ++i) product[i] = sums[i / n * lds + i % n];
+        const std::vector<double> want = finish.of(product, bias, n);
         for (int i = 0; i < m; ++i) {
-            for (int j = 0; j < (i + 1 < m ? ldc : n); ++j) {
-                const double want = j < n ? sums[static_cast<std::size_t>(i) * lds + j] + bias[j] : NAN;
-                if (j < n ? !rows.is(i, j, want) : rows.bits(i, j) != 0xffff) return at(i, j, rows.format.value(rows.bits(i, j)), want);
+            for (int j = 0; j < (i + 1 < m ? ldc : finish.columns); ++j) {
+                const std::size_t at_element = unaligned + static_cast<std::size_t>(i) * ldc + j;
+                const u32 bits = bytes == 4 ? c.as<u32>()[at_element] : c.as<u16>()[at_element];
+                const double is = bytes == 4 ? static_cast<double>(c.as<float>()[at_element]) : finish.format.value(bits);
+                if (j >= finish.columns ? bits != (bytes == 4 ? 0xffffffff : 0xffff) : !finish.right(is, want[static_cast<std::size_t>(i) * finish.columns + j])) {
+                    return at(i, j, is, j < finish.columns ? want[static_cast<std::size_t>(i) * finish.columns + j] : NAN);
+                }
             }
         }
         return "";
@@ -118,11 +132,18 @@ void gather(Runner& runner, const Kernel& kernel, int m, int k, int grid, int pa
 
 void dense(Runner& runner) {
     for (const Kernel& kernel : runner.kernels("dequantize_")) {
-        if (kernel.name.rfind("dequantize_bias_", 0) == 0) {
-            add_bias(runner, kernel, 5, 200, 1, 0, false, Values::kExact);     // 16-byte stores
-            add_bias(runner, kernel, 7, 101, 2, 3, false, Values::kReal);      // a tail, rows at any address
-            add_bias(runner, kernel, 130, 64, 5, 8, true, Values::kReal);      // more work than threads
-            for (int n = 1; n < 8; ++n) add_bias(runner, kernel, 1, n, 3, 0, false, Values::kExact);   // less than a piece
+        if (kernel.name.rfind("dequantize_finish_", 0) == 0) {
+            finish_sums(runner, kernel, 5, 200, 1, 0, false, true, {});     // 16-byte stores
+            finish_sums(runner, kernel, 7, 101, 2, 3, false, true, {});     // a tail, rows at any address
+            for (int n = 1; n < 8; ++n) finish_sums(runner, kernel, 1, n, 3, 0, false, true, {});   // less than a piece
+            int i = 0;
+            for (Epilogue epilogue : Epilogue::all()) {
+                epilogue.ldr_padding = i % 3 * 4;
+                epilogue.unaligned = i % 5 == 4;
+                finish_sums(runner, kernel, 9, 74, 2, i % 3 * 4, i % 4 == 3, i % 2 == 0, epilogue);
+                finish_sums(runner, kernel, 130, 64, 5, 8, i % 4 == 2, i % 2 == 1, epilogue);         // more work than threads
+                ++i;
+            }
             continue;
         }
         const int group = kernel.group32 ? 32 : 128;

@@ -23,12 +23,13 @@ std::vector<u32> layout(const std::string& sizes) {
 /** An image's jmarlin_<family>_abi: version, then of every struct of arguments the size and the offsets of its fields. */
 void abi(Runner& runner) {
     struct Family { std::string name; u32 version; std::vector<std::string> structs; };
-    static const char* const kGemm = "8888888888" "4444444" "88" "4444444444";
-    static const Family kFamilies[] = {{"striped", 2, {kGemm}}, {"hopper", 2, {kGemm}}, {"dequantize", 2, {"888888" "44444", "88888" "44"}},
+    static const char* const kGemm = "8888888888" "4444444" "88" "4444444444" "888" "8884";
+    static const Family kFamilies[] = {{"striped", 3, {kGemm}}, {"hopper", 3, {kGemm}}, {"dequantize", 3, {"888888" "44444", "888" "8884" "88" "44"}},
                                        {"gather", 1, {"88888" "44"}},
                                        {"decoder", 1, {"888" "44", "88888" "444", "8888888888" "444444", "88888888" "444444", "88" "44",
                                                        "8888" "88" "444", "88" "8" "44"}}};
-    static_assert(sizeof(GemmArgs) == 168 && sizeof(DequantizeArgs) == 72 && sizeof(BiasArgs) == 48 && sizeof(GatherArgs) == 48, "as in kernel.hpp");
+    static_assert(sizeof(GemmArgs) == 224 && sizeof(DequantizeArgs) == 72 && sizeof(FinishArgs) == 80 && sizeof(GatherArgs) == 48,
+                  "as in kernel.hpp");
     for (const auto& program : runner.programs) {
         for (const Family& family : kFamilies) {
             const Global* table = program->find_global("jmarlin_" + family.name + "_abi");

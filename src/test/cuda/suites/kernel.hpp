@@ -70,11 +70,27 @@ struct Prefetch {
     s32 k_blocks, strips, strips_per_tile, m_tiles, units_per_start, starts, units;
 };
 
+/** What becomes of a sum besides factor and bias. */
+struct EpilogueArgs {
+    u64 residual, row_factors;
+    s64 ldr;
+    u32 steps;   // kAddResidual and so on, see epilogue.hpp
+};
+
 struct GemmArgs {
     u64 a, codes, scales, zeros, factors, bias, c, partials, counters;
     Prefetch next;
     s64 lda, ldc;
     s32 m, n, k, k_blocks, scale_rows, group_shift, n_tiles, m_tiles, units_per_block, stages;
+    u64 k_blocks_inverse, m_tiles_inverse, units_inverse;
+    EpilogueArgs epilogue;
+
+    /** What follows from the other fields. */
+    void invert() {
+        k_blocks_inverse = ~u64{0} / static_cast<u64>(k_blocks);
+        m_tiles_inverse = ~u64{0} / static_cast<u64>(m_tiles);
+        units_inverse = units_per_block == 0 ? 0 : ~u64{0} / static_cast<u64>(units_per_block);
+    }
 };
 
 struct DequantizeArgs {
@@ -83,8 +99,9 @@ struct DequantizeArgs {
     s32 n, k, k_blocks, scale_rows, group_shift;
 };
 
-struct BiasArgs {
+struct FinishArgs {
     u64 sums, bias, c;
+    EpilogueArgs epilogue;
     s64 lds, ldc;
     s32 m, n;
 };

@@ -18,7 +18,9 @@ namespace {
 const struct { const char* name; void (*run)(Runner&); } kSuites[] = {
     {"exact", exact},     {"real", real},   {"shapes", shapes}, {"schedules", schedules}, {"banks", banks},     {"once", once},
     {"every", every},     {"shared", shared}, {"tiles", tiles}, {"abi", abi},             {"dense", dense},     {"prefetch", prefetch},
-    {"stripes", stripes}, {"golden", golden}, {"fragments", fragments}, {"decoder_rows", decoder_rows}, {"decoder_heads", decoder_heads},
+    {"finish", finish}, {"epilogues", epilogues},
+    {"stripes", stripes}, {"golden", golden}, {"fragments", fragments}, {"quotients", quotients},
+    {"decoder_rows", decoder_rows}, {"decoder_heads", decoder_heads},
 };
 
 int usage(const std::string& wrong) {

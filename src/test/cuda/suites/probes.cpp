@@ -1,4 +1,6 @@
 // The kernels of probes.cu: partitions, descriptors, fragments.
+#include <algorithm>
+#include <random>
 #include <set>
 
 #include "runner.hpp"
@@ -10,6 +12,10 @@ namespace {
 struct StripesArgs {
     u64 out;
     s32 m_tiles, n_tiles, k_blocks, units_per_block, portions;
+};
+
+struct QuotientArgs {
+    u64 x, out, inverse;
 };
 
 struct FragmentArgs {
@@ -64,6 +70,37 @@ void golden(Runner& runner) {
             return !wrong.empty() ? wrong : is == word.second ? "" : "is " + std::to_string(is) + ", by hand " + std::to_string(word.second);
         });
     }
+}
+
+// Around multiples of the divisor, up to 2^31 - 1, and anywhere.
+void quotients(Runner& runner) {
+    runner.run("quotients", [&]() -> std::string {
+        constexpr s64 kMost = 0x7fffffff;
+        std::mt19937_64 random(7);
+        for (s64 d : std::initializer_list<s64>{1, 2, 3, 7, 64, 448, 641, 65535, 65537, 1 << 30, kMost - 1, kMost}) {
+            for (int round = 0; round < 8; ++round) {
+                std::vector<s32> x(32);
+                for (int i = 0; i < 32; ++i) {
+                    const s64 multiple = (round == 0 ? kMost / d : static_cast<s64>(random() % (kMost / d + 1))) * d;
+                    const s64 at = i < 16 ? multiple + i % 3 - 1 : static_cast<s64>(random() % (kMost + 1));
+                    x[i] = static_cast<s32>(std::max<s64>(0, std::min(at, kMost)));
+                }
+                const auto in = input(x);
+                Buffer out(32 * 16, Role::kOutput);
+                const QuotientArgs args{in->address(), out.address(), ~u64{0} / static_cast<u64>(d)};
+                const std::string wrong = probe(runner, "probe_quotient", {1, 32, 0}, args);
+                if (!wrong.empty()) return wrong;
+                for (int i = 0; i < 32; ++i) {
+                    const s32 is = out.as<s32>()[4 * i];
+                    if (is != x[i] / d) {
+                        return std::to_string(x[i]) + " / " + std::to_string(d) + " is " + std::to_string(is) + ", expected " +
+                               std::to_string(x[i] / d);
+                    }
+                }
+            }
+        }
+        return "";
+    });
 }
 
 // B holds one 1, at [k][column]: then D[row][column] = A[row][k], and 0 elsewhere. Where the 1 lies in the swizzled tile, by hand:

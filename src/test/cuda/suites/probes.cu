@@ -16,6 +16,8 @@ extern "C" __global__ void probe_stripes(const __grid_constant__ StripesArgs pro
     args.n_tiles = probe.n_tiles;
     args.k_blocks = probe.k_blocks;
     args.units_per_block = probe.units_per_block;
+    args.k_blocks_inverse = ~u64{0} / probe.k_blocks;
+    args.units_inverse = ~u64{0} / probe.units_per_block;
     if (thread_index() != 0) return;
     u64 out = probe.out + static_cast<u64>(block_index()) * probe.portions * 16;
     Stripe stripe(args, block_index());
@@ -25,6 +27,18 @@ extern "C" __global__ void probe_stripes(const __grid_constant__ StripesArgs pro
                            stripe.covers_tile() ? ~0u : static_cast<u32>(slot)});
     }
     st_global_16(out, {~0u, 0, 0, 0});
+}
+
+// out[thread] = x[thread] / d for the inverse of d.
+struct QuotientArgs {
+    u64 x;               // s32[32]
+    u64 out;             // s32[32][4], the first of each
+    u64 inverse;
+};
+
+extern "C" __global__ void probe_quotient(const __grid_constant__ QuotientArgs args) {
+    const s32 x = static_cast<s32>(ld_global_4(args.x + 4 * thread_index()));
+    st_global_16(args.out + 16 * thread_index(), {static_cast<u32>(quotient(x, args.inverse)), 0, 0, 0});
 }
 
 // One wgmma.m64n16k16 of a warpgroup, A[row][k] = 16 row + k, B as the host laid it out in rows of 128 bytes.

@@ -27,6 +27,11 @@ void exact_striped(Runner& runner) {
                                     1000 + static_cast<u32>(i)});
             ++i;
         }
+        // Long tiles: most stages are followed by others of their tile.
+        const Size size{kernel.rows + 1, 320, 4232, kernel.group32 ? 32 : pick(kGroups, i)};
+        runner.product(kernel, {size, {pick(kGrids, i), 2 + i % 7}, pick(kSchedules, i), static_cast<u64>(i), Values::kExact, i % 3 == 0,
+                                1000 + static_cast<u32>(i)});
+        ++i;
     }
 }
 
@@ -48,6 +53,7 @@ void exact_hopper(Runner& runner) {
     static const std::vector<Sized> kPairs = {{{65, 136, 1864, 32}, {1, 5}}, {{64, 600, 712, 32}, {3, 5}}};
     static const std::pair<const char*, const std::vector<Sized>&> kOf[] = {
         {"hopper_f16_sym_g64_m8_n128_p1_s2", kSplit},   {"hopper_f16_sym_g64_m8_n128_p1_s4", kSplit},
+        {"hopper_f16_sym_g64_m8_n128_p1_s1", kStripes},
         {"hopper_f16_zp_g64_m64_n256_p2_s1", kStripes}, {"hopper_bf16_sym_g64_m16_n256_p1_s1", kStripes},
         {"hopper_bf16_zp_g32_m64_n128_p2_s2", kPairs},  {"hopper_f16_zp_g32_m64_n256_p2_s1", kPairs}};
     for (const auto& of : kOf) {
@@ -293,6 +299,8 @@ void every(Runner& runner) {
         for (int m = 17; kernel.stripes() && m < kernel.rows; m += 16) {                                     // some of the rows that are staged
             runner.product(kernel, {{m, 66, 72, group32}, {1, 5}, kSchedules[i % 5], 3});
         }
+        const int two_stages = 64 * (2 * kernel.depth() * kernel.split - 1);    // each block two, the last one's ragged
+        runner.product(kernel, {{kernel.rows * 2 / 3, 64, two_stages - 8, group32}, {1, 5}, kSchedules[i % 5], 3});
         runner.product(kernel, {{kernel.rows, columns + 65, 704, group32}, {2, 5}, kSchedules[i % 5], 3});
         for (int blocks = 2; blocks <= 6 && kernel.stripes(); ++blocks) {                                   // share a tile
             runner.product(kernel, {{blocks % 2 ? kernel.rows : 1, blocks % 2 ? 65 : 64, 64 * blocks, group32}, {blocks, 5}, kSchedules[i % 5], 3,

@@ -4,8 +4,8 @@
 #include <memory>
 #include <sstream>
 
+#include "epilogue.hpp"
 #include "kernel.hpp"
-#include "problem.hpp"
 
 namespace suites {
 
@@ -39,16 +39,18 @@ struct Launch {
     int ldc_padding = 0;       // and of C
     bool unaligned_c = false;  // C starts two bytes after a 16-byte boundary
     Prefetch next{};           // what runs next; the same product again if empty
+    Epilogue epilogue{};
 };
 
 /** The operands of a problem on the device, and the workspace. May be launched many times. */
 class Run {
 public:
     Run(const Kernel& kernel, const Problem& problem, const Launch& launch)
-        : kernel_(kernel), problem_(problem), launch_(launch), packed_(problem) {
+        : kernel_(kernel), problem_(problem), launch_(launch), packed_(problem),
+          finish_(launch.epilogue, problem.size.m, problem.size.n, problem.format, 23) {
         const Size& s = problem.size;
         lda_ = ceil_div(s.k, 8) * 8 + launch.lda_padding;
-        ldc_ = s.n + launch.ldc_padding;
+        ldc_ = finish_.columns + launch.ldc_padding;
         c_offset_ = launch.unaligned_c ? 1 : 0;
         n_tiles_ = ceil_div(s.n, kernel.columns * kernel.neighbours);
         m_tiles_ = ceil_div(s.m, kernel.rows);
@@ -64,7 +66,11 @@ public:
         zeros_ = input(packed_.zeros);
         factors_ = input(packed_.factors);
         bias_ = input(packed_.bias);
-        c_ = std::make_unique<Buffer>(2 * (c_offset_ + static_cast<std::size_t>(s.m - 1) * ldc_ + s.n), Role::kOutput);
+        const Epilogue& epilogue = launch_.epilogue;
+        c_ = std::make_unique<Buffer>(epilogue.bytes() * (c_offset_ + static_cast<std::size_t>(s.m - 1) * ldc_ + finish_.columns),
+                                      epilogue.in_place ? Role::kInOut : Role::kOutput);
+        row_factors_ = input(finish_.row_factors);
+        if (!epilogue.in_place) residual_ = input(finish_.residual_bytes(finish_.columns + epilogue.ldr_padding, epilogue.unaligned));
         if (!kernel.stripes()) return;
         const int tile = kernel.neighbours * kernel.rows * kernel.columns;
         partials_ = std::make_unique<Buffer>(std::size_t{8} * launch_.starts * tile, Role::kWorkspace);
@@ -81,7 +87,7 @@ public:
         args.zeros = kernel_.zeros ? zeros_->address() : 0;
         args.factors = factors_->address();
         args.bias = problem_.has_bias ? bias_->address() : 0;
-        args.c = c_->address() + 2 * c_offset_;
+        args.c = c_->address() + launch_.epilogue.bytes() * c_offset_;
         args.partials = partials_ ? partials_->address() : 0;
         args.counters = counters_ ? counters_->address() : 0;
         args.next = launch_.next.starts ? launch_.next : as_next(packed_.k_blocks);
@@ -98,7 +104,29 @@ public:
         args.m_tiles = m_tiles_;
         args.units_per_block = kernel_.stripes() ? units_ : 0;
         args.stages = launch_.stages;
+        args.epilogue = epilogue();
+        args.invert();
         return args;
+    }
+
+    EpilogueArgs epilogue() const {
+        const Epilogue& e = launch_.epilogue;
+        EpilogueArgs args{};
+        args.steps = e.steps;
+        if (e.has(kScaleRows)) args.row_factors = row_factors_->address();
+        if (e.has(kAddResidual)) {
+            args.residual = e.in_place ? c_->address() + e.bytes() * c_offset_ : residual_->address() + e.bytes() * e.unaligned;
+            args.ldr = e.in_place ? ldc_ : finish_.columns + e.ldr_padding;
+        }
+        return args;
+    }
+
+    /** [m][columns of C]: what must come out. */
+    std::vector<double> expected() const {
+        std::vector<double> y = problem_.expected();
+        if (launch_.epilogue.steps == 0) return y;
+        for (std::size_t i = 0; i < y.size(); ++i) y[i] -= problem_.bias[i % problem_.size.n];
+        return finish_.of(y, problem_.bias, problem_.size.n);
     }
 
     /** What the kernel before this one is told: where the blocks start, see prefetch.cuh. */
@@ -109,7 +137,12 @@ public:
 
     /** Launches with that much less shared memory; the workspace is left as the launch before left it, as in real use. */
     Result launch(Options options, u32 fewer_bytes = 0) {
-        c_->reset();
+        if (launch_.epilogue.in_place) {
+            const std::vector<u8> residual = finish_.residual_bytes(ldc_, static_cast<int>(c_offset_));
+            std::memcpy(c_->as<void>(), residual.data(), residual.size());
+        } else {
+            c_->reset();
+        }
         options.step_limit = options.step_limit ? options.step_limit : 20'000'000;   // the longest takes a tenth
         const GemmArgs arguments = args();
         const Shape shape{static_cast<u32>(launch_.starts * kernel_.cluster()), static_cast<u32>(kernel_.threads()),
@@ -120,25 +153,24 @@ public:
     std::vector<u16> output() const { return {c_->as<u16>(), c_->as<u16>() + c_->size() / 2}; }
 
     /**
-     * What is wrong with C: a result that is not the expected number's bits or, of real data, an error above the bound; an element
+     * What is wrong with C: a result that is not the expected number rounded once or, of real data, an error above the bound; an element
      * that is no result; a counter that is not zero again. Empty if nothing.
      */
     std::string wrong(const std::vector<double>& expected, Values values) const {
-        const Size& s = problem_.size;
-        const Format& format = problem_.format;
+        const int columns = finish_.columns, bytes = launch_.epilogue.bytes();
         double difference = 0, norm = 0;
         std::ostringstream text;
-        for (std::size_t i = 0; i < c_->size() / 2; ++i) {
-            const u32 bits = c_->as<u16>()[i];
+        for (std::size_t i = 0; i < c_->size() / bytes; ++i) {
+            const u32 bits = bytes == 4 ? c_->as<u32>()[i] : c_->as<u16>()[i];
             const std::size_t m = (i - c_offset_) / ldc_, n = (i - c_offset_) % ldc_;
-            if (i < c_offset_ || n >= static_cast<std::size_t>(s.n)) {
-                if (bits == 0xffff) continue;
+            if (i < c_offset_ || n >= static_cast<std::size_t>(columns)) {
+                if (bits == (bytes == 4 ? 0xffffffff : 0xffff)) continue;
                 text << "wrote element " << i << " of C, which is no result";
                 return text.str();
             }
-            const double want = expected[m * s.n + n], is = format.value(bits);
-            if (values == Values::kExact && bits != format.round(want)) {
-                text << "C[" << m << "][" << n << "] is " << is << ", expected " << format.value(format.round(want));
+            const double want = expected[m * columns + n], is = value(bits);
+            if (values == Values::kExact && !finish_.right(is, want)) {
+                text << "C[" << m << "][" << n << "] is " << is << ", expected " << want;
                 return text.str();
             }
             difference += (is - want) * (is - want);
@@ -155,13 +187,21 @@ public:
     }
 
 private:
+    double value(u32 bits) const {
+        if (!launch_.epilogue.has(kFloatOutput)) return problem_.format.value(bits);
+        float wide;
+        std::memcpy(&wide, &bits, 4);
+        return wide;
+    }
+
     const Kernel& kernel_;
     const Problem& problem_;
     Launch launch_;
     Packed packed_;
+    Finish finish_;
     int lda_, ldc_, n_tiles_, m_tiles_, units_;
     std::size_t c_offset_;
-    std::unique_ptr<Buffer> a_, codes_, scales_, zeros_, factors_, bias_, c_, partials_, counters_;
+    std::unique_ptr<Buffer> a_, codes_, scales_, zeros_, factors_, bias_, residual_, row_factors_, c_, partials_, counters_;
 };
 
 }  // namespace suites

@@ -75,7 +75,7 @@ public:
             options.coverage = &coverage;
             const Result result = run.launch(options);
             std::string wrong = finding(result);
-            if (wrong.empty()) wrong = run.wrong(problem.expected(), c.values);
+            if (wrong.empty()) wrong = run.wrong(run.expected(), c.values);
             return wrong.empty() ? also(result) : wrong;
         });
     }
@@ -86,7 +86,7 @@ public:
              << " starts=" << c.launch.starts << " stages=" << c.launch.stages;
         if (c.launch.lda_padding != 8) text << " lda=k+" << c.launch.lda_padding;
         if (c.launch.ldc_padding) text << " ldc=n+" << c.launch.ldc_padding;
-        text << (c.launch.unaligned_c ? " c+2 " : " ") << name_of(c.schedule) << ' ' << c.seed << (c.values == Values::kReal ? " real" : "");
+        text << (c.launch.unaligned_c ? " c+2 " : " ") << name_of(c.schedule) << ' ' << c.seed << (c.values == Values::kReal ? " real" : "") << c.launch.epilogue.name();
         return text.str();
     }
 };
@@ -99,8 +99,9 @@ const T& pick(const T (&list)[kCount], int i) { return list[i % kCount]; }
 void exact(Runner&), real(Runner&), shapes(Runner&), schedules(Runner&), banks(Runner&), once(Runner&), every(Runner&);   // products.cpp
 void shared(Runner&), tiles(Runner&), abi(Runner&);   // images.cpp
 void dense(Runner&);
+void finish(Runner&), epilogues(Runner&);   // epilogues.cpp
 void decoder_rows(Runner&), decoder_heads(Runner&);
 void prefetch(Runner&);
-void stripes(Runner&), golden(Runner&), fragments(Runner&);   // probes.cpp
+void stripes(Runner&), golden(Runner&), fragments(Runner&), quotients(Runner&);   // probes.cpp
 
 }  // namespace suites

@@ -55,6 +55,17 @@ class ReadmeTest {
         assertTrue(statements <= 10, "the first example has ten lines at most");
     }
 
+    /** So does the tour for an engine's author. */
+    @Test
+    void theJavaOfTheEnginesTourCompiles() throws Exception {
+        List<String> examples = blocksOf("docs/engines.md").stream().filter(block -> block.group(1).equals("java"))
+                .map(block -> block.group(2)).toList();
+        assertEquals(4, examples.size());
+        for (int i = 0; i < examples.size(); i++) {
+            assertEquals("", compile("Engine" + i, examples.get(i)));
+        }
+    }
+
     /** What the README shows to people who come with a checkpoint gives the right numbers, packed or not. */
     @Test
     void theSnippetsForCheckpointsDoWhatTheySay() throws Exception {
@@ -127,8 +138,11 @@ class ReadmeTest {
     }
 
     private static List<MatchResult> blocks() throws Exception {
-        String readme = Files.readString(Path.of(System.getProperty("basedir", ""), "README.md"));
-        return BLOCK.matcher(readme).results().toList();
+        return blocksOf("README.md");
+    }
+
+    private static List<MatchResult> blocksOf(String document) throws Exception {
+        return BLOCK.matcher(Files.readString(Path.of(System.getProperty("basedir", ""), document))).results().toList();
     }
 
     private static List<String> blocks(String language) throws Exception {

@@ -31,8 +31,12 @@ public final class BundleBuild {
      * less; a bare machine has no fonts to draw them with anyway, and {@code jmarlin bench --report} draws them elsewhere.
      */
     private static final String MODULES = "java.base,java.logging,java.management,java.xml,jdk.management,jdk.unsupported";
-    /** Left out of the command line's jar: the images, which lie beside it for the C++ program too, and what only charts need. */
-    private static final List<String> NOT_IN_JAR = List.of("io/github/jmarlin/cuda/images/", "org/knowm/", "de/erichseifert/");
+    /**
+     * Left out of the command line's jar: the images, which lie beside it for the C++ program too, what only charts need, and the
+     * tokenizers' native code for other platforms.
+     */
+    private static final List<String> NOT_IN_JAR = List.of("io/github/jmarlin/cuda/images/", "org/knowm/", "de/erichseifert/",
+            "native/lib/linux-aarch64/", "native/lib/osx-", "native/lib/win-");
     private static final String IMAGES = "classes/io/github/jmarlin/cuda/images";
 
     private final Path project;

@@ -145,7 +145,7 @@ public final class NativeBuild {
     private static Compiler probe(Path path, List<String> refused) throws InterruptedException {
         String macros;
         try {
-            macros = Result.of(List.of(path.toString(), "-E", "-dM", "-include", "string.h", "-x", "c", "/dev/null"), null).output();
+            macros = CommandResult.of(List.of(path.toString(), "-E", "-dM", "-include", "string.h", "-x", "c", "/dev/null"), null).output();
         } catch (IOException e) {
             macros = e.getMessage();
         }
@@ -190,7 +190,7 @@ public final class NativeBuild {
         command.addAll(List.of("-I" + javaHome.resolve("include"), "-I" + javaHome.resolve("include/linux"), "-o", unfinished.toString()));
         files(".c").forEach(file -> command.add(file.getFileName().toString()));
         // From the source folder with relative names: no machine path gets into the library.
-        Result result = Result.of(command, sources);
+        CommandResult result = CommandResult.of(command, sources);
         if (result.status() != 0) {
             throw new NativeBuildException(compiler.path() + " failed with status " + result.status() + "\n" + result.output());
         }
@@ -246,17 +246,6 @@ public final class NativeBuild {
         for (Compiler compiler : compilers) {
             Path folder = Files.createDirectories(output.resolve(compiler.platform()));
             Files.copy(work.resolve(compiler.platform()).resolve(LIBRARY), folder.resolve(LIBRARY));
-        }
-    }
-
-    /** Exit status of a finished command, with stdout and stderr together. */
-    private record Result(int status, String output) {
-        static Result of(List<String> command, Path folder) throws IOException, InterruptedException {
-            Process process = new ProcessBuilder(command).directory(folder == null ? null : folder.toFile())
-                    .redirectErrorStream(true).start();
-            process.getOutputStream().close();
-            String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-            return new Result(process.waitFor(), output);
         }
     }
 

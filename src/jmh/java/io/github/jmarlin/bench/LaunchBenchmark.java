@@ -7,6 +7,7 @@ import static jcuda.driver.JCudaDriver.cuStreamDestroy;
 import static jcuda.driver.JCudaDriver.cuStreamSynchronize;
 
 import io.github.jmarlin.DataType;
+import io.github.jmarlin.Epilogue;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.cuda.CudaDriver;
@@ -70,8 +71,11 @@ public class LaunchBenchmark {
     private DeviceWeights weights;
     private CudaGemm gemm;
     private Workspace workspace;
+    private Workspace rawWorkspace;
+    private Epilogue epilogue;
     private DeviceBuffer a;
     private DeviceBuffer c;
+    private DeviceBuffer rowFactors;
 
     @Setup
     public void makeProduct() {
@@ -96,6 +100,11 @@ public class LaunchBenchmark {
         workspace = engine.newWorkspace(stream, gemm.workspaceFor(m));
         a = engine.allocate(2L * m * K, "activations");
         c = engine.allocate(2L * m * N, "outputs");
+        String handle = stream.toString();      // JCuda shows it nowhere else
+        rawWorkspace = engine.newWorkspace(Long.decode(handle.substring(handle.indexOf("0x"), handle.indexOf(']'))),
+                gemm.workspaceFor(m));
+        rowFactors = engine.allocate(4L * m, "row factors");
+        epilogue = Epilogue.NONE.withAccumulation().withRowFactors(rowFactors.address());
     }
 
     /** Launches back to back, as a decode step does. */
@@ -107,6 +116,15 @@ public class LaunchBenchmark {
         }
     }
 
+    /** The same with an epilogue, on a stream that is known as a number. */
+    @Benchmark
+    @OperationsPerInvocation(LAUNCHES)
+    public void launchWithEpilogue() {
+        for (int i = 0; i < LAUNCHES; i++) {
+            gemm.launch(a.address(), K, c.address(), N, m, epilogue, rawWorkspace, gemm);
+        }
+    }
+
     @TearDown(Level.Invocation)
     public void drainTheQueue() {
         succeed(cuStreamSynchronize(stream));
@@ -114,8 +132,10 @@ public class LaunchBenchmark {
 
     @TearDown
     public void close() {
+        rowFactors.close();
         c.close();
         a.close();
+        rawWorkspace.close();
         workspace.close();
         weights.close();
         engine.close();

@@ -9,12 +9,18 @@ import io.github.jmarlin.bench.BenchCase;
 import io.github.jmarlin.bench.BenchPlan;
 import io.github.jmarlin.bench.BenchRun;
 import io.github.jmarlin.bench.LayerShape;
+import io.github.jmarlin.bench.RunInfo;
 import io.github.jmarlin.bench.TimingMode;
+import io.github.jmarlin.bench.decode.GenerationBench;
+import io.github.jmarlin.bench.decode.GenerationFigures;
+import io.github.jmarlin.bench.decode.SyntheticModel;
+import io.github.jmarlin.bench.report.GenerationReport;
 import io.github.jmarlin.plan.KernelFamily;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -75,6 +81,19 @@ final class BenchCommand implements Callable<Integer> {
             description = "of this library's kernels on a GPU these alone: striped, hopper, dense (besides its own choice all)")
     private Set<KernelFamily> families = Set.of();
 
+    @ArgGroup(exclusive = false, heading = "Whole models instead of single layers:%n")
+    private Generating generating;
+
+    /** A question about tokens per second. */
+    private static final class Generating {
+        @Option(names = "--generate", required = true, description = "tokens per second of a decoder in 4 bits and on dense weights, at 1, "
+                + "16 and 64 sequences: blocks in the shape of Llama-3.1 8B and 70B (--quick: 8B alone) with random weights, extrapolated")
+        private boolean generate;
+
+        @Option(names = "--model", paramLabel = "MODEL", description = "a model's folder instead, whole")
+        private Path model;
+    }
+
     @ArgGroup(exclusive = false, heading = "One shape instead of the list:%n")
     private OneShape oneShape;
 
@@ -134,6 +153,9 @@ final class BenchCommand implements Callable<Integer> {
         }
         BenchRun.checkWritable(folder);
         DeviceChoice choice = device.choose(spec);
+        if (generating != null) {
+            return generate(choice);
+        }
         if (!families.isEmpty() && choice.device().kind().equals("cpu")) {
             throw new ParameterException(spec.commandLine(), "--family is for the kernels of a GPU, and the device is " + choice.device().name());
         }
@@ -150,6 +172,34 @@ final class BenchCommand implements Callable<Integer> {
             return new BenchRun(new BenchRun.Settings(folder, budget, resume, commandLine), System.out)
                     .run(arena, plan(choice.device()).only(families), bars);
         }
+    }
+
+    private int generate(DeviceChoice choice) throws IOException {
+        PrintWriter out = spec.commandLine().getOut();
+        RunInfo info;
+        try (Arena arena = Arenas.of(choice)) {
+            info = arena.info();
+        }
+        GenerationBench bench = new GenerationBench(choice.device(), quick ? 1 : 3, text -> {
+            if (lines) {
+                out.println(text);
+                out.flush();
+            }
+        });
+        List<GenerationFigures> figures = new ArrayList<>();
+        if (generating.model != null) {
+            figures.addAll(bench.folder(generating.model));
+        } else {
+            figures.addAll(bench.synthetic(SyntheticModel.Shape.EIGHT_BILLION, 2));
+            if (!quick) {
+                figures.addAll(bench.synthetic(SyntheticModel.Shape.SEVENTY_BILLION, 1));
+            }
+        }
+        out.print(GenerationReport.table(info, figures));
+        out.println(GenerationReport.write(info, figures, folder));
+        out.println("Results in " + folder.resolve(GenerationReport.JSON) + " and " + GenerationReport.PAGE);
+        out.flush();
+        return figures.stream().anyMatch(GenerationFigures::isWrong) ? 1 : 0;
     }
 
     private BenchPlan plan(ComputeDevice measured) {

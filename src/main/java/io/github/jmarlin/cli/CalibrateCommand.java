@@ -71,7 +71,7 @@ final class CalibrateCommand implements Callable<Integer> {
         return 0;
     }
 
-    private static CpuDevice processor() {
+    static CpuDevice processor() {
         for (ComputeDevice device : Devices.all()) {
             if (device instanceof CpuDevice cpu) {
                 return cpu;

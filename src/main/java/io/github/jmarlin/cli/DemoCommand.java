@@ -12,6 +12,7 @@ import io.github.jmarlin.cpu.ReferenceProduct;
 import io.github.jmarlin.cuda.CudaDevice;
 import io.github.jmarlin.cuda.LaunchTimer;
 import io.github.jmarlin.quantize.RoundToNearest;
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.ByteBuffer;
 import java.util.List;
@@ -24,9 +25,10 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
-/** Quantizes, packs and multiplies one layer, compares with fp64 and prints one table. */
+/** Quantizes, packs and multiplies one layer and compares with fp64: one table; lets a small model tell a tale: another. */
 @Command(name = "demo", mixinStandardHelpOptions = true, sortOptions = false, showDefaultValues = true,
-        description = "Quantize, pack and multiply one layer on the best device and check the results against fp64.")
+        description = "Quantize, pack and multiply one layer on the best device and check the results against fp64; then let a small "
+                + "model that comes along tell a tale in 16 and in 4 bits.")
 final class DemoCommand implements Callable<Integer> {
     private static final Set<Integer> GROUP_SIZES = Set.of(-1, 32, 64, 128, 256);
 
@@ -49,6 +51,9 @@ final class DemoCommand implements Callable<Integer> {
     @Option(names = "--seed", paramLabel = "NUMBER", defaultValue = "42", description = "of the random weights and activations")
     private long seed;
 
+    @Option(names = "--layer-only", description = "without the model")
+    private boolean layerOnly;
+
     @Mixin
     private DeviceOption deviceOption;
 
@@ -56,7 +61,7 @@ final class DemoCommand implements Callable<Integer> {
     private CommandSpec spec;
 
     @Override
-    public Integer call() {
+    public Integer call() throws IOException {
         checkOptions();
         DeviceChoice choice = deviceOption.choose(spec);
         CheckCommand.once(choice.device(), spec.commandLine().getOut());
@@ -73,6 +78,12 @@ final class DemoCommand implements Callable<Integer> {
             out.println("WRONG: an error is above what is allowed.");
         }
         out.flush();
+        if (!layerOnly) {
+            try (Progress progress = new Progress("demo", DemoTales.STEPS)) {
+                out.print(new DemoTales(choice.device(), progress).run());
+            }
+            out.flush();
+        }
         return accurate ? 0 : 1;
     }
 

@@ -38,7 +38,8 @@ final class GenerateCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Parameters(index = "0", paramLabel = "MODEL", description = "folder with config.json and safetensors files; only read")
+    @Parameters(index = "0", paramLabel = "MODEL", description = "folder with config.json and safetensors files; only read. `"
+            + Tales.NAME + "`, where there is no such folder, is a small model that comes along")
     private Path folder;
 
     @ArgGroup(multiplicity = "1")
@@ -85,6 +86,16 @@ final class GenerateCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        if (!Tales.isMeant(folder)) {
+            return generate();
+        }
+        try (Tales tales = new Tales()) {
+            folder = tales.folder();
+            return generate();
+        }
+    }
+
+    private int generate() throws IOException {
         Generation.Settings settings = settings();
         if (dense && quantization.quantize()) {
             throw new ParameterException(spec.commandLine(), "--dense and --quantize exclude each other");

@@ -38,6 +38,10 @@ final class PackCommand implements Callable<Integer> {
     @Option(names = "--threads", paramLabel = "COUNT", description = "default: all processors")
     private int threads = Runtime.getRuntime().availableProcessors();
 
+    @Option(names = "--interleave-gate-up", description = "one layer gate_up_proj of each gate_proj and up_proj, their columns in turn, "
+            + "so that one product computes silu(gate) * up")
+    private boolean interleaveGateUp;
+
     @Option(names = "--strict", description = "fail if a layer cannot run, or quantized tensors belong to no layer, instead of "
             + "carrying them over as they are")
     private boolean strict;
@@ -54,7 +58,7 @@ final class PackCommand implements Callable<Integer> {
         DenseQuantization quantization = dense.quantization(spec);
         Checkpoint checkpoint = Checkpoint.open(source, quantization);
         ByteProgress[] shown = new ByteProgress[1];
-        PackOptions options = new PackOptions(computeType, quantization, dense.quantize(), threads, strict,
+        PackOptions options = new PackOptions(computeType, quantization, dense.quantize(), interleaveGateUp, threads, strict,
                 bytes -> shown[0].advanced(bytes));
         ModelPacker packer = new ModelPacker(checkpoint, target, options);
         ModelPacker.Result result;
@@ -84,6 +88,9 @@ final class PackCommand implements Callable<Integer> {
             checkpoint.leftInFullPrecision().forEach((tensor, why) -> left.add(tensor, why));
             left.forEach((name, count, why) -> out.println("left in full precision: " + name + times(count) + ": " + why[0]));
         }
+        Kinds apart = new Kinds(false);
+        packer.notInterleaved().forEach(apart::add);
+        apart.forEach((name, count, why) -> out.println("not interleaved: " + name + times(count) + ": " + why[0]));
         for (Path file : packer.otherWeights()) {
             out.println("not copied: " + file.getFileName() + ": weights in another container");
         }

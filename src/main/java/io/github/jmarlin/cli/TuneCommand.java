@@ -10,7 +10,6 @@ import io.github.jmarlin.cuda.LaunchTimer;
 import io.github.jmarlin.plan.DeviceFacts;
 import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.PlanOptions;
-import io.github.jmarlin.plan.Rate;
 import io.github.jmarlin.plan.Tuning;
 import io.github.jmarlin.plan.TuningCandidates;
 import io.github.jmarlin.plan.TuningFile;
@@ -78,9 +77,10 @@ final class TuneCommand implements Callable<Integer> {
     private boolean show;
 
     @Option(names = "--rate", split = ",", paramLabel = "NAME=VALUE",
-            description = "measure nothing: store rates of the device that the cost model shall count with, for instance"
-                    + " LEAST_WGMMA_CLOCKS=21.5 (names: ${COMPLETION-CANDIDATES})")
-    private Map<Rate, Double> rates = Map.of();
+            description = "measure nothing: store what the cost model shall count with on this device: rates, for instance"
+                    + " LEAST_WGMMA_CLOCKS=21.5, or a kernel's clocks per block of 64 x 64 codes, for instance striped_sym_g64_m64_n256=310;"
+                    + " a name that does not exist is answered with those that do")
+    private Map<String, Double> rates = Map.of();
 
     @Option(names = "--store-stand-in", hidden = true, description = "store times that mean nothing: for this library's tests")
     private boolean storeStandIn;
@@ -235,7 +235,7 @@ final class TuneCommand implements Callable<Integer> {
         try {
             return TuningFile.update(file, facts, stored -> {
                 Tuning tuning = stored;
-                for (Map.Entry<Rate, Double> rate : rates.entrySet()) {
+                for (Map.Entry<String, Double> rate : rates.entrySet()) {
                     tuning = tuning.with(rate.getKey(), rate.getValue());
                 }
                 return tuning;
@@ -259,7 +259,7 @@ final class TuneCommand implements Callable<Integer> {
 
     private static Table stored(DeviceFacts device, Path file, Tuning tuning) {
         Table table = Table.ofFigures().fact("device", device.name()).fact("file", file.toString());
-        tuning.rates().forEach((rate, value) -> table.fact(rate.toString(), Double.toString(value)));
+        tuning.rates().forEach((rate, value) -> table.fact(rate, Double.toString(value)));
         table.row("layer", "rows", "winner", "time");
         tuning.winners().forEach((product, winner) -> table.row(
                 product.k() + "x" + product.n() + " " + product.type()

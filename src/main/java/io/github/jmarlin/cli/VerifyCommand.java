@@ -10,6 +10,7 @@ import io.github.jmarlin.checkpoint.Checkpoint;
 import io.github.jmarlin.checkpoint.Survey;
 import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
+import io.github.jmarlin.checkpoint.format.GateUpSource;
 import io.github.jmarlin.checkpoint.format.LayerSource;
 import io.github.jmarlin.checkpoint.packed.PackedComparison;
 import io.github.jmarlin.checkpoint.packed.PackedModel;
@@ -25,6 +26,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
+import java.util.stream.Collectors;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -115,10 +117,13 @@ final class VerifyCommand implements Callable<Integer> {
     private Map<String, LayerSource> chosen(PackedModel packed, Checkpoint checkpoint, Survey survey) {
         Map<String, LayerSource> layers = new LinkedHashMap<>();
         if (packed != null) {
-            packed.layers().keySet().forEach(name -> layers.put(name, survey.layers().get(name)));
+            packed.layers().forEach((name, layer) -> layers.put(name,
+                    GateUpSource.packedAs(name, layer.form().columns(), survey.layers())));
         }
+        Set<String> parts = layers.values().stream().filter(GateUpSource.class::isInstance)
+                .flatMap(layer -> ((GateUpSource) layer).parts().stream()).map(LayerSource::name).collect(Collectors.toSet());
         survey.layers().forEach((name, layer) -> {
-            if (!checkpoint.isDense(name) || packed == null && dense.quantize()) {
+            if (!parts.contains(name) && (!checkpoint.isDense(name) || packed == null && dense.quantize())) {
                 layers.put(name, layer);
             }
         });
@@ -215,7 +220,7 @@ final class VerifyCommand implements Callable<Integer> {
         for (int i = 0; i < a.length; i++) {
             a[i] = HalfFloats.decode(type, HalfFloats.encode(type, (float) random.nextGaussian()));
         }
-        int step = (int) Math.max(1, SLAB_CODES / layer.k() / LayerSource.COLUMN_STEP) * LayerSource.COLUMN_STEP;
+        int step = (int) Math.max(1, SLAB_CODES / layer.k() / layer.columnStep()) * layer.columnStep();
         double[] squares = new double[2];
         double bound = 0;
         for (int from = 0; from < layer.n(); from += step) {

@@ -9,7 +9,7 @@ import java.util.concurrent.Executor;
 import java.util.function.IntConsumer;
 
 /**
- * The processor, through native kernels where there are some for it, else in Java; {@code -Djmarlin.cpu=java|avx2|vnni|neon} forces
+ * The processor, through native kernels where there are some for it, else in Java; {@code -Djmarlin.cpu=java|avx2|vnni|amx|neon} forces
  * one. Results do not depend on the number of threads, and among native kernels not on the instruction set or the batch.
  *
  * <p>Its threads are daemons, start with the first product and end some seconds after the last or with {@link #close}; a product

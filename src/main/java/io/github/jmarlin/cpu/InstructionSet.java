@@ -10,6 +10,8 @@ import java.util.stream.Collectors;
  * Java's differ in the last ones.
  */
 enum InstructionSet {
+    /** Tiles of byte dot products, from five rows on; AVX-512 VNNI below. */
+    AMX("AMX", 3),
     /** 512-bit vectors with byte dot products. */
     VNNI("AVX-512 VNNI", 1),
     /** 256-bit vectors. */
@@ -42,7 +44,7 @@ enum InstructionSet {
 
     /** Whether this machine can compute with it. */
     boolean isAvailable() {
-        return this == JAVA || NativeCpu.unavailableReason().isEmpty() && NativeCpu.has(number);
+        return this == JAVA || NativeCpu.unavailableReason().isEmpty() && NativeCpu.state(number) == 0;
     }
 
     /**
@@ -55,7 +57,18 @@ enum InstructionSet {
 
     /** The fastest of this machine, or the one that the property names; never fails. */
     static Choice best() {
-        return choose(System.getProperty(PROPERTY, ""), available(), NativeCpu.unavailableReason());
+        int amx = NativeCpu.unavailableReason().isEmpty() ? NativeCpu.state(AMX.number) : 0;
+        return choose(System.getProperty(PROPERTY, ""), available(), NativeCpu.unavailableReason(), amxRefusal(amx));
+    }
+
+    /** Why AMX is not used where the processor has it, by {@code enum state} in amx.h; else empty. */
+    static String amxRefusal(int state) {
+        return switch (state) {
+            case 2 -> "no AMX: the operating system does not keep its registers";
+            case 3 -> "no AMX: the operating system does not let this process use its registers";
+            case 4 -> "no AMX: its first products were wrong";
+            default -> "";
+        };
     }
 
     /** All that this machine has, the fastest first. */
@@ -69,17 +82,19 @@ enum InstructionSet {
      * @param wanted the property, empty if none is wanted
      * @param available the fastest first, Java among them
      * @param noNative why there is no native library, or empty
+     * @param noAmx why AMX is not used where the processor has it, or empty
      */
-    static Choice choose(String wanted, List<InstructionSet> available, String noNative) {
+    static Choice choose(String wanted, List<InstructionSet> available, String noNative, String noAmx) {
         InstructionSet best = available.get(0);
         String property = "-D" + PROPERTY + "=" + wanted;
         String whyJava = best != JAVA ? "" : noNative.isEmpty() ? "no kernels for this processor" : noNative;
         if (wanted.isEmpty()) {
-            return new Choice(best, whyJava);
+            return new Choice(best, best == JAVA ? whyJava : noAmx);
         }
         for (InstructionSet set : values()) {
             if (set.name().equalsIgnoreCase(wanted)) {
-                String why = noNative.isEmpty() ? "this machine has " + names(available) : noNative;
+                String noSet = set == AMX && !noAmx.isEmpty() ? noAmx : "this machine has " + names(available);
+                String why = noNative.isEmpty() ? noSet : noNative;
                 return available.contains(set) ? new Choice(set, property) : new Choice(best, property + " is ignored: " + why);
             }
         }

@@ -50,8 +50,8 @@ final class NativeCpu {
         return "native/" + os + "-" + (machine.equals("amd64") ? "x86_64" : machine) + "/libjmarlin.so";
     }
 
-    /** Whether this machine has an instruction set. */
-    static native boolean has(int set);
+    /** Whether this machine has an instruction set: {@code enum state} in amx.h, 0 if it can be used. */
+    static native int state(int set);
 
     /** Where a direct buffer begins, whatever its position; 0 for a buffer on the heap. */
     static native long address(Buffer buffer);

@@ -120,8 +120,9 @@ final class NativeLayer implements AutoCloseable {
         return segments;
     }
 
-    int segmentRows() {
-        return segmentRows;
+    /** Of the digits of one place of a row in a segment, {@code segment_bytes} in product.h. */
+    int segmentBytes() {
+        return Math.max(segmentRows, StripedLayout.BLOCK);
     }
 
     @Override

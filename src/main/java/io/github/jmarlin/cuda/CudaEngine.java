@@ -134,6 +134,17 @@ public final class CudaEngine implements AutoCloseable {
     }
 
     /**
+     * As {@link #newWorkspace(CUstream, WorkspaceSize)}, on a stream of another library, as the number that it has there (a CUstream or
+     * cudaStream_t of this engine's context). Launches, decode graphs and captures of it go to that stream; it must stay as long as the
+     * workspace.
+     *
+     * @param stream 0 is the default stream
+     */
+    public Workspace newWorkspace(long stream, WorkspaceSize size) {
+        return new Workspace(this, RawStream.of(stream), size);
+    }
+
+    /**
      * Plain device memory, aligned to 256 bytes.
      *
      * @param purpose what for, as messages name it

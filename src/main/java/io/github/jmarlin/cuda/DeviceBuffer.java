@@ -91,6 +91,20 @@ public final class DeviceBuffer implements AutoCloseable {
     }
 
     /**
+     * As {@link #upload(long, ByteBuffer)} from any address of host memory, for instance of a MemorySegment beyond 2 GiB; it is not
+     * checked that the bytes are there.
+     */
+    public void upload(long offset, long hostAddress, long bytes) {
+        if (hostAddress == 0 && bytes != 0) {
+            throw new IllegalArgumentException("upload of " + bytes + " bytes from host address 0");
+        }
+        copy("upload", offset, bytes, () -> {
+            Cuda.call("cuMemcpyHtoD", () -> cuMemcpyHtoD(Address.device(address + offset), Address.host(hostAddress), bytes));
+            Cuda.call("cuStreamSynchronize", () -> cuStreamSynchronize(new CUstream()));    // as above
+        });
+    }
+
+    /**
      * Fills the remaining bytes of a host buffer from {@code offset}; its position stays. Work of other streams is not waited
      * for.
      */
@@ -104,8 +118,8 @@ public final class DeviceBuffer implements AutoCloseable {
         });
     }
 
-    private void copy(String what, long offset, int length, Runnable action) {
-        if (offset < 0 || offset > bytes - length) {
+    private void copy(String what, long offset, long length, Runnable action) {
+        if (offset < 0 || length < 0 || offset > bytes - length) {
             throw new IllegalArgumentException(what + " of " + length + " bytes at offset " + offset
                     + " does not lie inside device memory of " + bytes + " bytes for " + purpose);
         }

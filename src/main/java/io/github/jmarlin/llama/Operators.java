@@ -50,36 +50,51 @@ final class Operators {
      * Attention of one row, for the query heads that share a key/value head: {@code softmax(q K / sqrt(head size)) V} over positions
      * 0 to {@code position}.
      *
-     * @param query the first of these heads, one behind the other
-     * @param to gets as many elements
+     * @param query the first of these heads, one behind the other; divided by the root
+     * @param keys {@code [head size][stride]}
+     * @param values {@code [positions][head size]}
+     * @param to gets as many elements as there are of the query
      */
     static void attend(float[] query, int queryAt, int heads, float[] keys, float[] values, int headSize, int stride, int position,
             float[] to, int toAt) {
         int count = position + 1;
-        float[][] scores = new float[heads][count];
         float scale = (float) (1 / Math.sqrt(headSize));
-        for (int element = 0; element < headSize; element++) {
-            for (int head = 0; head < heads; head++) {
-                addScaled(scores[head], 0, keys, element * stride, query[queryAt + head * headSize + element] * scale, count);
-            }
-        }
         float[] sums = new float[headSize];
         for (int head = 0; head < heads; head++) {
-            float total = softmax(scores[head]);
-            Arrays.fill(sums, 0);
-            for (int other = 0; other < count; other++) {
-                addScaled(sums, 0, values, other * headSize, scores[head][other], headSize);
+            int at = queryAt + head * headSize;
+            float[] weights = new float[count];
+            for (int i = at; i < at + headSize; i++) {
+                query[i] *= scale;
             }
+            addRows(weights, query, at, headSize, keys, stride);
+            float total = softmax(weights);
+            Arrays.fill(sums, 0);
+            addRows(sums, weights, 0, count, values, headSize);
             for (int i = 0; i < headSize; i++) {
                 to[toAt + head * headSize + i] = sums[i] / total;
             }
         }
     }
 
+    /** Adds rows of a matrix, each times its factor, row after row; four at a time, so that sums are read and written a fourth as often. */
+    private static void addRows(float[] sums, float[] factors, int factorsAt, int rows, float[] matrix, int stride) {
+        int row = 0;
+        for (; row + 4 <= rows; row += 4) {
+            int at = factorsAt + row;
+            addFour(sums, factors[at], factors[at + 1], factors[at + 2], factors[at + 3], matrix, row * stride, stride);
+        }
+        for (; row < rows; row++) {
+            addFour(sums, factors[factorsAt + row], 0, 0, 0, matrix, row * stride, 0);
+        }
+    }
+
     /** A method of its own, and plain indices: this is the loop that the compiler must vectorize. */
-    private static void addScaled(float[] sums, int sumsAt, float[] values, int at, float factor, int count) {
-        for (int i = 0; i < count; i++) {
-            sums[sumsAt + i] += factor * values[at + i];
+    private static void addFour(float[] sums, float a, float b, float c, float d, float[] matrix, int at, int stride) {
+        int atB = at + stride;
+        int atC = atB + stride;
+        int atD = atC + stride;
+        for (int i = 0; i < sums.length; i++) {
+            sums[i] += a * matrix[at + i] + b * matrix[atB + i] + c * matrix[atC + i] + d * matrix[atD + i];
         }
     }
 

@@ -2,6 +2,7 @@ package io.github.jmarlin.llama;
 
 import ai.djl.engine.EngineException;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import io.github.jmarlin.JMarlinException;
 import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
 import java.io.IOException;
@@ -85,7 +86,9 @@ public final class Tokenizer implements AutoCloseable {
             try {
                 cache = Files.createTempDirectory("jmarlin-tokenizers");
                 System.setProperty("DJL_CACHE_DIR", cache.toString());
-                ai.djl.huggingface.tokenizers.jni.LibUtils.checkStatus();
+                // JNA, by which DJL looks for CUDA, would make a folder in the user's home.
+                System.setProperty("jna.tmpdir", cache.toString());
+                LibUtils.checkStatus();
                 return null;
             } catch (EngineException | LinkageError | AssertionError | IOException e) {
                 return new JMarlinException("the tokenizers library does not run on this machine, token ids do (--ids): "

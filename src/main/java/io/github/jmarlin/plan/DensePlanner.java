@@ -29,21 +29,17 @@ final class DensePlanner {
         this.rates = rates;
         dramRate = rates.of(Rate.DRAM_EFFICIENCY) * rates.of(Rate.DRAM_BYTES_PER_SECOND);
         tensorRate = rates.of(Rate.CUBLAS_TENSOR_EFFICIENCY) * device.multiprocessors() * rates.of(Rate.CLOCK_HZ)
-                * flopPerClock(device.computeCapability());
+                * flopPerClock(device, rates);
     }
 
-    /** 16-bit multiplications and additions with fp32 sums, per SM. */
-    private static double flopPerClock(int capability) {
-        return switch (capability) {
-            case 80 -> 2048;                // A100: 312 TFLOP/s over 108 SMs at 1.41 GHz
-            case 86, 87, 89 -> 1024;        // A40: 150 TFLOP/s over 84 SMs at 1.74 GHz (GeForce halves it)
-            case 90 -> 4096;                // H100: 989 TFLOP/s over 132 SMs at 1.83 GHz
-            default -> 2048;                // newer: assumed no slower than an A100
-        };
+    /** 16-bit multiplications and additions with fp32 sums, per SM: of an m16n8k16, or of a column of wgmma's 64 x N x 16. */
+    private static double flopPerClock(DeviceFacts device, Rates rates) {
+        return HopperPlanner.runsOn(device) ? 2 * 64 * 16 / rates.of(Rate.CLOCKS_PER_WGMMA_COLUMN)
+                : 2 * 16 * 8 * 16 * rates.of(Rate.MMA_PER_CLOCK);
     }
 
     DensePlan plan(int rows) {
-        return new DensePlan(DensePlan.kernelName(weights), rows, weights, false, DensePlan.gridOn(device),
+        return new DensePlan(DensePlan.kernelName(weights), rows, weights, DensePlan.gridOn(device),
                 device.computeMajor() >= 9 ? CUBLAS_BYTES_FROM_HOPPER : CUBLAS_BYTES, predict(rows),
                 "dense weights and cuBLAS as asked, never measured");
     }
@@ -53,7 +49,7 @@ final class DensePlanner {
         double expansion = (weights.packedBytes() + dense) / dramRate + rates.of(Rate.KERNEL_GAP_SECONDS);
         double operands = 2.0 * rows * ((double) weights.k() + weights.n());
         double tensor = 2.0 * rows * weights.k() * weights.n() / tensorRate;
-        return rates.prediction((dense + operands) / dramRate, 0, tensor, 0, 0, expansion);
+        return new Prediction((dense + operands) / dramRate, 0, 0, tensor, expansion, rates.of(Rate.OVERLAP_LOSS));
     }
 
     /** For the reason of a plan that the cost model chose, taking {@code chosen} seconds: what this way is predicted to take. */

@@ -48,6 +48,11 @@ public record DeviceFacts(String name, int computeMajor, int computeMinor, int m
         return computeMajor >= OLDEST_MAJOR;
     }
 
+    /** Whether this is a card for players, whose tensor cores add up in fp32 at half the rate of the others' of their architecture. */
+    boolean isGeForce() {
+        return name.contains("GeForce");
+    }
+
     /** Whether the tests' stand-in driver made this device up: it executes kernels on the CPU, so its times mean nothing. */
     public boolean isStandIn() {
         return name.startsWith(STAND_IN);

@@ -1,13 +1,13 @@
 package io.github.jmarlin.plan;
 
 /**
- * A small model of the Hopper kernel's time, for stripes and for clusters that split k: the slowest of DRAM, L2, tensor cores, issue
- * and latency, plus what finishing tiles takes. {@link Rate} has its numbers; docs/hopper.md says which measurement replaces which.
+ * A small model of the Hopper kernel's time, for stripes and for clusters that split k: memory beside arithmetic, plus what beginning and
+ * finishing tiles takes. {@link Rate} and {@link LoopClocks} have its numbers; docs/hopper.md says which measurement replaces which.
  */
 final class HopperModel {
 
-    /** wgmma instructions for the 64 k of a block. */
-    private static final int WGMMA_PER_BLOCK = 4;
+    /** Writing a finished tile to shared memory and reading it back. */
+    private static final double STAGING_BYTES_PER_CLOCK = 64;
 
     /**
      * What the busiest SM does.
@@ -39,32 +39,32 @@ final class HopperModel {
 
     /** Predicts a launch over {@code m} rows. */
     Prediction predict(int m, HopperTile tile, Schedule schedule, int ring) {
-        double rowsOfTile = Math.min(m, tile.batchTile());
-        double tileBytes = rowsOfTile * tile.nTile() * Float.BYTES;
-        Busiest busiest = schedule instanceof Stripes stripes ? ofStripes(tile, stripes, tileBytes)
+        // Rows that are not there are neither read nor handed over.
+        double rows = (double) m / schedule.mTiles();
+        double tileBytes = rows * tile.nTile() * Float.BYTES;
+        double fullestBytes = Math.min(m, tile.batchTile()) * tile.nTile() * (double) Float.BYTES;
+        Busiest busiest = schedule instanceof Stripes stripes ? ofStripes(tile, stripes, tileBytes, fullestBytes)
                 : ofSplit(tile, (WholeTiles) schedule, tileBytes);
 
-        double activations = rowsOfTile * TileShape.STRIP * 2;      // of a unit
+        double activations = rows * TileShape.STRIP * 2;        // of a unit
         double drawn = weights.bytesPerBlock() * tile.strips() + activations / tile.neighbours();
         double handed = activations - activations / tile.neighbours();
         double unitsOfAll = (double) schedule.tiles() * schedule.kBlocks() * tile.neighbours();
         double l2 = Math.max(rates.l2(unitsOfAll * drawn, busiest.units * drawn),
-                rates.bytes(busiest.units * handed, Rate.CLUSTER_BYTES_PER_CLOCK));
+                rates.clocks(busiest.units * handed / rates.of(Rate.CLUSTER_BYTES_PER_CLOCK)));
 
-        double blocks = busiest.units * tile.strips();
-        double wgmmaClocks = Math.max(rates.of(Rate.LEAST_WGMMA_CLOCKS), rates.of(Rate.CLOCKS_PER_WGMMA_COLUMN) * tile.batchTile());
-        double tensor = rates.clocks(blocks * WGMMA_PER_BLOCK * wgmmaClocks) / rates.of(Rate.TENSOR_EFFICIENCY);
-        double issue = rates.clocks(blocks * rates.of(Rate.HOPPER_ISSUE_CLOCKS_PER_BLOCK));
+        double unit = rates.clocks(tile.strips() * rates.loopClocks().of(weights, tile));
         // Neighbours meet before the first handing over and after the last.
         double meeting = tile.neighbours() > 1 ? rates.of(Rate.CLUSTER_SYNC_SECONDS) : 0;
-        return rates.prediction(rates.dram(weights, m), l2, tensor, issue, rates.latency(busiest.stages, ring), busiest.tail + meeting);
+        return rates.pipeline(rates.dram(weights, m, schedule, tile.strips(), tile.neighbours()), l2, busiest.stages, ring, unit * busiest.units / busiest.stages,
+                busiest.tail + meeting);
     }
 
     /** With more clusters than run at once, an SM works off several stripes. */
-    private Busiest ofStripes(HopperTile tile, Stripes stripes, double tileBytes) {
+    private Busiest ofStripes(HopperTile tile, Stripes stripes, double tileBytes, double fullestBytes) {
         int rounds = Ceil.div(stripes.grid(), clustersAtOnce(tile));
         int finished = stripes.unitsPerBlock() / stripes.kBlocks() + stripes.mostPartialTiles();    // whole ones and partial ones
-        double tail = finished * staging(tileBytes) + rates.handover(stripes, tileBytes);
+        double tail = finished * staging(tileBytes) + rates.handover(stripes, tileBytes, fullestBytes);
         return new Busiest((double) rounds * stripes.unitsPerBlock(), (double) rounds * stripes.mostStages(tile.kBlocksPerStage()),
                 rounds * tail);
     }
@@ -75,7 +75,7 @@ final class HopperModel {
         int depth = tile.kBlocksPerStage();
         int stages = Ceil.div(Ceil.div(schedule.kBlocks(), depth), tile.split());
         double remote = tileBytes * (tile.split() - 1) / tile.split();
-        double tail = staging(tileBytes) + rates.of(Rate.CLUSTER_SYNC_SECONDS) + rates.bytes(remote, Rate.CLUSTER_BYTES_PER_CLOCK);
+        double tail = staging(tileBytes) + rates.of(Rate.CLUSTER_SYNC_SECONDS) + rates.clocks(remote / rates.of(Rate.CLUSTER_BYTES_PER_CLOCK));
         double drained = (rounds - 1) * rates.of(Rate.LOADED_LATENCY_SECONDS);
         return new Busiest((double) rounds * Math.min(schedule.kBlocks(), stages * depth), (double) rounds * stages,
                 rounds * tail + drained);
@@ -83,6 +83,6 @@ final class HopperModel {
 
     /** Every tile goes through shared memory once and back, on its way to C or to its slot. */
     private double staging(double tileBytes) {
-        return rates.bytes(2 * tileBytes, Rate.STAGING_BYTES_PER_CLOCK);
+        return rates.clocks(2 * tileBytes / STAGING_BYTES_PER_CLOCK);
     }
 }

@@ -14,6 +14,7 @@ final class HopperPlanner {
 
     private final DeviceFacts device;
     private final WeightShape weights;
+    private final Rates rates;
     private final HopperModel model;
     private final Optional<HopperTile> tile;
     private final List<HopperTile> tiles;
@@ -25,6 +26,7 @@ final class HopperPlanner {
     HopperPlanner(DeviceFacts device, WeightShape weights, PlanOptions options, Rates rates) {
         this.device = device;
         this.weights = weights;
+        this.rates = rates;
         model = new HopperModel(device, weights, rates);
         PlanOptions own = options.asks(KernelFamily.HOPPER) ? options : PlanOptions.DEFAULT;
         tile = own.hopperTile();
@@ -43,7 +45,8 @@ final class HopperPlanner {
         List<HopperPlan> plans = tiles.stream()
                 .flatMap(each -> schedules(rows, each).flatMap(schedule -> planWith(rows, each, schedule).stream()))
                 .sorted(Comparator.comparingDouble(plan -> plan.prediction().seconds())).toList();
-        return plans.stream().findFirst().map(best -> best.withReason("Hopper kernel, never measured; " + reason(plans)));
+        return plans.stream().findFirst().map(best -> best.withReason("Hopper kernel, never measured; " + reason(plans)
+                + "; " + rates.loopClocks().words(weights, best.tile())));
     }
 
     private String reason(List<HopperPlan> plans) {

@@ -26,6 +26,7 @@ public final class Planner {
     private final Tuning tuning;
     private final String ratesNote;
     private final String ignoredNote;
+    private final Rates rates;
     private final CostModel model;
     private final HopperPlanner hopper;
     private final DensePlanner dense;
@@ -63,7 +64,7 @@ public final class Planner {
         this.tuning = options.equals(PlanOptions.DEFAULT) ? tuning : Tuning.NONE;
         ratesNote = tuning.rates().isEmpty() ? "" : "predicted with " + tuning.rates() + " as measured";
         ignoredNote = tuning.note().isEmpty() ? "" : "ignored " + tuning.note();
-        Rates rates = new Rates(device, tuning.rates());
+        rates = new Rates(device, tuning.rates());
         model = new CostModel(device, weights, rates);
         if (!device.isSupported()) {
             throw new IllegalArgumentException("device " + device + ": the kernels need compute capability "
@@ -221,6 +222,7 @@ public final class Planner {
                             1e6 * next.prediction().seconds(), next.prediction().bound()))
                     .orElse("");
         }
+        reason += "; " + rates.loopClocks().words(weights, best.tile());
         if (options.grid() > 0) {
             reason += "; work cut for " + options.grid() + " blocks as asked";
         }

@@ -3,9 +3,9 @@ package io.github.jmarlin.plan;
 import java.util.function.ToDoubleFunction;
 
 /**
- * The numbers that predictions count with, per SM where they name clocks. They are leads to choose among kernels with, from data
- * sheets, public measurements and machine code; none was measured with this library. Where the driver knows a number (clock, memory
- * rate, SM count) the driver is asked; a tuning file may give the values measured on its device, by these names.
+ * What predictions assume of a device, per SM where it names clocks; {@link LoopClocks} has what they assume of the kernels. These are leads
+ * to choose among kernels with, from data sheets and public measurements; none was measured with this library. Where the driver knows a
+ * number (clock, memory rate, SM count) the driver is asked; a tuning file may give the values measured on its device, by these names.
  */
 public enum Rate {
     // ---- the device ----
@@ -16,41 +16,34 @@ public enum Rate {
     DRAM_BYTES_PER_SECOND(device -> device.memoryBytesPerSecond() > 0 ? device.memoryBytesPerSecond() : isHopper(device) ? 4.9e12 : 1e12),
     /** What a copy kernel reaches of the peak memory rate: 4.3 of 4.9 TB/s on an H200. */
     DRAM_EFFICIENCY(0.88),
+    /**
+     * What every stream of weights of a block but its first adds to the time of the memory. Simulated on an RTX 3070: two take 4 % more
+     * than one, four 20 %; how real cards spread addresses is unknown, so no more than decides between equals.
+     */
+    STREAM_CHARGE(0.03),
     /** Loaded memory latency: 0.7 to 1.0 us at full rate on an H200. */
     LOADED_LATENCY_SECONDS(0.8e-6),
     /** L2 to one SM when all SMs draw. 8.0: 4.0 TB/s over 108 SMs at 1.41 GHz; 9.0: 5.5 TB/s over 132 SMs at 1.75 GHz, assumed. */
     L2_BYTES_PER_CLOCK(device -> byArchitecture(device, 26, 20, 24, 24)),
-    /** L2 to one SM at most: the width of its port. */
-    SM_PORT_BYTES_PER_CLOCK(64),
-    /** A read, atomic or fence that goes to L2 and back, under load. */
-    L2_ROUND_TRIP_CLOCKS(600),
-    /** What shows of the work that should hide behind the slowest: the overlap is never perfect. Assumed. */
-    OVERLAP_LOSS(0.1),
-
-    // ---- the striped kernel ----
-
+    /** What shows of the shorter of memory and arithmetic where both take the same: simulated on an RTX 3070. */
+    OVERLAP_LOSS(0.4),
     /**
-     * m16n8k16 instructions with fp32 sums. 8.0: 312 TFLOP/s; 8.6 and 8.9: A40 and L40S data sheets (GeForce halves it); 9.0:
-     * mma.sync at 62 % of wgmma; newer, through PTX: assumed no slower than an A100.
+     * m16n8k16 instructions with fp32 sums per clock and SM: which column of the replayed clocks counts, and the least they can be. 8.0:
+     * 312 TFLOP/s; 8.6, 8.9 and 12.0: A40 and L40S data sheets, half of it on GeForce; 9.0: mma.sync at 62 % of wgmma; others: assumed no
+     * slower than an A100.
      */
-    MMA_PER_CLOCK(device -> byArchitecture(device, 0.5, 0.25, 0.62, 0.5)),
-    /** Clocks in which an SM issues what a block of 64 x 64 codes takes, counted in machine code... */
-    STRIPED_ISSUE_CLOCKS_PER_BLOCK(75),
-    /** ...and those for each row of the batch tile. */
-    STRIPED_ISSUE_CLOCKS_PER_ROW(0.56),
+    MMA_PER_CLOCK(device -> switch (device.computeCapability()) {
+        case 86, 87, 89, 120, 121 -> device.isGeForce() ? 0.125 : 0.25;
+        case 90 -> 0.625;
+        default -> 0.5;
+    }),
 
     // ---- the Hopper kernel ----
 
-    /** Clocks in which an SM issues what a block of 64 x 64 codes takes, counted in machine code: 70 a warp, 4 warps on 4 schedulers. */
-    HOPPER_ISSUE_CLOCKS_PER_BLOCK(75),
     /** A wgmma of 64 x N x 16 takes N / 2 clocks at 4096 FLOP per clock and SM... */
     CLOCKS_PER_WGMMA_COLUMN(0.5),
     /** ...but no less than this with A from registers: assumed, the largest unknown of the model. */
     LEAST_WGMMA_CLOCKS(16),
-    /** Sustained share of the tensor rate: 790 of 946 TFLOP/s. */
-    TENSOR_EFFICIENCY(0.83),
-    /** Writing a finished tile to shared memory and reading it back. */
-    STAGING_BYTES_PER_CLOCK(64),
     /** Shared memory of one SM to another's: 3.3 TB/s in all, as published. */
     CLUSTER_BYTES_PER_CLOCK(14),
     /** Two barriers of a cluster and the latency of a remote read, assumed. */
@@ -93,7 +86,7 @@ public enum Rate {
 
     /** @throws IllegalArgumentException if this cannot be a measured value */
     void check(double value) {
-        boolean isShare = this == DRAM_EFFICIENCY || this == TENSOR_EFFICIENCY || this == CUBLAS_TENSOR_EFFICIENCY || this == OVERLAP_LOSS;
+        boolean isShare = this == DRAM_EFFICIENCY || this == CUBLAS_TENSOR_EFFICIENCY || this == OVERLAP_LOSS || this == STREAM_CHARGE;
         boolean isCount = this == CLUSTERS_OF_2 || this == CLUSTERS_OF_4;
         if (!(value > 0 && value < Double.POSITIVE_INFINITY) || isShare && value > 1 || isCount && value != Math.rint(value)) {
             throw new IllegalArgumentException("rate " + this + " of " + value + ": must be a positive"

@@ -158,6 +158,15 @@ public record Stripes(int mTiles, int nTiles, int kBlocks, int unitsPerBlock) im
         return kBlocks % unitsPerBlock == 0 ? 1 : 2;
     }
 
+    /**
+     * How many units a block works off, on average, between the readings of the same weights for two row tiles below one another. They lie
+     * {@code kBlocks} units apart, so {@code kBlocks % unitsPerBlock} apart in the blocks' stripes, one way round or the other.
+     */
+    double unitsBetweenReadings() {
+        double apart = kBlocks % unitsPerBlock;
+        return 2 * apart * (unitsPerBlock - apart) / unitsPerBlock;
+    }
+
     /** The most pipeline stages that a block walks through: a stripe that does not begin and end on whole stages takes one more. */
     int mostStages(int stageDepth) {
         boolean wholeStages = unitsPerBlock % stageDepth == 0 && kBlocks % stageDepth == 0;

@@ -2,7 +2,6 @@ package io.github.jmarlin.plan;
 
 import io.github.jmarlin.DataType;
 import java.util.Collections;
-import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -30,12 +29,12 @@ public final class Tuning {
 
     private final String origin;
     private final String note;
-    private final Map<Rate, Double> rates;
+    private final Map<String, Double> rates;
     private final Map<Product, Winner> winners;
     /** The same by rows, for a product of the fewest rows. */
     private final Map<Product, NavigableMap<Integer, Winner>> byRows = new HashMap<>();
 
-    private Tuning(String origin, String note, Map<Rate, Double> rates, Map<Product, Winner> winners) {
+    private Tuning(String origin, String note, Map<String, Double> rates, Map<Product, Winner> winners) {
         this.origin = origin;
         this.note = note;
         this.rates = Collections.unmodifiableMap(rates);
@@ -109,8 +108,8 @@ public final class Tuning {
         return new Tuning("", why, Map.of(), Map.of());
     }
 
-    static Tuning of(String origin, Map<Rate, Double> rates, Map<Product, Winner> winners) {
-        return new Tuning(origin, "", new LinkedHashMap<>(rates), new LinkedHashMap<>(winners));
+    static Tuning of(String origin, Map<String, Double> rates, Map<Product, Winner> winners) {
+        return new Tuning(origin, "", new TreeMap<>(rates), new LinkedHashMap<>(winners));
     }
 
     /** As this, and one winner more; it replaces what was known of the same product. */
@@ -130,13 +129,14 @@ public final class Tuning {
     /**
      * As this, and one measured rate more.
      *
-     * @throws IllegalArgumentException if that is no value for it
+     * @param name of a {@link Rate}, or a kernel's without the compute type, as in {@code striped_sym_g64_m64_n256}, for the clocks that an
+     *     SM takes for a block of 64 x 64 codes
+     * @throws IllegalArgumentException if nothing has this name, or this is no value for it
      */
-    public Tuning with(Rate rate, double value) {
-        rate.check(value);
-        Map<Rate, Double> more = new EnumMap<>(Rate.class);
-        more.putAll(rates);
-        more.put(rate, value);
+    public Tuning with(String name, double value) {
+        Rates.check(name, value);
+        Map<String, Double> more = new TreeMap<>(rates);
+        more.put(name, value);
         return new Tuning(origin, note, more, winners);
     }
 
@@ -145,8 +145,8 @@ public final class Tuning {
         return winners.isEmpty() ? this : new Tuning(origin, note, rates, Map.of());
     }
 
-    /** What the cost model shall count with instead of its assumptions. */
-    public Map<Rate, Double> rates() {
+    /** What the cost model shall count with instead of its assumptions, by name. */
+    public Map<String, Double> rates() {
         return rates;
     }
 

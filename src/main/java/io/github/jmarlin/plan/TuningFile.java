@@ -38,8 +38,8 @@ import java.util.stream.Stream;
  *    "family": "HOPPER", "batchTile": 16, "nTile": 256, "neighbours": 1, "split": 1, "grid": 0, "stages": 0, "cut": "EVEN"}]}
  * </pre>
  *
- * {@code rates} are {@link Rate}s that were measured, none by default. {@code group} is 32, or 64 for all larger groups; {@code grid}
- * and {@code stages} are 0 and {@code cut} is left out where the planner decides; striped winners have no {@code neighbours} and
+ * {@code rates} are {@link Rate}s or clocks of kernels that were measured, see {@link Tuning#with(String, double)}, none by default.
+ * {@code group} is 32, or 64 for all larger groups; {@code grid} and {@code stages} are 0 and {@code cut} is left out where the planner decides; striped winners have no {@code neighbours} and
  * {@code split}, and the family DENSE has none of these keys. A file serves only the device it names: winners of another card mean
  * nothing.
  */
@@ -135,7 +135,7 @@ public final class TuningFile {
                 device.name(), device.computeCapability(), device.multiprocessors());
         expect(parser, "rates", JsonToken.START_OBJECT);
         Tuning rates = rates(Fields.read(parser));
-        rates.rates().forEach((rate, value) -> rate.check(value, device));
+        rates.rates().forEach((name, value) -> Rates.check(name, value, device));
         expect(parser, "winners", JsonToken.START_ARRAY);
         Map<Tuning.Product, Tuning.Winner> winners = new LinkedHashMap<>();
         while (parser.nextToken() == JsonToken.START_OBJECT) {
@@ -152,7 +152,7 @@ public final class TuningFile {
     private static Tuning rates(Fields fields) {
         Tuning rates = Tuning.NONE;
         for (String name : fields.values.keySet()) {
-            rates = rates.with(named("rate", Rate.class, name), fields.number(name));
+            rates = rates.with(name, fields.number(name));
         }
         return rates;
     }
@@ -261,7 +261,7 @@ public final class TuningFile {
      * @throws IllegalArgumentException if a rate is no value of that device; the same
      */
     public static void write(Path file, DeviceFacts device, Tuning tuning) throws IOException {
-        tuning.rates().forEach((rate, value) -> rate.check(value, device));
+        tuning.rates().forEach((name, value) -> Rates.check(name, value, device));
         try {
             replace(file, device, tuning);
         } catch (IOException e) {
@@ -307,8 +307,8 @@ public final class TuningFile {
         json.writeNumberField("multiprocessors", device.multiprocessors());
         json.writeEndObject();
         json.writeObjectFieldStart("rates");
-        for (Map.Entry<Rate, Double> rate : tuning.rates().entrySet()) {
-            json.writeNumberField(rate.getKey().name(), rate.getValue());
+        for (Map.Entry<String, Double> rate : tuning.rates().entrySet()) {
+            json.writeNumberField(rate.getKey(), rate.getValue());
         }
         json.writeEndObject();
         json.writeArrayFieldStart("winners");

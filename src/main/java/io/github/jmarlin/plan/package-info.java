@@ -4,7 +4,7 @@
  * <p>Pure Java, no native code: everything here can be tested, printed and argued about on a machine without a GPU.
  * Reading order: {@link io.github.jmarlin.plan.TileShape} and {@link io.github.jmarlin.plan.HopperTile} (what one block or cluster
  * computes), {@link io.github.jmarlin.plan.Schedule} (which of them computes what), {@link io.github.jmarlin.plan.Planner} (the choice and
- * its reason), {@link io.github.jmarlin.plan.Rate} (the numbers that predictions count with),
+ * its reason), {@link io.github.jmarlin.plan.Rate} (what predictions assume of a device; {@code LoopClocks}: of a kernel),
  * {@link io.github.jmarlin.plan.Tuning} (what was measured on this very device and goes before them).
  */
 package io.github.jmarlin.plan;

@@ -1,6 +1,7 @@
 package io.github.jmarlin.build;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -9,6 +10,7 @@ import io.github.jmarlin.build.Targets.Phase;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -46,6 +48,8 @@ class MachineCodeTest {
         ByteArrayOutputStream console = new ByteArrayOutputStream();
         new KernelBuild(Phase.PACKAGE, "required", "all", System.getProperty("jmarlin.ptxas", "auto"), Path.of("src/main/cuda"),
                 Path.of("target"), folder.resolve("images"), new PrintStream(console)).run(System.getenv(), Nvcc.usualPlaces(), List.of());
+        assertFalse(console.toString(StandardCharsets.UTF_8).matches("(?s).*nvcc \\S+ makes.*"),
+                "Maven made the texts with the same programs: they are made once\n" + console);
         String manifest = Files.readString(folder.resolve("images/images.properties"));
         int kernels = 0;
         for (Path image : KernelSources.sorted(folder.resolve("images"), file -> file.toString().endsWith(".cubin"))) {

@@ -11,6 +11,7 @@ import io.github.jmarlin.testing.Gpu;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Tag;
@@ -25,7 +26,8 @@ class DemoCommandTest {
     @ParameterizedTest
     @CsvSource({"fp16, 128, 3.00e-04", "FP16, -1, 3.00e-04", "bf16, 32, 3.50e-03"})
     void everyBatchSizeIsWithinItsBound(String type, String group, String allowed) {
-        Cli run = Cli.run("demo", "--device", "cpu", "--k", "320", "--n", "200", "--m", "1,5,17", "--group", group, "--dtype", type);
+        Cli run = Cli.run("demo", "--layer-only", "--device", "cpu", "--k", "320", "--n", "200", "--m", "1,5,17", "--group", group,
+                "--dtype", type);
         assertEquals("", run.err());
         assertEquals(0, run.status());
         List<String> rows = ROW.matcher(run.out()).results().map(row -> row.group(1) + " " + row.group(3)).toList();
@@ -36,7 +38,7 @@ class DemoCommandTest {
 
     @Test
     void theSameSeedGivesTheSameErrors() {
-        String[] args = {"demo", "--device", "cpu", "--k", "128", "--n", "64", "--m", "2", "--seed", "7"};
+        String[] args = {"demo", "--layer-only", "--device", "cpu", "--k", "128", "--n", "64", "--m", "2", "--seed", "7"};
         List<String> first = ROW.matcher(Cli.run(args).out()).results().map(row -> row.group(2)).toList();
         assertEquals(1, first.size());
         assertEquals(first, ROW.matcher(Cli.run(args).out()).results().map(row -> row.group(2)).toList());
@@ -49,7 +51,8 @@ class DemoCommandTest {
     void exitCodeSaysWhetherTheBoundHolds() {
         Set<Integer> seen = new TreeSet<>();
         for (int seed = 0; seed < 60 && seen.size() < 2; seed++) {
-            Cli run = Cli.run("demo", "--device", "cpu", "--k", "1", "--n", "1", "--m", "1", "--seed", Integer.toString(seed));
+            Cli run = Cli.run("demo", "--layer-only", "--device", "cpu", "--k", "1", "--n", "1", "--m", "1", "--seed",
+                    Integer.toString(seed));
             Matcher row = ROW.matcher(run.out());
             assertTrue(row.find(), run.out());
             boolean broken = Double.parseDouble(row.group(2)) > 3e-4;
@@ -82,10 +85,25 @@ class DemoCommandTest {
         assertEquals("", run.out());
     }
 
+    /** A line of the second table: the layers, then its figures. */
+    @Test
+    void aModelSpeaksIn16AndIn4Bits() {
+        Cli run = Cli.run("demo", "--device", "cpu", "--k", "64", "--n", "64", "--m", "1");
+        assertEquals("", run.err());
+        assertEquals(0, run.status());
+        assertTrue(run.out().contains(" Once there was a silver marlin called Mara. "), run.out());
+        Pattern row = Pattern.compile("(?m)^\\| +(4 bits, to the nearest|4 bits, GPTQ) +(\\S+) MB"
+                + " +(\\S+)% +(\\S+e-\\d+) +(-0\\.\\d+) +\\d+ +\\|$");
+        List<MatchResult> rows = row.matcher(run.out()).results().toList();
+        assertEquals(List.of("4 bits, to the nearest", "4 bits, GPTQ"), rows.stream().map(result -> result.group(1)).toList(), run.out());
+        assertTrue(Double.parseDouble(rows.get(1).group(3)) > Double.parseDouble(rows.get(0).group(3)), run.out());
+        assertTrue(Double.parseDouble(rows.get(1).group(4)) < Double.parseDouble(rows.get(0).group(4)), run.out());
+    }
+
     @Test
     void withoutACudaDeviceTheReasonIsGiven() {
         assumeTrue(!CudaDriver.isAvailable(), "this machine has a CUDA device");
-        Cli run = Cli.run("demo", "--device", "cuda");
+        Cli run = Cli.run("demo", "--layer-only", "--device", "cuda");
         assertEquals(2, run.status());
         assertTrue(run.err().contains("--device cuda: there are 0 usable cuda devices; " + CudaDriver.unavailableReason()), run.err());
     }
@@ -94,7 +112,7 @@ class DemoCommandTest {
     @Tag("gpu")
     void multipliesOnACudaDevice() {
         String name = Gpu.first().name();
-        Cli run = Cli.run("demo", "--device", "cuda", "--k", "192", "--n", "72", "--m", "1,9");
+        Cli run = Cli.run("demo", "--layer-only", "--device", "cuda", "--k", "192", "--n", "72", "--m", "1,9");
         assertEquals("", run.err());
         assertEquals(0, run.status(), run.out());
         assertEquals(2, ROW.matcher(run.out()).results().count(), run.out());
@@ -105,7 +123,7 @@ class DemoCommandTest {
     @Tag("gpu-on-stand-in")
     void timesOfSingleLaunchesAreCalledSo() {
         StandIn.assumeLoaded();
-        String[] options = {"demo", "--device", "cuda", "--k", "192", "--n", "72", "--m", "1,9"};
+        String[] options = {"demo", "--layer-only", "--device", "cuda", "--k", "192", "--n", "72", "--m", "1,9"};
         assertFalse(Cli.run(options).out().contains("one by one"));
         StandIn.inject("cuStreamBeginCapture", 900, 1, 1);
         try {

@@ -21,9 +21,9 @@ class CpuDeviceTest {
     @Test
     void takesTheFastestUnlessThePropertyNamesAnother() {
         List<InstructionSet> all = List.of(InstructionSet.VNNI, InstructionSet.AVX2, InstructionSet.JAVA);
-        assertEquals(new Choice(InstructionSet.VNNI, ""), InstructionSet.choose("", all, ""));
-        assertEquals(new Choice(InstructionSet.AVX2, "-Djmarlin.cpu=avx2"), InstructionSet.choose("avx2", all, ""));
-        assertEquals(new Choice(InstructionSet.JAVA, "-Djmarlin.cpu=Java"), InstructionSet.choose("Java", all, ""));
+        assertEquals(new Choice(InstructionSet.VNNI, ""), InstructionSet.choose("", all, "", ""));
+        assertEquals(new Choice(InstructionSet.AVX2, "-Djmarlin.cpu=avx2"), InstructionSet.choose("avx2", all, "", ""));
+        assertEquals(new Choice(InstructionSet.JAVA, "-Djmarlin.cpu=Java"), InstructionSet.choose("Java", all, "", ""));
     }
 
     @Test
@@ -31,13 +31,24 @@ class CpuDeviceTest {
         List<InstructionSet> all = List.of(InstructionSet.VNNI, InstructionSet.AVX2, InstructionSet.JAVA);
         List<InstructionSet> none = List.of(InstructionSet.JAVA);
         assertEquals(new Choice(InstructionSet.VNNI, "-Djmarlin.cpu=neon is ignored: this machine has vnni, avx2, java"),
-                InstructionSet.choose("neon", all, ""));
-        assertEquals(new Choice(InstructionSet.VNNI, "-Djmarlin.cpu=sse is ignored: one of vnni, avx2, neon, java expected"),
-                InstructionSet.choose("sse", all, ""));
-        assertEquals(new Choice(InstructionSet.JAVA, "no temporary folder"), InstructionSet.choose("", none, "no temporary folder"));
+                InstructionSet.choose("neon", all, "", ""));
+        assertEquals(new Choice(InstructionSet.VNNI, "-Djmarlin.cpu=sse is ignored: one of amx, vnni, avx2, neon, java expected"),
+                InstructionSet.choose("sse", all, "", ""));
+        assertEquals(new Choice(InstructionSet.JAVA, "no temporary folder"), InstructionSet.choose("", none, "no temporary folder", ""));
         assertEquals(new Choice(InstructionSet.JAVA, "-Djmarlin.cpu=vnni is ignored: no temporary folder"),
-                InstructionSet.choose("vnni", none, "no temporary folder"));
-        assertEquals(new Choice(InstructionSet.JAVA, "no kernels for this processor"), InstructionSet.choose("", none, ""));
+                InstructionSet.choose("vnni", none, "no temporary folder", ""));
+        assertEquals(new Choice(InstructionSet.JAVA, "no kernels for this processor"), InstructionSet.choose("", none, "", ""));
+    }
+
+    @Test
+    void amxThatCannotBeUsedIsSaid() {
+        List<InstructionSet> all = List.of(InstructionSet.VNNI, InstructionSet.AVX2, InstructionSet.JAVA);
+        String why = InstructionSet.amxRefusal(3);
+        assertEquals("no AMX: the operating system does not let this process use its registers", why);
+        assertEquals(new Choice(InstructionSet.VNNI, why), InstructionSet.choose("", all, "", why));
+        assertEquals(new Choice(InstructionSet.VNNI, "-Djmarlin.cpu=amx is ignored: " + why), InstructionSet.choose("amx", all, "", why));
+        assertEquals(new Choice(InstructionSet.VNNI, "-Djmarlin.cpu=amx is ignored: this machine has vnni, avx2, java"),
+                InstructionSet.choose("amx", all, "", InstructionSet.amxRefusal(1)));
     }
 
     @Test

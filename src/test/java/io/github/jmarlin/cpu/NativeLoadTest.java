@@ -4,11 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
@@ -52,32 +49,19 @@ class NativeLoadTest {
     @Test
     void aFolderWithoutExecuteRightsIsAReason() throws Exception {
         Path mounted = Files.createDirectory(folder.resolve("noexec"));
-        boolean isMounted = status(List.of("mount", "-t", "tmpfs", "-o", "noexec", "none", mounted.toString())) == 0;
+        boolean isMounted = Finished.of(List.of("mount", "-t", "tmpfs", "-o", "noexec", "none", mounted.toString())).status() == 0;
         assumeTrue(isMounted, "cannot mount here");
         try {
             assertTrue(run("-Djava.io.tmpdir=" + mounted).startsWith(FAILED + "UnsatisfiedLinkError: " + mounted), mounted::toString);
         } finally {
-            status(List.of("umount", mounted.toString()));
+            Finished.of(List.of("umount", mounted.toString()));
         }
     }
 
     /** The last line that the program prints. */
-    private static String run(String option) throws IOException, InterruptedException {
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), option, "-cp",
-                System.getProperty("java.class.path"), CpuPathProgram.class.getName()));
-        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-        assertEquals(0, process.waitFor(), output);
-        return output.lines().reduce("", (before, line) -> line);
-    }
-
-    private static int status(List<String> command) throws InterruptedException {
-        try {
-            Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-            process.getInputStream().readAllBytes();
-            return process.waitFor();
-        } catch (IOException e) {
-            return 127;
-        }
+    private static String run(String option) throws InterruptedException {
+        Finished finished = Finished.of(Finished.java(CpuPathProgram.class, System.getProperty("java.class.path"), option));
+        assertEquals(0, finished.status(), finished.output());
+        return finished.output().lines().reduce("", (before, line) -> line);
     }
 }

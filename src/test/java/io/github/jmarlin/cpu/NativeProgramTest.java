@@ -4,14 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.jmarlin.DataType;
+import io.github.jmarlin.Epilogue;
 import io.github.jmarlin.LinearLayer;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.testing.TestMatrices;
-import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -25,8 +25,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * The C sources in a program of their own: under the address and undefined behaviour sanitizers, and for arm64 in an emulator. Its
- * results must have the bits of the library in this JVM.
+ * The C sources in a program of their own: under the address and undefined behaviour sanitizers, AMX by amx_emulator.c among them, and
+ * for arm64 in an emulator. Its results must have the bits of the library in this JVM.
  */
 @Tag("long")
 @Tag("source-tree")
@@ -44,32 +44,39 @@ class NativeProgramTest {
 
     @Test
     void sanitizersFindNothingAndBitsAreEqual() throws Exception {
-        Path program = compile("gcc", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all");
-        for (InstructionSet set : InstructionSet.available()) {
-            if (set != InstructionSet.JAVA) {
+        Path program = compile("gcc", true, "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all");
+        for (InstructionSet set : List.of(InstructionSet.AVX2, InstructionSet.VNNI)) {
+            if (set.isAvailable()) {
                 checkCases(set, List.of(program.toString()));
             }
+        }
+        if (InstructionSet.VNNI.isAvailable()) {
+            checkCases(InstructionSet.AMX, List.of(program.toString()));
         }
     }
 
     @Test
     void arm64HasTheSameBits() throws Exception {
-        Path program = compile("aarch64-linux-gnu-gcc", "-O3", "-static");
-        assumeTrue(run(List.of("qemu-aarch64", "-version")).status() == 0, "no qemu-aarch64 (package qemu-user)");
+        Path program = compile("aarch64-linux-gnu-gcc", false, "-O3", "-static");
+        assumeTrue(Finished.of(List.of("qemu-aarch64", "-version")).status() == 0, "no qemu-aarch64 (package qemu-user)");
         checkCases(InstructionSet.NEON, List.of("qemu-aarch64", "-cpu", "max", program.toString()));
     }
 
-    private Path compile(String compiler, String... flags) throws Exception {
-        assumeTrue(run(List.of(compiler, "--version")).status() == 0, "no " + compiler);
+    private Path compile(String compiler, boolean emulatesAmx, String... flags) throws Exception {
+        assumeTrue(Finished.of(List.of(compiler, "--version")).status() == 0, "no " + compiler);
         Path program = folder.resolve("product_check");
         List<String> command = new ArrayList<>(List.of(compiler));
         command.addAll(List.of(flags));
         command.addAll(List.of("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-fno-math-errno", "-I" + SOURCES, "-o",
                 program.toString(), "src/test/c/product_check.c"));
         try (var files = Files.list(SOURCES)) {
-            files.map(Path::toString).filter(file -> file.endsWith(".c") && !file.endsWith("jni.c")).sorted().forEach(command::add);
+            files.map(Path::toString).filter(file -> file.endsWith(".c") && !file.endsWith("jni.c")
+                    && !(emulatesAmx && file.endsWith("amx_permission.c"))).sorted().forEach(command::add);
         }
-        Finished compiled = run(command);
+        if (emulatesAmx) {
+            command.add("src/test/c/amx_emulator.c");
+        }
+        Finished compiled = Finished.of(command);
         assertEquals(0, compiled.status(), compiled.output());
         return program;
     }
@@ -95,28 +102,31 @@ class NativeProgramTest {
         Random random = new Random(seed);
         DataType scaleType = random.nextBoolean() ? DataType.FP16 : DataType.BF16;
         DataType type = DataType.values()[random.nextInt(3)];
-        String what = set + ": k " + k + ", n " + n + ", group size " + groupSize + ", m " + m + ", " + type + ", scales " + scaleType;
+        Epilogue epilogue = epilogue(random, type, n, m);
+        int columns = epilogue.outputColumns(n);
+        String what = set + ": k " + k + ", n " + n + ", group size " + groupSize + ", m " + m + ", " + type + ", scales " + scaleType + ", " + epilogue;
         try (QuantizedMatrix matrix = TestMatrices.random(k, n, groupSize, scaleType, random.nextBoolean(), random.nextBoolean(), seed);
                 PackedWeights plain = PackedWeights.pack(matrix, scaleType)) {
-            PackedWeights weights = random.nextBoolean() ? plain
-                    : plain.withInputOrder(IntBuffer.wrap(IntStream.range(0, k).map(i -> k - 1 - i).toArray()));
+            PackedWeights inPairs = epilogue.siluMul() ? plain.withColumns(WeightForm.Columns.GATE_UP) : plain;
+            PackedWeights weights = random.nextBoolean() ? inPairs
+                    : inPairs.withInputOrder(IntBuffer.wrap(IntStream.range(0, k).map(i -> k - 1 - i).toArray()));
             float[] values = TestMatrices.gaussian(m * k, seed);
             boolean refused = random.nextInt(4) == 0;
             if (refused) {
                 values[0] = random.nextBoolean() ? Float.NaN : Float.NEGATIVE_INFINITY;
             }
             ByteBuffer a = CaseFile.encode(type, values);
-            ByteBuffer expected = ByteBuffer.allocateDirect(m * n * type.bytes());
+            ByteBuffer expected = ByteBuffer.allocateDirect(m * columns * epilogue.outputType(type).bytes());
             try (CpuDevice device = CpuDevice.of(1, InstructionSet.best().set()); LinearLayer layer = device.place(weights)) {
-                layer.multiply(type, a, m, expected);
+                layer.multiply(type, a, m, expected, epilogue);
             }
-            CaseFile.write(folder.resolve("case"), weights, type, a, m);
+            CaseFile.write(folder.resolve("case"), weights, type, a, m, epilogue);
             List<String> command = new ArrayList<>(program);
             command.addAll(List.of(Integer.toString(set.number()), folder.resolve("case").toString(), folder.resolve("result").toString()));
-            Finished finished = run(command);
+            Finished finished = Finished.of(command);
             assertEquals(0, finished.status(), what + "\n" + finished.output());
             byte[] result = Files.readAllBytes(folder.resolve("result"));
-            int rowBytes = n * type.bytes();
+            int rowBytes = columns * epilogue.outputType(type).bytes();
             for (int row = 0; row < m; row++) {
                 boolean isRefused = refused && row == 0;
                 assertEquals(isRefused ? 1 : 0, result[m * rowBytes + row], what + ": row " + row + " refused");
@@ -131,17 +141,13 @@ class NativeProgramTest {
         }
     }
 
-    private record Finished(int status, String output) {
-    }
-
-    /** Status 127 if there is no such program. */
-    private static Finished run(List<String> command) throws InterruptedException {
-        try {
-            Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-            String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-            return new Finished(process.waitFor(), output);
-        } catch (IOException e) {
-            return new Finished(127, e.getMessage());
-        }
+    /** Each step every other time. */
+    private static Epilogue epilogue(Random random, DataType type, int n, int m) {
+        Epilogue epilogue = random.nextBoolean() ? Epilogue.NONE : Epilogue.NONE.withFloatOutput();
+        epilogue = random.nextBoolean() && n % 2 == 0 ? epilogue.withSiluMul() : epilogue;
+        epilogue = random.nextBoolean() ? epilogue
+                : epilogue.withRowFactors(CaseFile.encode(DataType.FP32, TestMatrices.gaussian(m, random.nextLong())));
+        return random.nextBoolean() ? epilogue : epilogue.withResidual(CaseFile.encode(epilogue.outputType(type),
+                TestMatrices.gaussian(m * epilogue.outputColumns(n), random.nextLong())));
     }
 }

@@ -52,4 +52,14 @@ class CudaLinearTest extends MultiplyContractTest {
         return List.of(new Shape(256, 192, 128), new Shape(1, 1, 32), new Shape(63, 65, 32), new Shape(224, 70, 128),
                 new Shape(320, 130, 256), new Shape(129, 260, -1));
     }
+
+    @Override
+    protected List<Shape> epilogueShapes() {
+        return List.of(new Shape(160, 70, 32), new Shape(192, 258, -1));
+    }
+
+    @Override
+    protected int[] epilogueBatches() {
+        return new int[] {1, 9, 70};
+    }
 }

@@ -32,10 +32,13 @@ class GemmArgsTest {
     void offsetsAreThoseOfTheStruct() throws Exception {
         List<Field> fields = new ArrayList<>();
         int end = layOut("GemmArgs", "", 0, fields);
-        assertEquals(29, fields.size(), fields.toString());
+        assertEquals(36, fields.size(), fields.toString());
         for (Field field : fields) {
             String constant = field.name.replace('.', '_').toUpperCase(Locale.ROOT);
-            assertEquals(field.offset, GemmArgs.class.getDeclaredField(constant).getInt(null), field.name);
+            int offset = field.name.startsWith("epilogue.")
+                    ? GemmArgs.EPILOGUE + EpilogueArgs.class.getDeclaredField(constant.substring("EPILOGUE_".length())).getInt(null)
+                    : GemmArgs.class.getDeclaredField(constant).getInt(null);
+            assertEquals(field.offset, offset, field.name);
         }
         assertEquals(end, GemmArgs.SIZE);
         assertArrayEquals(expectedAbi(fields), GemmArgs.abi());
@@ -50,8 +53,8 @@ class GemmArgsTest {
         for (Matcher field = Pattern.compile("(?m)^\\s+(\\w+) (\\w+);").matcher(body.group(1)); field.find();) {
             int bytes = BYTES.getOrDefault(field.group(1), 8);
             end = (end + bytes - 1) / bytes * bytes;
-            if (field.group(1).equals("Prefetch")) {
-                end = layOut("Prefetch", prefix + field.group(2) + ".", end, fields);
+            if (List.of("Prefetch", "EpilogueArgs").contains(field.group(1))) {
+                end = layOut(field.group(1), prefix + field.group(2) + ".", end, fields);
             } else {
                 assertTrue(BYTES.containsKey(field.group(1)), field.group());
                 fields.add(new Field(prefix + field.group(2), end));

@@ -72,7 +72,7 @@ final class ImageProbe {
             }
         }
         if (executes) {
-            Cli demo = Cli.run("demo", "--k", "64", "--n", "64", "--m", "1");
+            Cli demo = Cli.run("demo", "--layer-only", "--k", "64", "--n", "64", "--m", "1");
             text.append("demo ").append(demo.status()).append(' ').append(demo.err()).append('\n');
         }
         Cli info = Cli.run("info");

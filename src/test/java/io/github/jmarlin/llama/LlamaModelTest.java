@@ -115,7 +115,7 @@ final class LlamaModelTest {
         Path packed = folder.resolve("packed");
         new TinyLlama(family, 2).write(source, TensorType.BF16);
         new ModelPacker(Checkpoint.open(source, GROUPS_OF_32), packed,
-                new PackOptions(null, GROUPS_OF_32, true, 2, true, bytes -> { })).run();
+                new PackOptions(null, GROUPS_OF_32, true, false, 2, true, bytes -> { })).run();
         float[] read = logits(source, options(LlamaModel.Weights.QUANTIZED, true));
         Errors.assertSameBits(read, logits(packed, options(LlamaModel.Weights.STORED, true)), TinyLlama.VOCABULARY, "in place");
         Errors.assertSameBits(read, logits(packed, options(LlamaModel.Weights.STORED, false)), TinyLlama.VOCABULARY, "joined");

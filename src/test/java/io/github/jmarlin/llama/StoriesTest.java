@@ -21,7 +21,7 @@ final class StoriesTest {
         try (CpuDevice device = new CpuDevice(2);
                 LlamaModel model = LlamaModel.open(Stories.folder(), new LlamaModel.Options(weights, GROUPS_OF_32, true));
                 Decoder decoder = new CpuDecoder(device, model, 1, ids.length)) {
-            return Evaluation.of(decoder, ids);
+            return Evaluation.of(decoder, List.of(ids));
         }
     }
 

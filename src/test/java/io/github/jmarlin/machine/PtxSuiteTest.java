@@ -32,7 +32,7 @@ class PtxSuiteTest {
     @CsvSource({"striped, compute_80, 64", "striped, compute_90a, 64", "hopper, compute_90a, 192", "dequantize, compute_80, 10",
         "dequantize, compute_90a, 10", "gather, compute_80, 1", "gather, compute_90a, 1"})
     void everyEntryRuns(String family, String target, int entries) throws IOException {
-        assertEquals(entries, passes(family, target, List.of("abi", "once", "dense")).entries());
+        assertEquals(entries, passes(family, target, List.of("abi", "once", "finish", "dense")).entries());
     }
 
     /** Against double precision, alone and in a batch. */
@@ -63,8 +63,8 @@ class PtxSuiteTest {
     // ---- Pieces of the kernels, against words by hand and against the plan ----
 
     @Test
-    void descriptorsAndFragments() throws IOException {
-        assertEquals(8, passes(List.of(Mutant.probes()), List.of("golden", "fragments")).size());
+    void descriptorsFragmentsAndQuotients() throws IOException {
+        assertEquals(9, passes(List.of(Mutant.probes()), List.of("golden", "fragments", "quotients")).size());
     }
 
     /** The partition that the kernels compute is the one that the host planned. */
@@ -123,8 +123,8 @@ class PtxSuiteTest {
         "gather, compute_80", "gather, compute_90a", "decoder, compute_80", "decoder, compute_90a"})
     void allCasesPassAndCoverTheInstructions(String family, String target) throws IOException {
         Covered covered = passes(family, target,
-                List.of("exact", "real", "shapes", "schedules", "banks", "once", "every", "shared", "dense", "decoder_rows",
-                        "decoder_heads"));
+                List.of("exact", "real", "shapes", "schedules", "banks", "once", "finish", "epilogues", "every", "shared", "dense",
+                        "decoder_rows", "decoder_heads"));
         List<Covered.Reason> reasons = Covered.Reason.all();
         List<Covered.Never> without = covered.never().stream()
                 .filter(never -> reasons.stream().noneMatch(reason -> reason.explains(never))).toList();

@@ -67,7 +67,7 @@ class PlannerTest {
                 assertTrue(end <= plan.workspace().scratchBytes(), what);
             }
         }
-        assertTrue(plan.prediction().seconds() > 0 && plan.prediction().seconds() < 1, what);
+        assertTrue(plan.prediction().seconds() > 0 && plan.prediction().seconds() < 2, what);
         assertTrue(what.contains(plan.kernel()) && what.contains("bound by") && !plan.reason().isEmpty(), what);
     }
 
@@ -80,13 +80,13 @@ class PlannerTest {
     }
 
     @Test
-    void smallBatchesAreBoundByDramAndLargeOnesByTensorCores() {
+    void smallBatchesAreBoundByDramAndLargeOnesByArithmetic() {
         Planner planner = new Planner(H200, new WeightShape(8192, 28672, 128, DataType.FP16, false), PlanOptions.DEFAULT);
         assertEquals("DRAM", planner.plan(1).prediction().bound());
         assertEquals("DRAM", planner.plan(16).prediction().bound());
-        assertEquals("tensor cores", planner.plan(4096).prediction().bound());
-        // The wide tile halves the activations' way through L2, and its tail is short if n is large.
-        assertEquals(256, striped(planner, 16).tile().nTile());
+        assertEquals("arithmetic", planner.plan(4096).prediction().bound());
+        // Two streams of weights a block rather than four.
+        assertEquals(new TileShape(16, 128), striped(planner, 16).tile());
         assertEquals(new TileShape(64, 256), striped(planner, 4096).tile());
         // 130 rows are three tiles of 48 or of 64: the smaller do less.
         assertEquals(new TileShape(48, 256), striped(planner, 130).tile());

@@ -87,8 +87,8 @@ class TuningTest {
     @Test
     void measuredRatesAreStoredAndServePredictions() throws IOException {
         Path file = folder.resolve("rates.json");
-        Map<Rate, Double> rates = Map.of(Rate.L2_BYTES_PER_CLOCK, 40.0, Rate.LEAST_WGMMA_CLOCKS, 21.5);
-        Tuning measured = tuning(ODD).with(Rate.LEAST_WGMMA_CLOCKS, 21.5).with(Rate.L2_BYTES_PER_CLOCK, 40);
+        Map<String, Double> rates = Map.of("L2_BYTES_PER_CLOCK", 40.0, "LEAST_WGMMA_CLOCKS", 21.5);
+        Tuning measured = tuning(ODD).with("LEAST_WGMMA_CLOCKS", 21.5).with("L2_BYTES_PER_CLOCK", 40);
         TuningFile.write(file, H200, measured.withoutWinners());
         Tuning read = TuningFile.read(file, H200);
         assertEquals(rates, read.rates());
@@ -181,9 +181,9 @@ class TuningTest {
     @Test
     void anUpdateKeepsWhatIsThere() throws IOException {
         Path file = folder.resolve("h200.json");
-        TuningFile.update(file, H200, tuning -> tuning.with(Rate.OVERLAP_LOSS, 0.2));
+        TuningFile.update(file, H200, tuning -> tuning.with("OVERLAP_LOSS", 0.2));
         TuningFile.update(file, H200, tuning -> tuning.with(Tuning.Product.of(LAYER, 16), new Tuning.Winner(ODD, 12.5e-6)));
-        assertEquals(Map.of(Rate.OVERLAP_LOSS, 0.2), TuningFile.read(file, H200).rates());
+        assertEquals(Map.of("OVERLAP_LOSS", 0.2), TuningFile.read(file, H200).rates());
         assertEquals(tuning(ODD).winners(), TuningFile.read(file, H200).winners());
         Files.writeString(file, "{}");
         assertThrows(TuningFileException.class, () -> TuningFile.update(file, H200, tuning -> tuning));
@@ -320,19 +320,19 @@ class TuningTest {
     @Test
     void moreClustersThanTheDeviceHoldsAreNeitherWrittenNorRead() throws IOException {
         Path file = folder.resolve("clusters.json");
-        TuningFile.write(file, H200, Tuning.NONE.with(Rate.CLUSTERS_OF_2, 66));
+        TuningFile.write(file, H200, Tuning.NONE.with("CLUSTERS_OF_2", 66));
         String good = Files.readString(file);
         String message = assertThrows(IllegalArgumentException.class,
-                () -> TuningFile.write(file, H200, Tuning.NONE.with(Rate.CLUSTERS_OF_2, 67))).getMessage();
+                () -> TuningFile.write(file, H200, Tuning.NONE.with("CLUSTERS_OF_2", 67))).getMessage();
         assertTrue(message.contains("CLUSTERS_OF_2 of 67.0: the 132 SMs of " + H200.name() + " hold at most 66"), message);
         assertEquals(good, Files.readString(file));
         Files.writeString(file, good.replace("66", "67"));
         message = assertThrows(TuningFileException.class, () -> TuningFile.read(file, H200)).getMessage();
         assertTrue(message.contains("CLUSTERS_OF_2 of 67.0"), message);
         // Of four fewer are assumed than could be measured.
-        TuningFile.write(file, H200, Tuning.NONE.with(Rate.CLUSTERS_OF_4, 33));
-        assertEquals(33, TuningFile.read(file, H200).rates().get(Rate.CLUSTERS_OF_4));
-        assertThrows(IllegalArgumentException.class, () -> TuningFile.write(file, H200, Tuning.NONE.with(Rate.CLUSTERS_OF_4, 34)));
+        TuningFile.write(file, H200, Tuning.NONE.with("CLUSTERS_OF_4", 33));
+        assertEquals(33, TuningFile.read(file, H200).rates().get("CLUSTERS_OF_4"));
+        assertThrows(IllegalArgumentException.class, () -> TuningFile.write(file, H200, Tuning.NONE.with("CLUSTERS_OF_4", 34)));
     }
 
     /** Every striped tile is cut both ways, where that makes a difference; every tile that splits k is there once. */
@@ -362,7 +362,7 @@ class TuningTest {
     void clustersOfFourAreTriedInNumbersAroundTheAssumedOne() {
         assertEquals(List.of(0, 120, 128), gridsOfFours(8192, Tuning.NONE));
         assertEquals(List.of(0, 120), gridsOfFours(28672, Tuning.NONE));
-        assertEquals(List.of(0, 124), gridsOfFours(8192, Tuning.NONE.with(Rate.CLUSTERS_OF_4, 32)));
+        assertEquals(List.of(0, 124), gridsOfFours(8192, Tuning.NONE.with("CLUSTERS_OF_4", 32)));
         // 16 tiles: 16 clusters, however many fit.
         assertEquals(List.of(0), gridsOfFours(4096, Tuning.NONE));
         assertTrue(TuningCandidates.of(H200, LAYER, 64, Tuning.NONE).stream().allMatch(options -> options.grid() <= 132));

@@ -33,10 +33,7 @@ final class HtmlPage {
      * @param chartNote why there are none, or null
      */
     static String of(Results results, List<String> svgs, String chartNote) {
-        StringBuilder page = new StringBuilder();
-        page.append("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>JMarlin on ")
-                .append(escape(results.run().device())).append("</title>\n<style>\n").append(STYLE)
-                .append("</style>\n</head>\n<body>\n<h1>JMarlin on ").append(escape(results.run().device())).append("</h1>\n");
+        StringBuilder page = begin("JMarlin on " + results.run().device());
         if (results.run().standIn()) {
             page.append("<p class=\"warning\">").append(escape(TextTable.caption(results))).append("</p>\n");
         }
@@ -44,6 +41,34 @@ final class HtmlPage {
         appendCharts(page, svgs, chartNote);
         appendTable(page, results);
         return page.append("</body>\n</html>\n").toString();
+    }
+
+    /**
+     * A page of one table.
+     *
+     * @param caption what the figures mean
+     * @param rows as long as the header
+     */
+    static String of(String title, String caption, List<String> header, List<List<String>> rows, List<String> svgs, String chartNote) {
+        StringBuilder page = begin(title).append("<p>").append(escape(caption)).append("</p>\n");
+        appendCharts(page, svgs, chartNote);
+        page.append("<div class=\"table\"><table>\n<thead>");
+        appendRow(page, "th", header);
+        page.append("</thead>\n<tbody>\n");
+        rows.forEach(row -> appendRow(page, "td", row));
+        return page.append("</tbody>\n</table></div>\n</body>\n</html>\n").toString();
+    }
+
+    private static void appendRow(StringBuilder page, String tag, List<String> row) {
+        page.append("<tr>");
+        row.forEach(text -> page.append('<').append(tag).append('>').append(escape(text)).append("</").append(tag).append('>'));
+        page.append("</tr>\n");
+    }
+
+    private static StringBuilder begin(String title) {
+        return new StringBuilder("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>").append(escape(title))
+                .append("</title>\n<style>\n").append(STYLE).append("</style>\n</head>\n<body>\n<h1>").append(escape(title))
+                .append("</h1>\n");
     }
 
     private static void appendProvenance(StringBuilder page, Results results) {

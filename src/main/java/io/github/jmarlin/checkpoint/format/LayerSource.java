@@ -20,7 +20,7 @@ import java.util.Objects;
  * checked against each other when it was made; its elements are read, and checked, by {@link #read}. Immutable and thread-safe.
  */
 public abstract class LayerSource {
-    /** Columns at which {@link #read} may start: strips of the packed form, and a multiple of every format's own unit. */
+    /** Strips of the packed form, and a multiple of every format's own unit. */
     public static final int COLUMN_STEP = 64;
 
     private final Facts facts;
@@ -44,6 +44,15 @@ public abstract class LayerSource {
             Shapes.require(facts.bias, facts.n);
             Shapes.requireType(facts.bias, TensorType.F16, TensorType.BF16, TensorType.F32);
         }
+    }
+
+    final Facts facts() {
+        return facts;
+    }
+
+    /** Columns at which {@link #read} may start and end. */
+    public int columnStep() {
+        return COLUMN_STEP;
     }
 
     /** The layer's name: what its tensors' names have in common. */
@@ -138,15 +147,15 @@ public abstract class LayerSource {
     /**
      * Columns {@code [from, to)} of the layer.
      *
-     * @param from a multiple of {@link #COLUMN_STEP}
+     * @param from a multiple of {@link #columnStep}
      * @param to a multiple too, or n
      * @throws MalformedCheckpointException if a scale or bias is not finite, or a zero point is outside 0..16
      */
     public QuantizedMatrix read(int from, int to) {
         Objects.checkFromToIndex(from, to, n());
-        if (from % COLUMN_STEP != 0 || to % COLUMN_STEP != 0 && to != n() || from == to) {
+        if (from % columnStep() != 0 || to % columnStep() != 0 && to != n() || from == to) {
             throw new IllegalArgumentException("columns " + from + ".." + to + " of " + n() + ": both must be multiples of "
-                    + COLUMN_STEP + " or the end, and not the same");
+                    + columnStep() + " or the end, and not the same");
         }
         try (QuantizedMatrix.Builder matrix = QuantizedMatrix.builder(k(), to - from, groupSize(), scaleType())) {
             if (facts.zeroPoints) {
@@ -158,6 +167,7 @@ public abstract class LayerSource {
             if (facts.bias != null) {
                 matrix.setBias(Floats.read(facts.bias, from, to));
             }
+            matrix.withColumns(form().columns());
             fill(matrix, from, to);
             return matrix.build();
         }

@@ -24,6 +24,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -83,6 +84,11 @@ public final class ModelPacker {
     /** What the source is made of: besides what is packed, what is carried over as it is, and why. */
     public Survey survey() {
         return plan.survey();
+    }
+
+    /** Gate projections that {@link PackOptions#interleaveGateUp} asks to interleave, and why they are not. */
+    public Map<String, String> notInterleaved() {
+        return Collections.unmodifiableMap(plan.notInterleaved());
     }
 
     /** Files of the source that are the same weights in another container, and so are not carried over. */

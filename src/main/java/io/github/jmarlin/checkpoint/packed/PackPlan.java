@@ -8,6 +8,7 @@ import io.github.jmarlin.checkpoint.container.SafetensorsFile;
 import io.github.jmarlin.checkpoint.container.SafetensorsWriter;
 import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
+import io.github.jmarlin.checkpoint.format.GateUpSource;
 import io.github.jmarlin.checkpoint.format.LayerSource;
 import io.github.jmarlin.checkpoint.format.UnclaimedTensors;
 import io.github.jmarlin.checkpoint.packed.PackedLayer.Part;
@@ -17,9 +18,11 @@ import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 
@@ -57,6 +60,7 @@ final class PackPlan {
     private final List<Shard> shards = new ArrayList<>();
     private final Survey survey;
     private final String fingerprint;
+    private final Map<String, String> notInterleaved = new TreeMap<>(NATURAL);
 
     private PackPlan(Survey survey, String fingerprint) {
         this.survey = survey;
@@ -66,6 +70,11 @@ final class PackPlan {
     /** What the source is made of: what is packed, what cannot be, and what nobody reads. */
     Survey survey() {
         return survey;
+    }
+
+    /** Gate projections that were to be interleaved with their up projection, and why they are not. */
+    Map<String, String> notInterleaved() {
+        return notInterleaved;
     }
 
     List<Shard> shards() {
@@ -96,6 +105,9 @@ final class PackPlan {
         if (layers.isEmpty()) {
             throw new JMarlinException(source.folder() + ": no layer to pack; " + plan.survey.whyNothing(source));
         }
+        if (options.interleaveGateUp()) {
+            layers.replaceAll((block, of) -> plan.interleaved(of));
+        }
         Map<String, List<Tensor>> copies = new TreeMap<>(NATURAL);
         for (Tensor tensor : source.tensors().values()) {
             if (!consumed.contains(tensor.name())) {
@@ -109,6 +121,31 @@ final class PackPlan {
             plan.addBlock(layers.getOrDefault(block, List.of()), copies.getOrDefault(block, List.of()), options.computeType());
         }
         return plan;
+    }
+
+    /** These layers, gate and up projections as one where they are alike. */
+    private List<LayerSource> interleaved(List<LayerSource> layers) {
+        Map<String, LayerSource> byName = new LinkedHashMap<>();
+        layers.forEach(layer -> byName.put(layer.name(), layer));
+        for (LayerSource gate : layers) {
+            LayerSource up = GateUpSource.upOf(gate, byName).orElse(null);
+            if (up == null) {
+                continue;
+            }
+            Optional<String> why = GateUpSource.whyNot(gate, up);
+            if (why.isPresent()) {
+                notInterleaved.put(gate.name(), why.get());
+                continue;
+            }
+            LayerSource both = GateUpSource.of(gate, up);
+            if (byName.putIfAbsent(both.name(), both) != null) {
+                notInterleaved.put(gate.name(), "there is a layer " + both.name() + " already");
+                continue;
+            }
+            byName.remove(gate.name());
+            byName.remove(up.name());
+        }
+        return List.copyOf(byName.values());
     }
 
     /**
@@ -188,6 +225,9 @@ final class PackPlan {
         hash.add("layout " + PackedModel.LAYOUT_VERSION + ", compute type " + options.computeType());
         if (options.quantizeDense()) {
             hash.add(options.dense().describe());
+        }
+        if (options.interleaveGateUp()) {
+            hash.add("gate and up in turn");
         }
         for (SafetensorsFile file : source.files()) {
             hash.add(file.path().getFileName() + " " + file.size() + " " + Files.getLastModifiedTime(file.path()).toMillis());

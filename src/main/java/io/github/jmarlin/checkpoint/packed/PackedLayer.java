@@ -135,6 +135,11 @@ public record PackedLayer(String name, StripedLayout layout, DataType computeTyp
         }
         WeightForm form = version == 1 ? WeightForm.int4(layout.groupSize(), json.get("zero_points").bool(false))
                 : form(json, layout.groupSize());
+        try {
+            form.checkColumns(layout.n());
+        } catch (IllegalArgumentException e) {
+            throw new MalformedCheckpointException(file, "metadata of layer " + name, text, e.getMessage(), e);
+        }
         String type = json.get("compute_type").string();
         if (!type.equals(DataType.FP16.name()) && !type.equals(DataType.BF16.name())) {
             throw json.get("compute_type").unsupported("FP16 or BF16");

@@ -118,6 +118,7 @@ public final class PackedModel {
         }
         PackedWeights packed = PackedWeights.of(layout, layer.computeType(), regions.get(Part.CODES), regions.get(Part.SCALES),
                 regions.get(Part.ZEROS), regions.get(Part.FACTORS), regions.get(Part.BIAS));
+        packed = packed.withColumns(layer.form().columns());
         if (!layer.actOrder()) {
             return packed;
         }
@@ -146,7 +147,9 @@ public final class PackedModel {
 
     /** Whether the tensors that a layer was packed from are still, byte for byte, what they were then. */
     public boolean isFrom(Checkpoint checkpoint, String layer) {
-        return layers.get(layer).sourceHash().equals(SourceHash.of(checkpoint.layer(layer).tensors()));
+        PackedLayer packed = layers.get(layer);
+        List<Tensor> tensors = packed.sourceTensors().stream().map(checkpoint.tensors()::get).toList();
+        return !tensors.contains(null) && packed.sourceHash().equals(SourceHash.of(tensors));
     }
 
     /** The packed layers by name. */

@@ -144,7 +144,7 @@ final class ShardPacker implements AutoCloseable {
             String hash = SourceHash.of(source.tensors());
             open.writer.replaceMetadata(PackedModel.LAYER_KEY + layer.name(), layer.withSourceHash(hash).toJson());
         });
-        int step = (int) Math.max(1, SLAB_CODES / source.k() / StripedLayout.BLOCK) * StripedLayout.BLOCK;
+        int step = (int) Math.max(1, SLAB_CODES / source.k() / source.columnStep()) * source.columnStep();
         for (int from = 0; from < source.n(); from += step) {
             int first = from;
             int to = (int) Math.min(source.n(), (long) from + step);

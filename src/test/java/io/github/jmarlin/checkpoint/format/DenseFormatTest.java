@@ -1,6 +1,7 @@
 package io.github.jmarlin.checkpoint.format;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -18,6 +19,7 @@ import io.github.jmarlin.testing.Errors;
 import io.github.jmarlin.testing.TestMatrices;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -101,6 +103,32 @@ final class DenseFormatTest {
                 .contains("must be [..., 7]"));
         assertTrue(assertThrows(MalformedCheckpointException.class, () -> calibration.hessian("c", K)).getMessage()
                 .contains("tensor c.input"));
+    }
+
+    @Test
+    void hessiansInMemoryCalibrateAsRecordedActivationsDo() throws IOException {
+        float[] weight = weight(TensorType.F16);
+        float[] activations = TestMatrices.gaussian(200 * K, 5);
+        Path model = new TestModel().floats("a.weight", TensorType.F16, weight, N, K).write(folder.resolve("model"), null);
+        Path inputs = new TestModel().floats("a.input", TensorType.F32, activations, 200, K).write(folder.resolve("inputs"), null);
+        Hessian hessian = new Hessian(K);
+        hessian.add(activations, 200);
+        Calibration summed = Calibration.of(Map.of("a", hessian));
+        try (QuantizedMatrix expected = gptq(model, Calibration.open(inputs)); QuantizedMatrix found = gptq(model, summed)) {
+            assertTrue(found.hasInputOrder());
+            Errors.assertSameMatrix(expected, found);
+        }
+        assertTrue(summed.has("a") && !summed.has("b"));
+        assertTrue(assertThrows(IllegalArgumentException.class, () -> summed.hessian("a", 7)).getMessage().contains("k 7"));
+        assertTrue(assertThrows(IllegalArgumentException.class, () -> summed.hessian("b", K)).getMessage().contains("none of this name"));
+        Hessian other = new Hessian(K);
+        other.add(TestMatrices.gaussian(200 * K, 6), 200);
+        assertNotEquals(summed.describe(), Calibration.of(Map.of("a", other)).describe());
+    }
+
+    private static QuantizedMatrix gptq(Path model, Calibration calibration) throws IOException {
+        return Checkpoint.open(model, new DenseQuantization(64, true, true, DenseQuantization.USUALLY_EXCLUDED, calibration))
+                .layer("a").read();
     }
 
     @Test

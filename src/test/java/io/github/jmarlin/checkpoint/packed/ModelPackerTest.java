@@ -115,7 +115,7 @@ final class ModelPackerTest {
         model();
         Map<String, FileTime> before = times(source());
         AtomicLong progress = new AtomicLong();
-        PackOptions options = new PackOptions(DataType.FP16, DenseQuantization.DEFAULT, false, 3, false, progress::addAndGet);
+        PackOptions options = new PackOptions(DataType.FP16, DenseQuantization.DEFAULT, false, false, 3, false, progress::addAndGet);
         ModelPacker packer = new ModelPacker(Checkpoint.open(source()), target(), options);
         ModelPacker.Result result = packer.run();
         assertEquals(packer.sourceBytes(), progress.get());
@@ -172,7 +172,7 @@ final class ModelPackerTest {
     void anotherSourceOrOtherOptionsKeepNothing() throws IOException {
         model();
         pack();
-        PackOptions other = new PackOptions(DataType.BF16, DenseQuantization.DEFAULT, false, 2, false, bytes -> { });
+        PackOptions other = new PackOptions(DataType.BF16, DenseQuantization.DEFAULT, false, false, 2, false, bytes -> { });
         assertEquals(0, new ModelPacker(Checkpoint.open(source()), target(), other).run().keptFiles());
         assertEquals(DataType.BF16, PackedModel.open(target()).weights("model.layers.0.up").computeType());
         assertEquals(0, pack().keptFiles());
@@ -228,7 +228,7 @@ final class ModelPackerTest {
         model();
         Files.writeString(source().resolve("config.json"),
                 TestModel.quantization("{\"quant_method\":\"gptq\",\"group_size\":128,\"dynamic\":{\".*1.up\":{\"bits\":8}}}"));
-        PackOptions strict = new PackOptions(null, DenseQuantization.DEFAULT, false, 1, true, bytes -> { });
+        PackOptions strict = new PackOptions(null, DenseQuantization.DEFAULT, false, false, 1, true, bytes -> { });
         UnsupportedCheckpointException e = assertThrows(UnsupportedCheckpointException.class,
                 () -> new ModelPacker(Checkpoint.open(source()), target(), strict));
         assertTrue(e.getMessage().contains("layer model.layers.1.up"), e.getMessage());
@@ -244,7 +244,7 @@ final class ModelPackerTest {
         model();
         assertThrows(IllegalArgumentException.class,
                 () -> new ModelPacker(Checkpoint.open(source()), source(), PackOptions.DEFAULT));
-        PackOptions nested = new PackOptions(null, DenseQuantization.DEFAULT, false, 1, false, bytes ->
+        PackOptions nested = new PackOptions(null, DenseQuantization.DEFAULT, false, false, 1, false, bytes ->
                 assertThrows(JMarlinException.class, this::pack));
         new ModelPacker(Checkpoint.open(source()), target(), nested).run();
     }

@@ -1,0 +1,54 @@
+/*
+ * The product of a strip with one or two rows, which an instruction set's file includes after strip.h and
+ *
+ * few_rows(block, blocks, quarter, digits, place_bytes, rows, places, to)
+ *   what many_rows does, over the lines of 1 or 2 blocks as they lie, for 1 to FEW_ROWS rows.
+ */
+TARGET INLINE void add_few(const struct call *call, int64_t strip, int64_t segment, int rows, int blocks, int places,
+        const struct scales *scales, float totals[][STRIP])
+{
+    for (int quarter = 0; quarter < STRIP / QUARTER; quarter++) {
+        struct quarter to = quarter_of(call, segment, 0, quarter, scales, totals);
+        few_rows(segment_codes(call->layer, strip, segment), blocks, quarter, row_digits(call, segment, 0),
+                segment_bytes(call->layer), rows, places, &to);
+    }
+}
+
+TARGET INLINE void multiply_few(const struct call *call, int64_t strip, int rows, int places)
+{
+    const struct layer *layer = call->layer;
+    float totals[FEW_ROWS][STRIP] = {{0}};
+    for (int64_t segment = 0; segment < layer->segments; segment++) {
+        struct scales scales;
+        read_scales(layer, strip, segment, &scales);
+        if (segment_blocks(layer, segment) == 2) {
+            add_few(call, strip, segment, rows, 2, places, &scales, totals);
+        } else {
+            add_few(call, strip, segment, rows, 1, places, &scales, totals);
+        }
+    }
+    for (int row = 0; row < rows; row++) {
+        write_row(call, row, strip, totals[row], widen, narrow);
+    }
+}
+
+/* NOTES: functions of their own, as in strip.h. */
+TARGET static __attribute__((noinline)) void multiply_one(const struct call *call, int64_t strip)
+{
+    multiply_few(call, strip, 1, 2);
+}
+
+TARGET static __attribute__((noinline)) void multiply_two(const struct call *call, int64_t strip)
+{
+    multiply_few(call, strip, 2, 2);
+}
+
+TARGET static void multiply(const struct call *call, int64_t strip)
+{
+    bool three_places = call->type == FP32;
+    switch (call->rows) {
+        case 1: three_places ? multiply_few(call, strip, 1, 3) : multiply_one(call, strip); break;
+        case 2: three_places ? multiply_few(call, strip, 2, 3) : multiply_two(call, strip); break;
+        default: multiply_many(call, strip, (struct rows) {0, call->rows});
+    }
+}
