@@ -25,7 +25,10 @@ static void multiply(const struct product *product, const struct layer *layer, c
     float units[MOST_SEGMENTS * ROWS];
     int32_t sums[MOST_SEGMENTS * ROWS * 2];
     uint8_t refused[ROWS];
-    struct call call = {layer, FP16, ROWS, (const uint8_t *) a, (uint8_t *) c, digits, units, sums, refused};
+    struct call call = {
+        .layer = layer, .type = FP16, .rows = ROWS, .a = (const uint8_t *) a, .c = (uint8_t *) c, .digits = digits, .units = units,
+        .sums = sums, .refused = refused, .output_type = FP16,
+    };
     for (int64_t unit = 0; unit * UNIT_ROWS < ROWS; unit++) {
         product->read(&call, unit);
     }

@@ -52,7 +52,7 @@ INLINE float total(const float sums[LANES])
 void dense_multiply(enum instruction_set set, const struct dense_call *call, const uint8_t *weights, int64_t first, int64_t end)
 {
 #if defined(__x86_64__)
-    (set == VNNI ? dense_multiply_avx512 : dense_multiply_avx2)(call, weights, first, end);
+    (set == VNNI || set == AMX ? dense_multiply_avx512 : dense_multiply_avx2)(call, weights, first, end);
 #else
     (void) set;
     dense_multiply_neon(call, weights, first, end);

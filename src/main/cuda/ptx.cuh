@@ -195,10 +195,6 @@ JMARLIN_DEVICE void st_global_4(u64 address, u32 v) {
     asm volatile("st.global.u32 [%0], %1;" :: "l"(address), "r"(v) : "memory");
 }
 
-JMARLIN_DEVICE void st_global_f32(u64 address, float v) {
-    asm volatile("st.global.f32 [%0], %1;" :: "l"(address), "f"(v) : "memory");
-}
-
 JMARLIN_DEVICE void st_global_16(u64 address, const Vec16& v) {
     asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};"
                  :: "l"(address), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
