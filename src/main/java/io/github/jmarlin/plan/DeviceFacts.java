@@ -38,6 +38,12 @@ public record DeviceFacts(String name, int computeMajor, int computeMinor, int m
         }
     }
 
+    /** The same with fewer SMs, as far as a plan is concerned. */
+    DeviceFacts withMultiprocessors(int count) {
+        return new DeviceFacts(name, computeMajor, computeMinor, count, sharedMemoryPerBlockOptin, l2Bytes, totalMemory, clockKhz,
+                memoryBytesPerSecond);
+    }
+
     /** Compute capability as one number: 80, 86, 90. */
     public int computeCapability() {
         return 10 * computeMajor + computeMinor;

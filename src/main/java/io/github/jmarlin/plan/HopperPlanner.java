@@ -13,6 +13,8 @@ final class HopperPlanner {
     static final int COMPUTE_CAPABILITY = 90;
 
     private final DeviceFacts device;
+    /** One for each multiprocessor that the options allow; 0 for all. */
+    private final int mostBlocks;
     private final WeightShape weights;
     private final Rates rates;
     private final HopperModel model;
@@ -25,6 +27,7 @@ final class HopperPlanner {
     /** @param options what they ask of another family does not count here */
     HopperPlanner(DeviceFacts device, WeightShape weights, PlanOptions options, Rates rates) {
         this.device = device;
+        mostBlocks = options.multiprocessors();
         this.weights = weights;
         this.rates = rates;
         model = new HopperModel(device, weights, rates);
@@ -44,6 +47,7 @@ final class HopperPlanner {
     Optional<HopperPlan> plan(int rows) {
         List<HopperPlan> plans = tiles.stream()
                 .flatMap(each -> schedules(rows, each).flatMap(schedule -> planWith(rows, each, schedule).stream()))
+                .filter(plan -> mostBlocks == 0 || plan.grid() <= mostBlocks)       // a cluster may be more than there may be
                 .sorted(Comparator.comparingDouble(plan -> plan.prediction().seconds())).toList();
         return plans.stream().findFirst().map(best -> best.withReason("Hopper kernel, never measured; " + reason(plans)
                 + "; " + rates.loopClocks().words(weights, best.tile())));

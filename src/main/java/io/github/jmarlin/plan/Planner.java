@@ -56,9 +56,9 @@ public final class Planner {
      * @param checks which families gave the right answers on this machine; asked where the options leave the family to the planner
      * @throws IllegalArgumentException if the options ask for something that does not exist or does not fit on the device
      */
-    public Planner(DeviceFacts device, WeightShape weights, PlanOptions options, Tuning tuning,
+    public Planner(DeviceFacts all, WeightShape weights, PlanOptions options, Tuning tuning,
                    Function<KernelFamily, Optional<String>> missing, KernelChecks checks) {
-        this.device = device;
+        device = options.within(all);
         this.weights = weights;
         this.options = options;
         this.tuning = options.equals(PlanOptions.DEFAULT) ? tuning : Tuning.NONE;
@@ -140,7 +140,8 @@ public final class Planner {
 
     /** Whether a family that is not the striped one can do what the options ask for, which only know that one's tiles, and runs here. */
     private boolean mayChoose(KernelFamily family) {
-        return options.equals(PlanOptions.DEFAULT) && (family != KernelFamily.HOPPER || hopper != null) && missing.apply(family).isEmpty();
+        boolean limited = options.multiprocessors() != 0 && family == KernelFamily.DENSE;      // cuBLAS takes all
+        return options.leavesTheKernel() && !limited && (family != KernelFamily.HOPPER || hopper != null) && missing.apply(family).isEmpty();
     }
 
     /** As the tuning file says; as predicted if that is not possible. */
@@ -225,6 +226,9 @@ public final class Planner {
         reason += "; " + rates.loopClocks().words(weights, best.tile());
         if (options.grid() > 0) {
             reason += "; work cut for " + options.grid() + " blocks as asked";
+        }
+        if (options.multiprocessors() > 0) {
+            reason += "; on " + options.multiprocessors() + " multiprocessors at most, as asked";
         }
         if (hopper != null && !options.batchInvariant() && options.family().isEmpty()) {
             reason += hopper.plan(best.rows()).map(plan -> String.format(Locale.ROOT, "; the Hopper kernel, predicted at %.2f us with tile %s, %s",

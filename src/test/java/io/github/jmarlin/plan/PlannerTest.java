@@ -176,4 +176,29 @@ class PlannerTest {
         String message = assertThrows(IllegalArgumentException.class, call::run).getMessage();
         assertTrue(message.contains(value), message);
     }
+
+    /** Communication kernels beside it keep the SMs that a plan is not given. */
+    @Test
+    void plansStayWithinTheirMultiprocessors() {
+        for (int most : new int[] {1, 3, 17, 100, 132}) {
+            for (PlanOptions options : List.of(PlanOptions.DEFAULT, PlanOptions.DEFAULT.withBatchInvariance(),
+                    PlanOptions.DEFAULT.withFamily(KernelFamily.HOPPER))) {
+                PlanOptions limited = options.withMultiprocessors(most);
+                Planner planner = new Planner(H200, LLAMA_UP, limited);
+                for (int m : new int[] {1, 16, 64, 120}) {
+                    GemmPlan plan = planner.plan(Math.min(m, planner.rowsPerLaunch()));
+                    assertTrue(plan.grid() <= most, () -> plan.toString());
+                    if (plan instanceof StripedPlan) {
+                        assertTrue(plan.reason().contains("on " + most + " multiprocessors at most"), plan.reason());
+                    }
+                }
+            }
+        }
+        String message = assertThrows(IllegalArgumentException.class,
+                () -> new Planner(H200, LLAMA_UP, PlanOptions.DEFAULT.withMultiprocessors(133))).getMessage();
+        assertTrue(message.contains("multiprocessors 133") && message.contains("132"), message);
+        assertThrows(IllegalArgumentException.class, () -> PlanOptions.DEFAULT.withMultiprocessors(-1));
+        assertThrows(IllegalArgumentException.class, () -> PlanOptions.DEFAULT.withMultiprocessors(8).withGrid(8));
+        assertThrows(IllegalArgumentException.class, () -> PlanOptions.DEFAULT.withMultiprocessors(8).withFamily(KernelFamily.DENSE));
+    }
 }
