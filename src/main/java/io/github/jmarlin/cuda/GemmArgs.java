@@ -45,9 +45,12 @@ final class GemmArgs {
     private GemmArgs() {
     }
 
-    /** What the kernels multiply by instead of dividing by {@code divisor}: {@code quotient} of {@code stripe.cuh}. */
+    /**
+     * What the kernels multiply by instead of dividing by {@code divisor}: {@code quotient} of {@code stripe.cuh}. 0 for 0: where blocks take
+     * whole tiles there are no units of a block, and nobody divides by them.
+     */
     static long inverse(int divisor) {
-        return Long.divideUnsigned(-1, divisor);
+        return divisor == 0 ? 0 : Long.divideUnsigned(-1, divisor);
     }
 
     /** What an image that fits this library exports as {@code jmarlin_striped_abi} or {@code jmarlin_hopper_abi}. */
