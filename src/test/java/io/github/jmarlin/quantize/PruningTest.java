@@ -65,8 +65,8 @@ final class PruningTest {
             double error = GptqQuantizer.outputError(weights, sparse, hessian);
             double madeError = GptqQuantizer.outputError(weights, made, hessian);
             double plainError = GptqQuantizer.outputError(weights, plain, hessian);
-            System.out.printf("k %d, group %4d, %s: output error SparseGPT %.3f, magnitude made up for %.3f, magnitude %.3f%n", k, groupSize,
-                    actOrder ? "act order" : "in order ", error, madeError, plainError);
+            System.out.printf("k %d, group %4d, %s: output error SparseGPT %.3f, magnitude made up for %.3f, magnitude %.3f%n", k,
+                    groupSize, actOrder ? "act order" : "in order ", error, madeError, plainError);
             assertTrue(error <= 0.5 * plainError, error + " against " + plainError);
             assertTrue(error < madeError, error + " against " + madeError);
         }
@@ -130,7 +130,8 @@ final class PruningTest {
     @Test
     void zeroPointsAreRefused() {
         assertEquals(Pruning.NONE, GptqOptions.DEFAULT.pruning());
-        assertTrue(assertThrows(IllegalArgumentException.class,
-                () -> new GptqOptions(128, DataType.FP16, false, true, 0.01, true, Pruning.SPARSE_GPT)).getMessage().contains("zero points"));
+        GptqOptions zeroPoints = new GptqOptions(128, DataType.FP16, false, true, 0.01, true);
+        assertTrue(assertThrows(IllegalArgumentException.class, () -> zeroPoints.withPruning(Pruning.SPARSE_GPT)).getMessage()
+                .contains("zero points"));
     }
 }
