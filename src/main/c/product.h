@@ -62,15 +62,19 @@ struct layer {
 
 struct call {
     const struct layer *layer;
-    int64_t type;             /* of a and c */
+    int64_t type;             /* of a */
     int64_t rows;             /* at most MOST_UNITS * UNIT_ROWS */
     const uint8_t *a;         /* [rows][k] */
-    uint8_t *c;               /* [rows][n] */
+    uint8_t *c;               /* [rows][n], or [rows][n / 2] with silu_mul, of output_type */
     int8_t *digits;           /* [units][unit_bytes], see unit_digits */
     float *units;             /* [units][segments][UNIT_ROWS] what a digit sum of 1 is worth */
     int32_t *sums;            /* [units][segments][2][UNIT_ROWS] sums of activations in units: all but the last digit, the last;
                                  of two digits only the first is used, for both together */
-    uint8_t *refused;         /* [rows] 1: the row holds infinities, NaN or extreme magnitudes; its results are meaningless */
+    uint8_t *refused;         /* [rows] 1: the row holds infinities, NaN or extreme magnitudes; nothing is written for it */
+    int64_t output_type;      /* type, or FP32 */
+    const uint8_t *residual;  /* added to what is stored; like c, may be c; or 0 */
+    const float *row_factors; /* [rows] what a row's sums are multiplied by, or 0 */
+    int64_t silu_mul;         /* 1: of each two columns g and u only silu(g) * u is stored */
 };
 
 /* What an instruction set offers. */

@@ -104,7 +104,7 @@ TARGET INLINE void multiply_rows(const struct call *call, int64_t strip, int64_t
         }
     }
     for (int i = 0; i < rows; i++) {
-        write_row(call, unit * UNIT_ROWS + row + i, strip, totals[i], narrow);
+        write_row(call, unit * UNIT_ROWS + row + i, strip, totals[i], widen, narrow);
     }
 }
 
@@ -186,7 +186,7 @@ TARGET INLINE void multiply_many(const struct call *call, int64_t strip, int64_t
             for (int column = 0; column < STRIP; column++) {
                 one[column] = totals[unit][column][row];
             }
-            write_row(call, unit * UNIT_ROWS + row, strip, one, narrow);
+            write_row(call, unit * UNIT_ROWS + row, strip, one, widen, narrow);
         }
     }
 }

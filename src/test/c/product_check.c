@@ -1,17 +1,18 @@
 /*
  * Multiplies one case with one instruction set, for the sanitizers and for processors that the JVM of the tests does not run on.
  *   product_check SET CASE RESULT
- * CASE holds 64-bit numbers {type, rows, k, n, blocks, segment_rows, segments, segments_per_scale, scale_type, bytes of codes, scales,
- * zeros, factors, bias, order, activations}, then these regions one after another. RESULT gets the outputs, then a byte per row: 1
+ * CASE holds 64-bit numbers {type, rows, k, n, blocks, segment_rows, segments, segments_per_scale, scale_type, output_type, silu_mul,
+ * bytes of codes, scales, zeros, factors, bias, order, activations, residual, row factors}, then these regions one after another. RESULT gets the outputs, then a byte per row: 1
  * refused. Every region is an allocation of its own, so that an address sanitizer sees each step out of it. Exits 3 if this machine
  * does not have the instruction set.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "product.h"
 
-enum { HEADER = 16, REGIONS = 7, FIRST_REGION = 9 };
+enum { HEADER = 20, REGIONS = 9, FIRST_REGION = 11 };
 
 static void *allocate(int64_t bytes)
 {
@@ -51,18 +52,20 @@ int main(int argc, char **argv)
     strip = allocate(strips * (int64_t) sizeof *strip);
     for (int64_t i = 0; i < strips; i++) {
         strip[i].codes = (const uint8_t *) regions[0] + i * blocks * BLOCK_BYTES;
-        strip[i].scales = (const uint16_t *) regions[1] + i * (header[10] / strips / 2);
-        strip[i].zeros = regions[2] == 0 ? 0 : (const uint16_t *) regions[2] + i * (header[11] / strips / 2);
+        strip[i].scales = (const uint16_t *) regions[1] + i * (header[FIRST_REGION + 1] / strips / 2);
+        strip[i].zeros = regions[2] == 0 ? 0 : (const uint16_t *) regions[2] + i * (header[FIRST_REGION + 2] / strips / 2);
     }
     static struct layer layer;
     layer = (struct layer) {k, n, blocks, segment_rows, segments, header[7], header[8], regions[3], regions[4], regions[5], strip};
+    int64_t outputs = rows * (header[10] != 0 ? n / 2 : n) * element_bytes(header[9]);
     static struct call call;
     call = (struct call) {
-        .layer = &layer, .type = type, .rows = rows, .a = regions[6], .c = allocate(rows * n * element_bytes(type)),
+        .layer = &layer, .type = type, .rows = rows, .a = regions[6], .c = allocate(outputs),
         .digits = allocate(units * UNIT_ROWS * segments * segment_rows * digits_of(type)),
         .units = allocate(units * UNIT_ROWS * segments * 4), .sums = allocate(units * UNIT_ROWS * segments * 8),
-        .refused = allocate(rows),
+        .refused = allocate(rows), .output_type = header[9], .residual = regions[7], .row_factors = regions[8], .silu_mul = header[10],
     };
+    memset(call.c, 0, (size_t) outputs);    /* rows that are refused are not written */
     for (int64_t unit = 0; unit < units; unit++) {
         product->read(&call, unit);
     }
@@ -70,7 +73,7 @@ int main(int argc, char **argv)
         product->multiply(&call, i);
     }
     file = fopen(argv[3], "wb");
-    if (file == 0 || fwrite(call.c, (size_t) (rows * n * element_bytes(type)), 1, file) != 1
+    if (file == 0 || fwrite(call.c, (size_t) outputs, 1, file) != 1
             || fwrite(call.refused, (size_t) rows, 1, file) != 1 || fclose(file) != 0) {
         return 1;
     }

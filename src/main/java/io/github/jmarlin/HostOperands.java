@@ -10,11 +10,11 @@ public final class HostOperands {
     }
 
     /**
-     * Checks the operands of {@code layer.multiply(type, a, m, c)}.
+     * Checks the operands of {@code layer.multiply(type, a, m, c, epilogue)}.
      *
      * @throws IllegalArgumentException with the values and the rule
      */
-    public static void check(LinearLayer layer, DataType type, ByteBuffer a, long m, ByteBuffer c) {
+    public static void check(LinearLayer layer, DataType type, ByteBuffer a, long m, ByteBuffer c, Epilogue epilogue) {
         if (type == null || !layer.supports(type)) {
             throw new IllegalArgumentException("type " + type + " is not supported by this layer of compute type "
                     + layer.computeType());
@@ -23,9 +23,33 @@ public final class HostOperands {
             throw new IllegalArgumentException("m " + m + " is negative: 0 or more rows expected");
         }
         checkBuffer("a", a, type, m, "k", layer.k());
-        checkBuffer("c", c, type, m, "n", layer.n());
+        check(epilogue);
+        epilogue.checkColumns(layer.form());
+        checkBuffer("c", c, epilogue.outputType(type), m, epilogue.siluMul() ? "n / 2" : "n", epilogue.outputColumns(layer.n()));
         if (c.isReadOnly()) {
             throw new IllegalArgumentException("c is a read-only buffer: the output cannot be written");
+        }
+        if (epilogue.residual() == Epilogue.Residual.HOST) {
+            checkBuffer("residual", epilogue.residualRows(), epilogue.outputType(type), m, "columns of C",
+                    epilogue.outputColumns(layer.n()));
+        }
+        if (epilogue.hasRowFactors() && m > epilogue.rowFactors().remaining() / Float.BYTES) {
+            throw new IllegalArgumentException("row factors have " + epilogue.rowFactors().remaining()
+                    + " bytes remaining, too few for [m " + m + "] floats");
+        }
+    }
+
+    private static void check(Epilogue epilogue) {
+        if (epilogue == null) {
+            throw new IllegalArgumentException("epilogue is null: Epilogue.NONE or another one expected");
+        }
+        if (epilogue.residual() == Epilogue.Residual.DEVICE) {
+            throw new IllegalArgumentException("residual at device address 0x" + Long.toHexString(epilogue.residualAddress())
+                    + ": host operands have residuals in host memory");
+        }
+        if (epilogue.rowFactorsAddress() != 0) {
+            throw new IllegalArgumentException("row factors at device address 0x" + Long.toHexString(epilogue.rowFactorsAddress())
+                    + ": host operands have row factors in host memory");
         }
     }
 

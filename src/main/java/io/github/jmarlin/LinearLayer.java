@@ -1,5 +1,6 @@
 package io.github.jmarlin;
 
+import io.github.jmarlin.layout.WeightForm;
 import java.nio.ByteBuffer;
 
 /**
@@ -18,6 +19,9 @@ public interface LinearLayer extends AutoCloseable {
     /** The type the weights were packed for, FP16 or BF16. */
     DataType computeType();
 
+    /** What a weight is, and in which order columns lie: those of gate and up in turn can have {@link Epilogue#withSiluMul}. */
+    WeightForm form();
+
     /** Whether {@link #multiply(DataType, ByteBuffer, long, ByteBuffer)} takes this type; the compute type always. */
     boolean supports(DataType type);
 
@@ -33,7 +37,20 @@ public interface LinearLayer extends AutoCloseable {
      *     supported
      * @throws IllegalStateException after {@link #close}
      */
-    void multiply(DataType type, ByteBuffer a, long m, ByteBuffer c);
+    default void multiply(DataType type, ByteBuffer a, long m, ByteBuffer c) {
+        multiply(type, a, m, c, Epilogue.NONE);
+    }
+
+    /**
+     * As {@link #multiply(DataType, ByteBuffer, long, ByteBuffer)}, with more done to the sums before they are rounded and stored.
+     *
+     * @param type of the elements of {@code a}; of {@code c} it is {@link Epilogue#outputType}
+     * @param c outputs {@code [m][columns]}, see {@link Epilogue#outputColumns}
+     * @param epilogue with operands in host memory
+     * @throws IllegalArgumentException also if the epilogue's operands are too short, are device addresses, or these weights have no
+     *     pairs of columns where it needs them
+     */
+    void multiply(DataType type, ByteBuffer a, long m, ByteBuffer c, Epilogue epilogue);
 
     /**
      * Multiplies floats and returns a new array {@code [m][n]}: in floats if the layer supports them, else the activations and

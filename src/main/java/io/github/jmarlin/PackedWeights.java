@@ -38,10 +38,10 @@ public final class PackedWeights implements AutoCloseable {
     private final NativeMemory bias;
     private final IntBuffer inputOrder;
 
-    private PackedWeights(StripedLayout layout, DataType computeType, NativeMemory codes, NativeMemory scales,
+    private PackedWeights(StripedLayout layout, WeightForm form, DataType computeType, NativeMemory codes, NativeMemory scales,
             NativeMemory zeros, NativeMemory factors, NativeMemory bias, IntBuffer inputOrder) {
         this.layout = layout;
-        this.form = WeightForm.int4(layout.groupSize(), zeros != null);
+        this.form = form;
         this.computeType = computeType;
         this.codes = codes;
         this.scales = scales;
@@ -58,7 +58,7 @@ public final class PackedWeights implements AutoCloseable {
      * @throws IllegalArgumentException if a column's scales do not fit the compute type even after its shift
      */
     public static PackedWeights pack(QuantizedMatrix matrix, DataType computeType) {
-        return StripedPacker.pack(matrix, computeType).withInputOrder(matrix.inputOrder());
+        return StripedPacker.pack(matrix, computeType).withInputOrder(matrix.inputOrder()).withColumns(matrix.form().columns());
     }
 
     /**
@@ -87,7 +87,8 @@ public final class PackedWeights implements AutoCloseable {
         if (bias != null) {
             checkSize("bias", bias, columnBytes, layout);
         }
-        return new PackedWeights(layout, computeType, codes, scales, zeros, factors, bias, null);
+        return new PackedWeights(layout, WeightForm.int4(layout.groupSize(), zeros != null), computeType, codes, scales, zeros, factors,
+                bias, null);
     }
 
     /**
@@ -97,8 +98,20 @@ public final class PackedWeights implements AutoCloseable {
      * @param order each of 0..k-1 once, or null: row i multiplies activation i
      */
     public PackedWeights withInputOrder(IntBuffer order) {
-        return new PackedWeights(layout, computeType, codes, scales, zeros, factors, bias,
+        return new PackedWeights(layout, form, computeType, codes, scales, zeros, factors, bias,
                 order == null ? null : QuantizedMatrix.permutation(order, k()));
+    }
+
+    /**
+     * These weights, whose columns lie in this order ({@link #form}): it says what they are and moves nothing. They take the memory
+     * over: use and close the result instead of this object.
+     *
+     * @throws IllegalArgumentException if n columns cannot lie so
+     */
+    public PackedWeights withColumns(WeightForm.Columns order) {
+        WeightForm ordered = form.withColumns(order);
+        ordered.checkColumns(n());
+        return new PackedWeights(layout, ordered, computeType, codes, scales, zeros, factors, bias, inputOrder);
     }
 
     /** Rejects what is not FP16 or BF16. */
@@ -120,7 +133,7 @@ public final class PackedWeights implements AutoCloseable {
      * type (else they are in the compute type now, FP32 scales rounded to its precision).
      */
     public QuantizedMatrix unpack() {
-        return StripedPacker.unpack(this).withInputOrder(inputOrder);
+        return StripedPacker.unpack(this).withInputOrder(inputOrder).withColumns(form.columns());
     }
 
     /** Rows (in-features). */
@@ -263,7 +276,7 @@ public final class PackedWeights implements AutoCloseable {
 
     @Override
     public String toString() {
-        return "PackedWeights[" + layout + ", " + computeType + (hasZeroPoints() ? ", zero points" : ", symmetric")
+        return "PackedWeights[" + layout + ", " + computeType + ", " + form
                 + (hasBias() ? ", bias" : "") + (hasInputOrder() ? ", act order]" : "]");
     }
 }

@@ -39,6 +39,7 @@ public final class QuantizedMatrix implements AutoCloseable {
     private final NativeMemory zeroPoints;
     private final float[] bias;
     private final IntBuffer inputOrder;
+    private final WeightForm.Columns columns;
 
     private QuantizedMatrix(Builder parts) {
         layout = parts.layout;
@@ -48,9 +49,10 @@ public final class QuantizedMatrix implements AutoCloseable {
         zeroPoints = parts.zeroPoints;
         bias = parts.bias;
         inputOrder = parts.inputOrder;
+        columns = parts.columns;
     }
 
-    private QuantizedMatrix(QuantizedMatrix other, IntBuffer inputOrder) {
+    private QuantizedMatrix(QuantizedMatrix other, IntBuffer inputOrder, WeightForm.Columns columns) {
         layout = other.layout;
         scaleType = other.scaleType;
         codes = other.codes;
@@ -58,11 +60,17 @@ public final class QuantizedMatrix implements AutoCloseable {
         zeroPoints = other.zeroPoints;
         bias = other.bias;
         this.inputOrder = inputOrder;
+        this.columns = columns;
     }
 
     /** This matrix, its memory included, with an order that was checked before. */
     QuantizedMatrix withInputOrder(IntBuffer order) {
-        return order == null ? this : new QuantizedMatrix(this, order);
+        return order == null ? this : new QuantizedMatrix(this, order, columns);
+    }
+
+    /** This matrix, its memory included, with columns in an order that was checked before. */
+    QuantizedMatrix withColumns(WeightForm.Columns order) {
+        return order == columns ? this : new QuantizedMatrix(this, inputOrder, order);
     }
 
     /**
@@ -114,7 +122,7 @@ public final class QuantizedMatrix implements AutoCloseable {
 
     /** What a weight is. */
     public WeightForm form() {
-        return WeightForm.int4(groupSize(), zeroPoints != null);
+        return WeightForm.int4(groupSize(), zeroPoints != null).withColumns(columns);
     }
 
     /** Whether there are zero points, as {@link #form} says too; otherwise all are 8. */
@@ -257,6 +265,7 @@ public final class QuantizedMatrix implements AutoCloseable {
         private NativeMemory zeroPoints;
         private float[] bias;
         private IntBuffer inputOrder;
+        private WeightForm.Columns columns = WeightForm.Columns.NATURAL;
         private boolean built;
 
         private Builder(StripedLayout layout, DataType scaleType) {
@@ -284,6 +293,11 @@ public final class QuantizedMatrix implements AutoCloseable {
             return this;
         }
 
+        /** Whether there are zero points. */
+        public boolean hasZeroPoints() {
+            return zeroPoints != null;
+        }
+
         /** Adds a bias, at first 0. */
         public Builder withBias() {
             if (bias == null) {
@@ -295,6 +309,13 @@ public final class QuantizedMatrix implements AutoCloseable {
         /** Lets row i multiply activation {@code order[i]}; {@code order} holds each of 0..k-1 once. Null: row i, activation i. */
         public Builder withInputOrder(IntBuffer order) {
             inputOrder = order == null ? null : permutation(order, layout.k());
+            return this;
+        }
+
+        /** Says in which order the columns lie; it moves nothing. */
+        public Builder withColumns(WeightForm.Columns order) {
+            WeightForm.int4(layout.groupSize(), false).withColumns(order).checkColumns(layout.n());
+            columns = order;
             return this;
         }
 

@@ -331,6 +331,45 @@ public abstract class MultiplyContractTest {
         });
     }
 
+    /** Every combination of an epilogue's steps, on weights with and without pairs of columns. */
+    @Test
+    void epiloguesEqualTheReference() {
+        EpilogueContract contract = new EpilogueContract(device());
+        for (Shape shape : epilogueShapes()) {
+            for (DataType type : new DataType[] {DataType.FP16, DataType.BF16}) {
+                boolean zeroPoints = type == DataType.BF16;
+                for (boolean pairs : new boolean[] {false, true}) {
+                    contract.check(shape, type, zeroPoints, pairs, epilogueBatches(), of -> errorBound(of, zeroPoints));
+                }
+            }
+        }
+    }
+
+    /** Shapes with an even number of columns: partial strips and groups, and more than one tile. */
+    protected List<Shape> epilogueShapes() {
+        return List.of(new Shape(160, 70, 32), new Shape(256, 1034, -1));
+    }
+
+    /** Few rows, and many in units of 16. */
+    protected int[] epilogueBatches() {
+        return new int[] {1, 2, 9, 33, 130};
+    }
+
+    @Test
+    void epiloguesOfRowsWithInfinitiesAndNans() {
+        new EpilogueContract(device()).checkNonFiniteRows();
+    }
+
+    @Test
+    void epiloguesTakeHeapAndReadOnlyBuffers() {
+        new EpilogueContract(device()).checkBufferKinds();
+    }
+
+    @Test
+    void badEpiloguesAreRejectedBeforeAnythingIsWritten() {
+        new EpilogueContract(device()).checkBadOperands();
+    }
+
     private void withLayer(java.util.function.Consumer<LinearLayer> test) {
         try (QuantizedMatrix matrix = TestMatrices.layer(64, 48, 32, DataType.FP16, false, false, 12);
                 PackedWeights weights = PackedWeights.pack(matrix, DataType.FP16);

@@ -1,9 +1,11 @@
 package io.github.jmarlin.cpu;
 
 import io.github.jmarlin.DataType;
+import io.github.jmarlin.Epilogue;
 import io.github.jmarlin.HostOperands;
 import io.github.jmarlin.LinearLayer;
 import io.github.jmarlin.PackedWeights;
+import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.memory.UseCount;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -53,12 +55,17 @@ public final class CpuLinear implements LinearLayer {
     }
 
     @Override
-    public void multiply(DataType type, ByteBuffer a, long m, ByteBuffer c) {
-        HostOperands.check(this, type, a, m, c);
+    public WeightForm form() {
+        return weights.form();
+    }
+
+    @Override
+    public void multiply(DataType type, ByteBuffer a, long m, ByteBuffer c, Epilogue epilogue) {
+        HostOperands.check(this, type, a, m, c, epilogue);
         uses.acquire();
         try {
             ByteBuffer activations = a.slice().order(ByteOrder.LITTLE_ENDIAN);
-            ByteBuffer outputs = c.slice().order(ByteOrder.LITTLE_ENDIAN);
+            Outputs outputs = Outputs.of(weights, type, c.slice().order(ByteOrder.LITTLE_ENDIAN), epilogue);
             if (nativeProduct != null) {
                 nativeProduct.multiply(type, activations, m, outputs);
             } else {

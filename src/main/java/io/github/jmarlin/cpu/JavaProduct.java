@@ -24,14 +24,19 @@ final class JavaProduct {
         scales = new TileScales(weights);
     }
 
-    /** Computes rows {@code firstRow} to {@code end - 1}; both buffers begin with row 0 and are little-endian. */
-    void multiply(DataType type, ByteBuffer a, long firstRow, long end, ByteBuffer c) {
+    /**
+     * Computes rows {@code firstRow} to {@code end - 1}.
+     *
+     * @param type of the activations
+     * @param a begins with row 0, little-endian
+     */
+    void multiply(DataType type, ByteBuffer a, long firstRow, long end, Outputs outputs) {
         for (long row = firstRow; row < end; row += ROWS_AT_ONCE) {
-            multiplyRows(type, a, row, (int) Math.min(ROWS_AT_ONCE, end - row), c);
+            multiplyRows(type, a, row, (int) Math.min(ROWS_AT_ONCE, end - row), outputs);
         }
     }
 
-    private void multiplyRows(DataType type, ByteBuffer a, long firstRow, int rows, ByteBuffer c) {
+    private void multiplyRows(DataType type, ByteBuffer a, long firstRow, int rows, Outputs outputs) {
         Activations activations = new Activations(weights, rows);
         pool.forEach(rows, row -> activations.read(type, a, (firstRow + row) * weights.k(), row));
         int tiles = scales.tiles();
@@ -43,7 +48,7 @@ final class JavaProduct {
             TileProduct product = new TileProduct(weights, scales, tile);
             product.multiply(activations, begin, end);
             for (int row = begin; row < end; row++) {
-                product.write(row - begin, type, c, (firstRow + row) * weights.n());
+                product.write(row - begin, outputs, firstRow + row);
             }
         });
     }

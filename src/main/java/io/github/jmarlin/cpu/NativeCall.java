@@ -13,7 +13,7 @@ final class NativeCall implements AutoCloseable {
     /** Rows of a call, MOST_UNITS units. */
     static final int MOST_ROWS = 8 * UNIT_ROWS;
 
-    private static final int FIELDS = 9;
+    private static final int FIELDS = 13;
     private static final int REFUSED_AT = FIELDS * Long.BYTES;
     private static final int DIGITS_AT = (REFUSED_AT + MOST_ROWS + NativeMemory.ALIGNMENT - 1) / NativeMemory.ALIGNMENT
             * NativeMemory.ALIGNMENT;
@@ -25,9 +25,9 @@ final class NativeCall implements AutoCloseable {
      * Prepares a product of {@code rows} rows at most {@link #MOST_ROWS}.
      *
      * @param a address of the activations
-     * @param c address of the outputs
+     * @param outputs in direct buffers, used from row {@code firstRow} on
      */
-    void prepare(NativeLayer layer, DataType type, int rows, long a, long c) {
+    void prepare(NativeLayer layer, DataType type, int rows, long a, Outputs outputs, long firstRow) {
         long unitRows = (long) (rows + UNIT_ROWS - 1) / UNIT_ROWS * UNIT_ROWS;
         int places = type == DataType.FP32 ? 3 : 2;
         long digitBytes = unitRows * layer.segments() * layer.segmentRows() * places;
@@ -40,15 +40,17 @@ final class NativeCall implements AutoCloseable {
             address = NativeLayer.address(memory, 0);
         }
         long digits = address + DIGITS_AT;
-        NativeLayer.put(memory, 0, layer.address(), NativeLayer.typeNumber(type), rows, a, c, digits, digits + digitBytes,
-                digits + digitBytes + unitBytes, address + REFUSED_AT);
+        NativeLayer.put(memory, 0, layer.address(), NativeLayer.typeNumber(type), rows, a, outputs.address(firstRow), digits,
+                digits + digitBytes, digits + digitBytes + unitBytes, address + REFUSED_AT,
+                NativeLayer.typeNumber(outputs.type()), outputs.residualAddress(firstRow), outputs.rowFactorsAddress(firstRow),
+                outputs.siluMul() ? 1 : 0);
     }
 
     long address() {
         return address;
     }
 
-    /** Whether a row holds what digits cannot: its outputs are not valid. */
+    /** Whether a row holds what digits cannot: its outputs were not written. */
     boolean refused(int row) {
         return memory.getByte(REFUSED_AT + row) != 0;
     }

@@ -34,10 +34,15 @@ final class NativeProduct implements AutoCloseable {
         return layer == null ? null : new NativeProduct(device, weights, layer);
     }
 
-    /** Computes m rows; both buffers begin with row 0 and are little-endian. */
-    void multiply(DataType type, ByteBuffer a, long m, ByteBuffer c) {
+    /**
+     * Computes m rows.
+     *
+     * @param type of the activations
+     * @param a begins with row 0, little-endian
+     */
+    void multiply(DataType type, ByteBuffer a, long m, Outputs outputs) {
         ByteBuffer from = a.isDirect() ? a : copy(a, m * weights.k() * type.bytes());
-        ByteBuffer to = c.isDirect() ? c : ByteBuffer.allocateDirect((int) (m * weights.n() * type.bytes())).order(ByteOrder.LITTLE_ENDIAN);
+        Outputs to = outputs.direct(m);
         NativeCall call = device.takeCall();
         try {
             for (long row = 0; row < m; row += NativeCall.MOST_ROWS) {
@@ -49,20 +54,20 @@ final class NativeProduct implements AutoCloseable {
             Reference.reachabilityFence(to);
             Reference.reachabilityFence(this);
         }
-        if (to != c) {
-            c.put(0, to, 0, to.capacity());
-        }
+        outputs.copyBack(to, m);
     }
 
-    private static ByteBuffer copy(ByteBuffer buffer, long bytes) {
-        ByteBuffer direct = ByteBuffer.allocateDirect((int) bytes).order(ByteOrder.LITTLE_ENDIAN);
-        return direct.put(0, buffer, 0, (int) bytes);
+    static ByteBuffer copy(ByteBuffer buffer, long bytes) {
+        return allocate(bytes).put(0, buffer, 0, (int) bytes);
     }
 
-    private void multiplyRows(NativeCall call, DataType type, ByteBuffer a, long firstRow, int rows, ByteBuffer c) {
+    static ByteBuffer allocate(long bytes) {
+        return ByteBuffer.allocateDirect(Math.toIntExact(bytes)).order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    private void multiplyRows(NativeCall call, DataType type, ByteBuffer a, long firstRow, int rows, Outputs outputs) {
         TaskPool pool = device.pool();
-        call.prepare(layer, type, rows, NativeCpu.address(a) + firstRow * weights.k() * type.bytes(),
-                NativeCpu.address(c) + firstRow * weights.n() * type.bytes());
+        call.prepare(layer, type, rows, NativeCpu.address(a) + firstRow * weights.k() * type.bytes(), outputs, firstRow);
         long address = call.address();
         int units = (rows - 1) / NativeCall.UNIT_ROWS + 1;
         pool.forEach(units, unit -> NativeCpu.read(set, address, unit));
@@ -71,7 +76,7 @@ final class NativeProduct implements AutoCloseable {
         pool.forEach(tasks, task -> NativeCpu.multiply(set, address, (long) strips * task / tasks, (long) strips * (task + 1) / tasks));
         for (int row = 0; row < rows; row++) {
             if (call.refused(row)) {
-                refusedRows().multiply(type, a, firstRow + row, firstRow + row + 1, c);
+                refusedRows().multiply(type, a, firstRow + row, firstRow + row + 1, outputs);
             }
         }
     }

@@ -1,8 +1,6 @@
 package io.github.jmarlin.cpu;
 
-import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
-import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.layout.StripedLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -233,21 +231,8 @@ final class TileProduct {
         }
     }
 
-    /** Writes a computed row with its bias, from {@code element} of {@code c}, where the row's first column lies, on. */
-    void write(int row, DataType type, ByteBuffer c, long element) {
-        int firstColumn = tile * TileWords.STRIPS * StripedLayout.BLOCK;
-        int columns = Math.min(2 * PAIRS, weights.n() - firstColumn);
-        int at = Math.toIntExact((element + firstColumn) * type.bytes());
-        for (int column = 0; column < columns; column++) {
-            float value = total[2 * row + column % 2][column / 2];
-            if (weights.hasBias()) {
-                value += weights.bias().getFloat((long) (firstColumn + column) * Float.BYTES);
-            }
-            if (type == DataType.FP32) {
-                c.putFloat(at + column * Float.BYTES, value);
-            } else {
-                c.putShort(at + column * Short.BYTES, HalfFloats.encode(type, value));
-            }
-        }
+    /** Hands a computed row over. */
+    void write(int row, Outputs outputs, long outputRow) {
+        outputs.write(outputRow, tile * TileWords.STRIPS * StripedLayout.BLOCK, total[2 * row], total[2 * row + 1]);
     }
 }

@@ -1,6 +1,7 @@
 package io.github.jmarlin.cuda;
 
 import io.github.jmarlin.CudaCallException;
+import io.github.jmarlin.Epilogue;
 import io.github.jmarlin.plan.DensePlan;
 import io.github.jmarlin.plan.GemmPlan;
 import io.github.jmarlin.plan.PlanOptions;
@@ -11,7 +12,8 @@ import jcuda.driver.CUdeviceptr;
 import jcuda.driver.CUfunction;
 
 /**
- * The product {@code C[m][n] = A[m][k] * W[k][n] + bias[n]} on device memory, for inference engines.
+ * The product {@code C[m][n] = A[m][k] * W[k][n] + bias[n]} on device memory, with an {@link Epilogue} if one is given, for inference
+ * engines.
  *
  * <p>{@link #launch} only puts kernels into the workspace's stream: it allocates neither device nor (after the first calls, and but
  * for cuBLAS's arguments) Java memory, synchronises nothing, keeps nothing, and may be captured in a CUDA graph. The first launch for
@@ -80,16 +82,27 @@ public final class CudaGemm {
         return firstKernel(m).workspace.max(kernel(rowsOfLastLaunch(m)).workspace);
     }
 
-    /** As {@link #launch(long, long, long, long, long, Workspace, CudaGemm)} without a next product. */
-    public void launch(long a, long lda, long c, long ldc, long m, Workspace workspace) {
-        launch(a, lda, c, ldc, m, workspace, null);
+    /** How {@code m} rows are multiplied, and what becomes of their sums, in words. */
+    public String describe(long m, Epilogue epilogue) {
+        checkEpilogue(epilogue);
+        return plan(m) + System.lineSeparator() + "  " + epilogue;
     }
 
-    /** As {@link #launch(long, long, long, long, long, Workspace, CudaGemm)} with JCuda's pointers. */
+    /** The product as it is, without a next one. */
+    public void launch(long a, long lda, long c, long ldc, long m, Workspace workspace) {
+        launch(a, lda, c, ldc, m, Epilogue.NONE, workspace, null);
+    }
+
+    /** The product as it is. */
+    public void launch(long a, long lda, long c, long ldc, long m, Workspace workspace, CudaGemm next) {
+        launch(a, lda, c, ldc, m, Epilogue.NONE, workspace, next);
+    }
+
+    /** As {@link #launch(long, long, long, long, long, Epilogue, Workspace, CudaGemm)} with JCuda's pointers. */
     public void launch(CUdeviceptr a, long lda, CUdeviceptr c, long ldc, long m, Workspace workspace, CudaGemm next) {
         Objects.requireNonNull(a, "a");
         Objects.requireNonNull(c, "c");
-        launch(Address.of(a), lda, Address.of(c), ldc, m, workspace, next);
+        launch(Address.of(a), lda, Address.of(c), ldc, m, Epilogue.NONE, workspace, next);
     }
 
     /**
@@ -98,10 +111,12 @@ public final class CudaGemm {
      * @param a device address of the activations, {@code [m][lda]} of the compute type, row-major, at a multiple of 16 bytes;
      *     all bytes of a row up to k are read, none beyond
      * @param lda elements from row to row of A: at least k, a multiple of 8
-     * @param c device address of the output, {@code [m][ldc]} of the compute type, row-major, at a multiple of 2 bytes; must
-     *     not overlap A
-     * @param ldc elements from row to row of C: at least n; elements beyond n stay as they are
+     * @param c device address of the output, {@code [m][ldc]} of the {@linkplain Epilogue#outputType epilogue's output type},
+     *     row-major, at a multiple of its size; must not overlap A
+     * @param ldc elements from row to row of C: at least its {@linkplain Epilogue#outputColumns columns}; elements beyond stay as
+     *     they are
      * @param m rows, 0 or more; 0 does nothing
+     * @param epilogue with operands in device memory
      * @param workspace of the same engine, at least {@link #workspaceFor} in size; the launch goes to its stream
      * @param next the product of the same engine that is expected to run next with the same number of rows, or null: finished
      *     blocks fetch into the L2 cache what its blocks read first. A hint; it changes no result
@@ -109,8 +124,8 @@ public final class CudaGemm {
      * @throws IllegalStateException if something is closed, or another thread uses the workspace
      * @throws CudaCallException if the driver refuses the launch
      */
-    public void launch(long a, long lda, long c, long ldc, long m, Workspace workspace, CudaGemm next) {
-        validate(a, lda, c, ldc, m, workspace, next);
+    public void launch(long a, long lda, long c, long ldc, long m, Epilogue epilogue, Workspace workspace, CudaGemm next) {
+        validate(a, lda, c, ldc, m, epilogue, workspace, next);
         if (m == 0) {
             return;
         }
@@ -121,7 +136,7 @@ public final class CudaGemm {
             try {
                 workspace.enter();
                 try {
-                    launchAll(a, lda, c, ldc, m, workspace, next);
+                    launchAll(a, lda, c, ldc, m, epilogue, workspace, next);
                 } finally {
                     workspace.leave();
                 }
@@ -135,7 +150,8 @@ public final class CudaGemm {
 
     // ---- validate ----
 
-    private void validate(long a, long lda, long c, long ldc, long m, Workspace workspace, CudaGemm next) {
+    private void validate(long a, long lda, long c, long ldc, long m, Epilogue epilogue, Workspace workspace, CudaGemm next) {
+        checkEpilogue(epilogue);
         if (m < 0) {
             throw new IllegalArgumentException("m " + m + " is negative: 0 or more rows expected");
         }
@@ -143,10 +159,12 @@ public final class CudaGemm {
             throw new IllegalArgumentException("lda " + lda + " elements: must be at least k " + weights.shape().k()
                     + " and a multiple of 8");
         }
-        if (ldc < weights.shape().n()) {
-            throw new IllegalArgumentException("ldc " + ldc + " elements: must be at least n " + weights.shape().n());
+        int columns = epilogue.outputColumns(weights.shape().n());
+        if (ldc < columns) {
+            throw new IllegalArgumentException("ldc " + ldc + " elements: must be at least " + (epilogue.siluMul() ? "n / 2 " : "n ")
+                    + columns);
         }
-        if (m > Long.MAX_VALUE / ELEMENT_BYTES / Math.max(lda, ldc)) {
+        if (m > Long.MAX_VALUE / Float.BYTES / Math.max(lda, ldc)) {
             throw new IllegalArgumentException("m " + m + " rows of lda " + lda + " and ldc " + ldc
                     + " elements: more than 2^63 bytes");
         }
@@ -164,14 +182,45 @@ public final class CudaGemm {
             throw new IllegalArgumentException("a at device address 0x" + Long.toHexString(a) + ": must be a multiple of "
                     + ROW_ALIGNMENT + ", and not 0");
         }
-        if (c == 0 || c % ELEMENT_BYTES != 0) {
+        int outputBytes = epilogue.outputType(weights.shape().computeType()).bytes();
+        if (c == 0 || c % outputBytes != 0) {
             throw new IllegalArgumentException("c at device address 0x" + Long.toHexString(c) + ": must be a multiple of "
-                    + ELEMENT_BYTES + ", and not 0");
+                    + outputBytes + ", and not 0");
         }
+        checkResidual(epilogue, columns, outputBytes, m);
         checkWorkspace(workspace, (int) Math.min(m, planner.rowsPerLaunch()));
         checkWorkspace(workspace, rowsOfLastLaunch(m));
         if (kernel((int) Math.min(m, planner.rowsPerLaunch())).dense != null || kernel(rowsOfLastLaunch(m)).dense != null) {
             DenseProduct.checkStrides(lda, ldc);
+        }
+    }
+
+    private void checkEpilogue(Epilogue epilogue) {
+        if (epilogue == null) {
+            throw new IllegalArgumentException("epilogue is null: Epilogue.NONE or another one expected");
+        }
+        if (epilogue.residual() == Epilogue.Residual.HOST || epilogue.hasRowFactors() && epilogue.rowFactorsAddress() == 0) {
+            throw new IllegalArgumentException((epilogue.residual() == Epilogue.Residual.HOST ? "residual" : "row factors")
+                    + " in host memory: a launch takes device addresses");
+        }
+        epilogue.checkColumns(weights.shape().form());
+    }
+
+    private static void checkResidual(Epilogue epilogue, int columns, int outputBytes, long m) {
+        if (epilogue.residual() != Epilogue.Residual.DEVICE) {
+            return;
+        }
+        if (epilogue.residualAddress() % outputBytes != 0) {
+            throw new IllegalArgumentException("residual at device address 0x" + Long.toHexString(epilogue.residualAddress())
+                    + ": must be a multiple of " + outputBytes);
+        }
+        if (epilogue.residualStride() < columns) {
+            throw new IllegalArgumentException("residual stride " + epilogue.residualStride() + " elements: must be at least the "
+                    + columns + " columns of C");
+        }
+        if (m > Long.MAX_VALUE / Float.BYTES / epilogue.residualStride()) {
+            throw new IllegalArgumentException("m " + m + " rows of residual stride " + epilogue.residualStride()
+                    + " elements: more than 2^63 bytes");
         }
     }
 
@@ -206,9 +255,6 @@ public final class CudaGemm {
 
     private PlannedKernel planned(int rows) {
         GemmPlan plan = planner.plan(rows);
-        if (plan instanceof DensePlan dense && weights.bias() != 0) {
-            plan = dense.withBias();
-        }
         boolean isDense = plan instanceof DensePlan;
         PlannedKernel planned = new PlannedKernel(plan, weights.engine().kernel(plan.kernel()), plan.workspace(),
                 isDense ? Prefetch.NONE : Prefetch.of(weights.codes(), plan, weights.engine().facts().l2Bytes()),
@@ -223,10 +269,11 @@ public final class CudaGemm {
 
     // ---- launch ----
 
-    private void launchAll(long a, long lda, long c, long ldc, long m, Workspace workspace, CudaGemm next) {
+    private void launchAll(long a, long lda, long c, long ldc, long m, Epilogue epilogue, Workspace workspace, CudaGemm next) {
         Prefetch ahead = next == null ? Prefetch.NONE : next.firstKernel(m).prefetch;
         LaunchBlock block = workspace.block();
         int rowsPerLaunch = planner.rowsPerLaunch();
+        long outputBytes = epilogue.floatOutput() ? Float.BYTES : ELEMENT_BYTES;
         boolean expanded = false;
         for (long row = 0; row < m; row += rowsPerLaunch) {
             int rows = (int) Math.min(m - row, rowsPerLaunch);
@@ -236,14 +283,15 @@ public final class CudaGemm {
                     kernel.dense.expand(workspace);
                     expanded = true;
                 }
-                kernel.dense.multiply(a + ELEMENT_BYTES * row * lda, lda, c + ELEMENT_BYTES * row * ldc, ldc, rows, workspace);
+                kernel.dense.multiply(a, lda, c, ldc, row, rows, epilogue, workspace);
                 continue;
             }
             expanded = false;       // partial tiles lie where the dense weights were
             block.weights(weights);
             block.workspace(workspace.scratch(), workspace.counters());
             block.prefetch(row + rows == m ? ahead : Prefetch.NONE);
-            block.operands(a + ELEMENT_BYTES * row * lda, lda, c + ELEMENT_BYTES * row * ldc, ldc, rows);
+            block.operands(a + ELEMENT_BYTES * row * lda, lda, c + outputBytes * row * ldc, ldc, rows);
+            block.epilogue(epilogue, row, c, ldc);
             launch(kernel, block, workspace);
         }
     }

@@ -8,9 +8,11 @@ import static jcuda.driver.JCudaDriver.cuStreamSynchronize;
 
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.DeviceOutOfMemoryException;
+import io.github.jmarlin.Epilogue;
 import io.github.jmarlin.HostOperands;
 import io.github.jmarlin.LinearLayer;
 import io.github.jmarlin.PackedWeights;
+import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.plan.GemmPlan;
 import io.github.jmarlin.plan.PlanOptions;
 import java.nio.ByteBuffer;
@@ -78,6 +80,11 @@ public final class CudaLinear implements LinearLayer {
     }
 
     @Override
+    public WeightForm form() {
+        return weights.shape().form();
+    }
+
+    @Override
     public boolean supports(DataType type) {
         return type == computeType();
     }
@@ -93,26 +100,33 @@ public final class CudaLinear implements LinearLayer {
      * @throws DeviceOutOfMemoryException if the operands do not fit the device
      */
     @Override
-    public void multiply(DataType type, ByteBuffer a, long m, ByteBuffer c) {
-        HostOperands.check(this, type, a, m, c);
+    public void multiply(DataType type, ByteBuffer a, long m, ByteBuffer c, Epilogue epilogue) {
+        HostOperands.check(this, type, a, m, c, epilogue);
         users.acquire();
         try {
             if (m > 0) {
-                multiplyInTurn(a, m, c);
+                multiplyInTurn(a, m, c, epilogue);
             }
         } finally {
             users.release();
         }
     }
 
-    private synchronized void multiplyInTurn(ByteBuffer a, long m, ByteBuffer c) {
-        reserve((int) Math.min(m, ROWS_AT_ONCE));
+    private synchronized void multiplyInTurn(ByteBuffer a, long m, ByteBuffer c, Epilogue epilogue) {
+        int rowBytesA = k() * Short.BYTES;
+        int rowBytesC = epilogue.outputColumns(n()) * epilogue.outputType(computeType()).bytes();
+        reserve((int) Math.min(m, ROWS_AT_ONCE), rowBytesC);
         engine.runInContext(() -> {
-            int rowBytesA = k() * Short.BYTES;
-            int rowBytesC = n() * Short.BYTES;
             for (long row = 0; row < m; row += ROWS_AT_ONCE) {
                 int rows = (int) Math.min(m - row, ROWS_AT_ONCE);
-                operands.multiply(slice(a, row, rows, rowBytesA), rows, slice(c, row, rows, rowBytesC));
+                ByteBuffer outputs = slice(c, row, rows, rowBytesC);
+                ByteBuffer residual = switch (epilogue.residual()) {
+                    case OUTPUT -> outputs;
+                    case HOST -> slice(epilogue.residualRows(), row, rows, rowBytesC);
+                    case NONE, DEVICE -> null;
+                };
+                ByteBuffer factors = epilogue.hasRowFactors() ? slice(epilogue.rowFactors(), row, rows, Float.BYTES) : null;
+                operands.multiply(slice(a, row, rows, rowBytesA), rows, outputs, residual, factors, epilogue);
             }
         });
     }
@@ -121,62 +135,93 @@ public final class CudaLinear implements LinearLayer {
         return buffer.slice(buffer.position() + Math.toIntExact(row * rowBytes), rows * rowBytes).order(ByteOrder.LITTLE_ENDIAN);
     }
 
-    private void reserve(int rows) {
-        if (operands == null || operands.rows < rows) {
+    private void reserve(int rows, int rowBytesC) {
+        if (operands == null || operands.rows < rows || operands.rowBytesC < rowBytesC) {
+            int mostRows = rows;
+            int mostBytes = rowBytesC;
             if (operands != null) {
+                mostRows = Math.max(rows, operands.rows);
+                mostBytes = Math.max(rowBytesC, operands.rowBytesC);
                 Operands small = operands;
                 operands = null;
                 small.close();
             }
-            operands = new Operands(rows);
+            operands = new Operands(mostRows, mostBytes);
         }
     }
 
-    /** Device buffers, staging memory and workspace for up to {@code rows} rows. */
+    /** Device buffers, staging memory and workspace for up to {@code rows} rows, those of C of {@code rowBytesC} bytes. */
     private final class Operands implements AutoCloseable {
         private final int rows;
+        private final int rowBytesC;
         private final int lda = (k() + 7) / 8 * 8;
         private final ByteBuffer stagedA;
         private final ByteBuffer stagedC;
+        private final ByteBuffer stagedFactors;
         private final DeviceBuffer a;
         private final DeviceBuffer gathered;
         private final DeviceBuffer c;
+        private final DeviceBuffer rowFactors;
         private final Workspace workspace;
 
-        Operands(int rows) {
+        Operands(int rows, int rowBytesC) {
             this.rows = rows;
-            stagedA = ByteBuffer.allocateDirect(Math.multiplyExact(rows, lda * Short.BYTES)).order(ByteOrder.LITTLE_ENDIAN);
-            stagedC = ByteBuffer.allocateDirect(Math.multiplyExact(rows, n() * Short.BYTES)).order(ByteOrder.LITTLE_ENDIAN);
+            this.rowBytesC = rowBytesC;
+            stagedA = direct(Math.multiplyExact(rows, lda * Short.BYTES));
+            stagedC = direct(Math.multiplyExact(rows, rowBytesC));
+            stagedFactors = direct(rows * Float.BYTES);
             DeviceBuffer newA = null;
             DeviceBuffer newGathered = null;
             DeviceBuffer newC = null;
+            DeviceBuffer newFactors = null;
             try {
                 newA = engine.allocate(stagedA.capacity(), "activations");
                 newGathered = gather == null ? null : engine.allocate(stagedA.capacity(), "gathered activations");
                 newC = engine.allocate(stagedC.capacity(), "outputs");
+                newFactors = engine.allocate(stagedFactors.capacity(), "row factors");
                 workspace = engine.newWorkspace(stream, gemm.workspaceFor(rows));
             } catch (Throwable e) {
-                Cuda.closeAfter(e, newC, newGathered, newA);
+                Cuda.closeAfter(e, newFactors, newC, newGathered, newA);
                 throw e;
             }
             a = newA;
             gathered = newGathered;
             c = newC;
+            rowFactors = newFactors;
         }
 
-        void multiply(ByteBuffer hostA, int m, ByteBuffer hostC) {
+        private static ByteBuffer direct(int bytes) {
+            return ByteBuffer.allocateDirect(bytes).order(ByteOrder.LITTLE_ENDIAN);
+        }
+
+        /** @param residual what is added, null for nothing; it goes where C will be */
+        void multiply(ByteBuffer hostA, int m, ByteBuffer hostC, ByteBuffer residual, ByteBuffer factors, Epilogue epilogue) {
             stage(hostA, m);
-            Cuda.call("cuMemcpyHtoDAsync",
-                    () -> cuMemcpyHtoDAsync(a.pointer(), Pointer.to(stagedA), (long) m * lda * Short.BYTES, stream));
+            upload(stagedA, a, m * lda * Short.BYTES);
+            Epilogue onDevice = epilogue;
+            if (residual != null) {
+                stagedC.put(0, residual, 0, residual.remaining());
+                upload(stagedC, c, residual.remaining());
+                onDevice = onDevice.withAccumulation();
+            }
+            if (factors != null) {
+                stagedFactors.put(0, factors, 0, factors.remaining());
+                upload(stagedFactors, rowFactors, factors.remaining());
+                onDevice = onDevice.withRowFactors(rowFactors.address());
+            }
             DeviceBuffer ordered = a;
             if (gather != null) {
                 gather.launch(a.address(), lda, gathered.address(), lda, m, workspace);
                 ordered = gathered;
             }
-            gemm.launch(ordered.address(), lda, c.address(), n(), m, workspace);
+            gemm.launch(ordered.address(), lda, c.address(), epilogue.outputColumns(n()), m, onDevice, workspace, null);
             Cuda.call("cuMemcpyDtoHAsync", () -> cuMemcpyDtoHAsync(Pointer.to(stagedC), c.pointer(), hostC.remaining(), stream));
             Cuda.call("cuStreamSynchronize", () -> cuStreamSynchronize(stream));
             hostC.put(0, stagedC, 0, hostC.remaining());
+        }
+
+        private void upload(ByteBuffer staged, DeviceBuffer to, long bytes) {
+            Cuda.call("cuMemcpyHtoDAsync", () -> cuMemcpyHtoDAsync(to.pointer(), Pointer.to(staged), bytes, stream));
         }
 
         /** Rows of A at their padded stride. */
@@ -190,7 +235,7 @@ public final class CudaLinear implements LinearLayer {
 
         @Override
         public void close() {
-            Cuda.closeAll(workspace, c, gathered, a);
+            Cuda.closeAll(workspace, rowFactors, c, gathered, a);
         }
     }
 

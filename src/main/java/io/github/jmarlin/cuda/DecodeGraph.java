@@ -1,6 +1,7 @@
 package io.github.jmarlin.cuda;
 
 import io.github.jmarlin.CudaCallException;
+import io.github.jmarlin.Epilogue;
 import io.github.jmarlin.plan.WorkspaceSize;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -43,7 +44,7 @@ public final class DecodeGraph implements AutoCloseable {
     /** One thing in the step. */
     private sealed interface Part permits Product, Gather, Own {}
 
-    private record Product(CudaGemm gemm, long a, long lda, long c, long ldc) implements Part {}
+    private record Product(CudaGemm gemm, long a, long lda, long c, long ldc, Epilogue epilogue) implements Part {}
 
     private record Gather(InputGather gather, long a, long lda, long gathered, long ldg) implements Part {}
 
@@ -58,10 +59,15 @@ public final class DecodeGraph implements AutoCloseable {
             this.workspace = workspace;
         }
 
-        /** A product, with the operands of {@link CudaGemm#launch(long, long, long, long, long, Workspace, CudaGemm)}. */
+        /** A product as it is. */
         public Builder product(CudaGemm gemm, long a, long lda, long c, long ldc) {
+            return product(gemm, a, lda, c, ldc, Epilogue.NONE);
+        }
+
+        /** A product, with the operands of {@link CudaGemm#launch(long, long, long, long, long, Epilogue, Workspace, CudaGemm)}. */
+        public Builder product(CudaGemm gemm, long a, long lda, long c, long ldc, Epilogue epilogue) {
             checkEngine(Objects.requireNonNull(gemm, "gemm").weights(), "product");
-            step.add(new Product(gemm, a, lda, c, ldc));
+            step.add(new Product(gemm, a, lda, c, ldc, Objects.requireNonNull(epilogue, "epilogue")));
             return this;
         }
 
@@ -229,7 +235,8 @@ public final class DecodeGraph implements AutoCloseable {
         for (Part part : step) {
             if (part instanceof Product product) {
                 CudaGemm next = products.get(++done % products.size()).gemm;
-                product.gemm.launch(product.a, product.lda, product.c, product.ldc, rows, workspace, next);
+                product.gemm.launch(product.a, product.lda, product.c, product.ldc, rows, product.epilogue, workspace,
+                        next);
             } else if (part instanceof Gather gather) {
                 gather.gather.launch(gather.a, gather.lda, gather.gathered, gather.ldg, rows, workspace);
             } else {

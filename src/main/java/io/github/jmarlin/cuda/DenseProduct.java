@@ -1,29 +1,30 @@
 package io.github.jmarlin.cuda;
 
 import io.github.jmarlin.DataType;
-import io.github.jmarlin.cuda.cublas.CublasLibrary;
+import io.github.jmarlin.Epilogue;
 import io.github.jmarlin.plan.DensePlan;
 import io.github.jmarlin.plan.WeightShape;
 import jcuda.driver.CUfunction;
 
 /**
  * A product by way of dense weights: they are expanded into the workspace once, then cuBLAS multiplies chunk after chunk of rows.
- * Without a bias it writes the results; with one it leaves fp32 sums in the workspace, some rows at a time so that they stay in the L2
- * cache, and a kernel adds the bias and rounds, once, as the other kernels do. For a thread that has the weights and the workspace.
+ * Without a bias and with nothing more to do it writes the results; else it leaves fp32 sums in the workspace, some rows at a time so
+ * that they stay in the L2 cache, and a kernel finishes and rounds them, once, as the other kernels do. For a thread that has the
+ * weights and the workspace.
  */
 final class DenseProduct {
     private static final long ELEMENT_BYTES = 2;
 
     private final DeviceWeights weights;
     private final Dequantizer dequantizer;
-    private final String biasKernel;
-    private final CUfunction biasFunction;
+    private final String finishKernel;
+    private final CUfunction finishFunction;
 
     DenseProduct(DeviceWeights weights) {
         this.weights = weights;
         dequantizer = weights.dequantizer();
-        biasKernel = "dequantize_bias_" + (weights.shape().computeType() == DataType.FP16 ? "f16" : "bf16");
-        biasFunction = weights.bias() == 0 ? null : weights.engine().kernel(biasKernel);
+        finishKernel = "dequantize_finish_" + (weights.shape().computeType() == DataType.FP16 ? "f16" : "bf16");
+        finishFunction = weights.engine().kernel(finishKernel);
     }
 
     /** @throws IllegalArgumentException if a row stride is more than cuBLAS counts */
@@ -37,19 +38,23 @@ final class DenseProduct {
         dequantizer.enqueue(workspace.scratch(), workspace);
     }
 
-    /** Multiplies with the weights that {@link #expand} has left in the workspace. */
-    void multiply(long a, long lda, long c, long ldc, int rows, Workspace workspace) {
-        if (biasFunction == null) {
-            cublas(a, lda, c, ldc, weights.shape().computeType(), rows, workspace);
+    /**
+     * Multiplies rows from {@code first} on with the weights that {@link #expand} has left in the workspace; A and C of the whole
+     * product begin at {@code a} and {@code c}.
+     */
+    void multiply(long a, long lda, long c, long ldc, long first, int rows, Epilogue epilogue, Workspace workspace) {
+        if (weights.bias() == 0 && epilogue.isNone()) {
+            cublas(a + ELEMENT_BYTES * first * lda, lda, c + ELEMENT_BYTES * first * ldc, ldc, weights.shape().computeType(), rows,
+                    workspace);
             return;
         }
         long sums = workspace.scratch() + DensePlan.sumsOffset(weights.shape());
         long lds = DensePlan.sumsStride(weights.shape());
-        for (int row = 0; row < rows; row += DensePlan.SUMS_ROWS) {
-            int some = Math.min(rows - row, DensePlan.SUMS_ROWS);
+        for (long row = first; row < first + rows; row += DensePlan.SUMS_ROWS) {
+            int some = (int) Math.min(first + rows - row, DensePlan.SUMS_ROWS);
             cublas(a + ELEMENT_BYTES * row * lda, lda, sums, lds, DataType.FP32, some, workspace);
-            workspace.block().bias(sums, lds, weights.bias(), c + ELEMENT_BYTES * row * ldc, ldc, some, weights.shape().n());
-            weights.engine().check(biasKernel, workspace.block().launch(biasFunction, DensePlan.gridOn(weights.engine().facts()),
+            workspace.block().finish(sums, lds, weights.bias(), c, ldc, some, weights.shape().n(), epilogue, row);
+            weights.engine().check(finishKernel, workspace.block().launch(finishFunction, DensePlan.gridOn(weights.engine().facts()),
                     DensePlan.THREADS, 0, workspace.stream()));
         }
     }

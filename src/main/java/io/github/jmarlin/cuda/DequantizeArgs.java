@@ -23,6 +23,8 @@ final class DequantizeArgs {
     /** What an image that fits this library exports as {@code jmarlin_dequantize_abi}. */
     static int[] abi() {
         return new int[] {ABI_VERSION, SIZE, CODES, SCALES, ZEROS, FACTORS, W, LDW, N, K, K_BLOCKS, SCALE_ROWS, GROUP_SHIFT,
-            BiasArgs.SIZE, BiasArgs.SUMS, BiasArgs.BIAS, BiasArgs.C, BiasArgs.LDS, BiasArgs.LDC, BiasArgs.M, BiasArgs.N};
+            FinishArgs.SIZE, FinishArgs.SUMS, FinishArgs.BIAS, FinishArgs.C, FinishArgs.EPILOGUE + EpilogueArgs.RESIDUAL,
+            FinishArgs.EPILOGUE + EpilogueArgs.ROW_FACTORS, FinishArgs.EPILOGUE + EpilogueArgs.LDR,
+            FinishArgs.EPILOGUE + EpilogueArgs.STEPS, FinishArgs.LDS, FinishArgs.LDC, FinishArgs.M, FinishArgs.N};
     }
 }

@@ -5,7 +5,7 @@ package io.github.jmarlin.cuda;
  * and {@link KernelModule} refuses an image whose offsets differ from these.
  */
 final class GemmArgs {
-    static final int ABI_VERSION = 2;
+    static final int ABI_VERSION = 3;
 
     static final int A = 0;
     static final int CODES = 8;
@@ -36,7 +36,8 @@ final class GemmArgs {
     static final int M_TILES = 156;
     static final int UNITS_PER_BLOCK = 160;
     static final int STAGES = 164;
-    static final int SIZE = 168;
+    static final int EPILOGUE = 168;
+    static final int SIZE = EPILOGUE + EpilogueArgs.SIZE;
 
     private GemmArgs() {
     }
@@ -45,6 +46,8 @@ final class GemmArgs {
     static int[] abi() {
         return new int[] {ABI_VERSION, SIZE, A, CODES, SCALES, ZEROS, FACTORS, BIAS, C, PARTIALS, COUNTERS, NEXT_CODES,
             NEXT_K_BLOCKS, NEXT_STRIPS, NEXT_STRIPS_PER_TILE, NEXT_M_TILES, NEXT_UNITS_PER_START, NEXT_STARTS, NEXT_UNITS,
-            LDA, LDC, M, N, K, K_BLOCKS, SCALE_ROWS, GROUP_SHIFT, N_TILES, M_TILES, UNITS_PER_BLOCK, STAGES};
+            LDA, LDC, M, N, K, K_BLOCKS, SCALE_ROWS, GROUP_SHIFT, N_TILES, M_TILES, UNITS_PER_BLOCK, STAGES,
+            EPILOGUE + EpilogueArgs.RESIDUAL, EPILOGUE + EpilogueArgs.ROW_FACTORS, EPILOGUE + EpilogueArgs.LDR,
+            EPILOGUE + EpilogueArgs.STEPS};
     }
 }

@@ -4,6 +4,7 @@ import static jcuda.driver.JCudaDriver.cuLaunchKernel;
 import static jcuda.driver.JCudaDriver.cuMemFreeHost;
 import static jcuda.driver.JCudaDriver.cuMemHostAlloc;
 
+import io.github.jmarlin.Epilogue;
 import io.github.jmarlin.plan.GemmPlan;
 import io.github.jmarlin.plan.WeightShape;
 import java.nio.ByteBuffer;
@@ -79,6 +80,25 @@ final class LaunchBlock implements AutoCloseable {
         memory.putInt(ARGS + GemmArgs.NEXT_UNITS, next.units());
     }
 
+    /** Of a product's launch, of which {@code row} is the first row; C begins at {@code c}. */
+    void epilogue(Epilogue epilogue, long row, long c, long ldc) {
+        epilogue(GemmArgs.EPILOGUE, epilogue, row, c, ldc);
+    }
+
+    private void epilogue(int at, Epilogue epilogue, long row, long c, long ldc) {
+        int steps = EpilogueArgs.steps(epilogue);
+        memory.putInt(ARGS + at + EpilogueArgs.STEPS, steps);
+        if (steps != 0) {
+            boolean inPlace = epilogue.residual() == Epilogue.Residual.OUTPUT;
+            long stride = inPlace ? ldc : epilogue.residualStride();
+            long rows = inPlace ? c : epilogue.residualAddress();
+            long bytes = epilogue.floatOutput() ? Float.BYTES : Short.BYTES;
+            memory.putLong(ARGS + at + EpilogueArgs.RESIDUAL, rows + row * stride * bytes);
+            memory.putLong(ARGS + at + EpilogueArgs.LDR, stride);
+            memory.putLong(ARGS + at + EpilogueArgs.ROW_FACTORS, epilogue.rowFactorsAddress() + row * Float.BYTES);
+        }
+    }
+
     void plan(GemmPlan plan) {
         memory.putInt(ARGS + GemmArgs.N_TILES, plan.nTiles());
         memory.putInt(ARGS + GemmArgs.M_TILES, plan.mTiles());
@@ -113,15 +133,17 @@ final class LaunchBlock implements AutoCloseable {
         memory.putInt(ARGS + DequantizeArgs.GROUP_SHIFT, shape.groupShift());
     }
 
-    /** Writes BiasArgs, over the GemmArgs. */
-    void bias(long sums, long lds, long bias, long c, long ldc, int m, int n) {
-        memory.putLong(ARGS + BiasArgs.SUMS, sums);
-        memory.putLong(ARGS + BiasArgs.LDS, lds);
-        memory.putLong(ARGS + BiasArgs.BIAS, bias);
-        memory.putLong(ARGS + BiasArgs.C, c);
-        memory.putLong(ARGS + BiasArgs.LDC, ldc);
-        memory.putInt(ARGS + BiasArgs.M, m);
-        memory.putInt(ARGS + BiasArgs.N, n);
+    /** Writes FinishArgs, over the GemmArgs; C of the whole product begins at {@code c}. */
+    void finish(long sums, long lds, long bias, long c, long ldc, int m, int n, Epilogue epilogue, long row) {
+        long bytes = epilogue.floatOutput() ? Float.BYTES : Short.BYTES;
+        memory.putLong(ARGS + FinishArgs.SUMS, sums);
+        memory.putLong(ARGS + FinishArgs.LDS, lds);
+        memory.putLong(ARGS + FinishArgs.BIAS, bias);
+        memory.putLong(ARGS + FinishArgs.C, c + row * ldc * bytes);
+        memory.putLong(ARGS + FinishArgs.LDC, ldc);
+        memory.putInt(ARGS + FinishArgs.M, m);
+        memory.putInt(ARGS + FinishArgs.N, n);
+        epilogue(FinishArgs.EPILOGUE, epilogue, row, c, ldc);
     }
 
     /** @return the result of cuLaunchKernel */

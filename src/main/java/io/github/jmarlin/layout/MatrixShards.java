@@ -1,6 +1,7 @@
 package io.github.jmarlin.layout;
 
 import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.memory.Tasks;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Objects;
@@ -14,7 +15,7 @@ public final class MatrixShards {
     public static QuantizedMatrix columns(QuantizedMatrix matrix, int from, int to) {
         PackedShards.checkRange("columns", from, to, matrix.n());
         var shard = QuantizedMatrix.builder(matrix.k(), to - from, matrix.groupSize(), matrix.scaleType());
-        shard.withInputOrder(matrix.inputOrder());
+        shard.withInputOrder(matrix.inputOrder()).withColumns(matrix.form().columns());
         copy(matrix, shard, 0, from, to, matrix.groupSize(), 0, to - from, matrix.k());
         return shard.build();
     }
@@ -24,6 +25,7 @@ public final class MatrixShards {
         PackedShards.checkRange("rows", from, to, matrix.k());
         int groupSize = PackedShards.groupSize(matrix.layout(), from);
         var shard = QuantizedMatrix.builder(to - from, matrix.n(), groupSize, matrix.scaleType());
+        shard.withColumns(matrix.form().columns());
         copy(matrix, shard, from, 0, matrix.n(), groupSize, 0, matrix.n(), to - from);
         return shard.build();
     }
@@ -32,7 +34,8 @@ public final class MatrixShards {
      * One layer that computes the outputs of all {@code parts}, one behind the other. If only some have zero points or a bias,
      * the others get 8 and 0.
      *
-     * @throws IllegalArgumentException if k, group size, scale type or input order differ: such layers cannot share a product
+     * @throws IllegalArgumentException if k, group size, scale type, input order or the order of columns differ: such layers cannot
+     *     share a product
      */
     public static QuantizedMatrix join(List<QuantizedMatrix> parts) {
         if (parts.isEmpty()) {
@@ -44,16 +47,16 @@ public final class MatrixShards {
         boolean bias = false;
         for (QuantizedMatrix part : parts) {
             if (part.k() != first.k() || part.rowsPerGroup() != first.rowsPerGroup() || part.scaleType() != first.scaleType()
-                    || !Objects.equals(part.inputOrder(), first.inputOrder())) {
+                    || !Objects.equals(part.inputOrder(), first.inputOrder()) || part.form().columns() != first.form().columns()) {
                 throw new IllegalArgumentException("cannot join " + part + " to " + first
-                        + ": k, group size, scale type and input order must be the same");
+                        + ": k, group size, scale type, input order and order of columns must be the same");
             }
             n = Math.addExact(n, part.n());
             zeroPoints |= part.form().hasZeroPoints();
             bias |= part.hasBias();
         }
         var joined = QuantizedMatrix.builder(first.k(), n, first.groupSize(), first.scaleType());
-        joined.withInputOrder(first.inputOrder());
+        joined.withInputOrder(first.inputOrder()).withColumns(first.form().columns());
         if (zeroPoints) {
             joined.withZeroPoints();
         }
@@ -69,6 +72,77 @@ public final class MatrixShards {
             column += part.n();
         }
         return joined.build();
+    }
+
+    /**
+     * One layer with the columns of gate and up in turn ({@link WeightForm.Columns#GATE_UP}), so that a product can apply
+     * {@link io.github.jmarlin.Epilogue#withSiluMul silu(gate) * up} to neighbours. If only one has zero points or a bias, the other
+     * gets 8 and 0.
+     *
+     * @throws IllegalArgumentException if shape, group size, scale type or input order differ, or columns are in turn already
+     */
+    public static QuantizedMatrix interleave(QuantizedMatrix gate, QuantizedMatrix up) {
+        requireAlike(gate, up);
+        int n = Math.multiplyExact(2, gate.n());
+        try (var pairs = QuantizedMatrix.builder(gate.k(), n, gate.groupSize(), gate.scaleType())) {
+            pairs.withInputOrder(gate.inputOrder()).withColumns(WeightForm.Columns.GATE_UP);
+            if (gate.hasZeroPoints() || up.hasZeroPoints()) {
+                pairs.withZeroPoints();
+            }
+            Tasks.forEach(gate.k(), row -> interleaveCodes(gate, up, row, pairs));
+            for (int h = 0; h < 2; h++) {
+                interleaveParameters(h == 0 ? gate : up, h, pairs);
+            }
+            return pairs.build();
+        }
+    }
+
+    private static void requireAlike(QuantizedMatrix gate, QuantizedMatrix up) {
+        boolean alike = gate.k() == up.k() && gate.n() == up.n() && gate.rowsPerGroup() == up.rowsPerGroup()
+                && gate.scaleType() == up.scaleType() && Objects.equals(gate.inputOrder(), up.inputOrder());
+        if (!alike) {
+            throw new IllegalArgumentException("cannot interleave " + gate + " with " + up
+                    + ": k, n, group size, scale type and input order must be the same");
+        }
+        if (gate.form().columns() != WeightForm.Columns.NATURAL || up.form().columns() != WeightForm.Columns.NATURAL) {
+            throw new IllegalArgumentException("cannot interleave " + gate + " with " + up + ": their columns are in turn already");
+        }
+    }
+
+    private static void interleaveCodes(QuantizedMatrix gate, QuantizedMatrix up, int row, QuantizedMatrix.Builder pairs) {
+        int n = gate.n();
+        int stride = Math.toIntExact(QuantizedMatrix.codeStride(n));
+        byte[] both = new byte[2 * stride];
+        ByteBuffer gates = gate.codes().slice((long) row * stride, stride);
+        ByteBuffer ups = up.codes().slice((long) row * stride, stride);
+        for (int i = 0; i < stride; i++) {
+            int g = gates.get(i);
+            int u = ups.get(i);
+            both[2 * i] = (byte) (g & 15 | (u & 15) << 4);
+            both[2 * i + 1] = (byte) (g >> 4 & 15 | u & 0xf0);
+        }
+        pairs.codes().copyFrom((long) row * n, ByteBuffer.wrap(both, 0, n));     // a byte for each pair
+    }
+
+    /** Scales, zero points and bias of one of the two, to columns h, h + 2, ... */
+    private static void interleaveParameters(QuantizedMatrix source, int h, QuantizedMatrix.Builder pairs) {
+        boolean zeroPoints = source.hasZeroPoints();
+        for (int group = 0; group < source.groups(); group++) {
+            for (int column = 0; column < source.n(); column++) {
+                if (source.scaleType().is16Bit()) {
+                    pairs.setScaleBits(group, 2 * column + h, source.scaleBits(group, column));
+                } else {
+                    pairs.setScale(group, 2 * column + h, source.scale(group, column));
+                }
+                if (pairs.hasZeroPoints()) {
+                    pairs.setZeroPoint(group, 2 * column + h,
+                            zeroPoints ? source.zeroPoint(group, column) : QuantizedMatrix.SYMMETRIC_ZERO_POINT);
+                }
+            }
+        }
+        for (int column = 0; source.hasBias() && column < source.n(); column++) {
+            pairs.withBias().setBias(2 * column + h, source.bias(column));
+        }
     }
 
     /**

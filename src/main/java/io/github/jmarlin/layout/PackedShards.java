@@ -24,7 +24,8 @@ import java.util.function.Function;
  * </pre>
  *
  * <p>A cut along k through the middle of a group repeats its scales on both sides: the shard then has the largest supported group
- * size that divides both the old one and the place of the cut.
+ * size that divides both the old one and the place of the cut. Shards along n are whole strips, so columns that lie in pairs
+ * ({@link WeightForm.Columns#GATE_UP}) stay together.
  */
 public final class PackedShards {
     private PackedShards() {
@@ -69,7 +70,8 @@ public final class PackedShards {
                 part(packed.scales(), strip * all.stripScaleBytes(), layout.scaleBytes(), all.stripScaleBytes()),
                 part(packed.zeros(), strip * all.stripScaleBytes(), layout.scaleBytes(), all.stripScaleBytes()),
                 part(packed.factors(), firstColumn, columnBytes, Float.BYTES),
-                part(packed.bias(), firstColumn, columnBytes, Float.BYTES)).withInputOrder(packed.inputOrder());
+                part(packed.bias(), firstColumn, columnBytes, Float.BYTES))
+                .withInputOrder(packed.inputOrder()).withColumns(packed.form().columns());
     }
 
     /** A view of a part of a region, or a copy where it would cross the segments of a region beyond 1 GiB. */
@@ -119,7 +121,8 @@ public final class PackedShards {
         for (int column = 0; column < layout.paddedN(); column++) {
             cutScales(packed, layout, from, column, scales, zeros, factors);
         }
-        return PackedWeights.of(layout, packed.computeType(), codes, scales, zeros, factors, bias);
+        return PackedWeights.of(layout, packed.computeType(), codes, scales, zeros, factors, bias)
+                .withColumns(packed.form().columns());
     }
 
     /**
@@ -144,7 +147,7 @@ public final class PackedShards {
                     || part.computeType() != first.computeType() || !part.form().withGroupSize(first.groupSize()).equals(first.form())
                     || part.hasBias() != first.hasBias() || !Objects.equals(part.inputOrder(), first.inputOrder())) {
                 throw new IllegalArgumentException("cannot join " + part + " to " + first
-                        + ": k, group size, compute type, zero points, bias and input order must be the same");
+                        + ": k, group size, compute type, zero points, order of columns, bias and input order must be the same");
             }
             n = Math.addExact(n, part.n());
         }
@@ -154,7 +157,8 @@ public final class PackedShards {
                 joined(parts, PackedWeights::scales, layout.stripScaleBytes()),
                 joined(parts, PackedWeights::zeros, layout.stripScaleBytes()),
                 joined(parts, PackedWeights::factors, Float.BYTES),
-                joined(parts, PackedWeights::bias, Float.BYTES)).withInputOrder(first.inputOrder());
+                joined(parts, PackedWeights::bias, Float.BYTES))
+                .withInputOrder(first.inputOrder()).withColumns(first.form().columns());
     }
 
     private static NativeMemory joined(List<PackedWeights> parts, Function<PackedWeights, NativeMemory> region, long unit) {

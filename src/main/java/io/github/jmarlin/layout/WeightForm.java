@@ -64,7 +64,12 @@ public record WeightForm(Code code, Offset offset, ScaleSource scaleSource, int 
     /** In which order columns lie. */
     public enum Columns {
         /** As in the matrix. */
-        NATURAL
+        NATURAL,
+        /**
+         * Those of two layers of one shape in turn, the gate and the up projection of an MLP: column 2 j is column j of the gate,
+         * column 2 j + 1 of the up projection. There is an even number of them.
+         */
+        GATE_UP
     }
 
     /** Checks the group size. */
@@ -81,6 +86,11 @@ public record WeightForm(Code code, Offset offset, ScaleSource scaleSource, int 
     public static WeightForm int4(int groupSize, boolean zeroPoints) {
         return new WeightForm(Code.INT4, zeroPoints ? Offset.ZERO_POINT : Offset.MIDDLE, ScaleSource.GROUP, groupSize,
                 Sparsity.DENSE, Columns.NATURAL);
+    }
+
+    /** The same with columns in another order. */
+    public WeightForm withColumns(Columns order) {
+        return new WeightForm(code, offset, scaleSource, groupSize, sparsity, order);
     }
 
     /** The same with another group size, for instance of a shard. */
@@ -115,9 +125,16 @@ public record WeightForm(Code code, Offset offset, ScaleSource scaleSource, int 
         return hasZeroPoints() ? "zp" : "sym";
     }
 
-    /** {@code symmetric} or {@code zero points}, for messages. */
+    /** Checks that columns can lie in this order. */
+    public void checkColumns(int n) {
+        if (columns == Columns.GATE_UP && n % 2 != 0) {
+            throw new IllegalArgumentException("n " + n + " with columns " + columns + ": an even number of columns expected");
+        }
+    }
+
+    /** {@code symmetric} or {@code zero points}, and {@code gate and up in turn}, for messages. */
     @Override
     public String toString() {
-        return hasZeroPoints() ? "zero points" : "symmetric";
+        return (hasZeroPoints() ? "zero points" : "symmetric") + (columns == Columns.GATE_UP ? ", gate and up in turn" : "");
     }
 }

@@ -4,20 +4,19 @@ import java.util.Locale;
 import java.util.Objects;
 
 /**
- * A product by way of dense weights: a kernel expands the packed ones into the workspace, then cuBLAS multiplies. Where there is a bias,
- * its fp32 sums go through the workspace too, and a second kernel adds the bias.
+ * A product by way of dense weights: a kernel expands the packed ones into the workspace, then cuBLAS multiplies. Where there is a bias
+ * or an epilogue, fp32 sums go through the workspace too, and a second kernel finishes them.
  *
  * @param kernel entry point of the expansion in the kernel image
  * @param rows the rows the plan was made for: it serves every m in {@code (rows - 8, rows]}
  * @param weights shape and form of the weights
- * @param bias whether there is one; the planner does not know and says no
  * @param grid thread blocks of the expansion
  * @param cublasBytes device memory that cuBLAS gets for itself
  * @param prediction where the time is expected to go
  * @param reason why this plan, in words
  */
-public record DensePlan(String kernel, int rows, WeightShape weights, boolean bias, int grid, long cublasBytes, Prediction prediction,
-                        String reason) implements GemmPlan {
+public record DensePlan(String kernel, int rows, WeightShape weights, int grid, long cublasBytes, Prediction prediction, String reason)
+        implements GemmPlan {
 
     /** The family whose image holds the kernel. */
     public static final String IMAGE = "dequantize";
@@ -50,7 +49,7 @@ public record DensePlan(String kernel, int rows, WeightShape weights, boolean bi
         return device.multiprocessors() * BLOCKS_PER_MULTIPROCESSOR;
     }
 
-    /** Where the fp32 sums of a product with a bias lie in the scratch memory: behind the dense weights. */
+    /** Where the fp32 sums of a product with a bias or an epilogue lie in the scratch memory: behind the dense weights. */
     public static long sumsOffset(WeightShape weights) {
         return (weights.denseBytes() + SUMS_ALIGNMENT - 1) / SUMS_ALIGNMENT * SUMS_ALIGNMENT;
     }
@@ -106,28 +105,23 @@ public record DensePlan(String kernel, int rows, WeightShape weights, boolean bi
         return 0;
     }
 
-    /** The dense weights, sums if there is a bias, and what cuBLAS gets for itself. */
+    /** The dense weights, fp32 sums of some rows for a bias or an epilogue, and what cuBLAS gets for itself. */
     @Override
     public WorkspaceSize workspace() {
         long sums = Math.min(rows, SUMS_ROWS) * sumsStride(weights) * Float.BYTES;
-        return new WorkspaceSize(bias ? sumsOffset(weights) + sums : weights.denseBytes(), 0, cublasBytes);
-    }
-
-    /** The same for weights with a bias. */
-    public DensePlan withBias() {
-        return new DensePlan(kernel, rows, weights, true, grid, cublasBytes, prediction, reason);
+        return new WorkspaceSize(sumsOffset(weights) + sums, 0, cublasBytes);
     }
 
     @Override
     public DensePlan withReason(String words) {
-        return new DensePlan(kernel, rows, weights, bias, grid, cublasBytes, prediction, words);
+        return new DensePlan(kernel, rows, weights, grid, cublasBytes, prediction, words);
     }
 
     @Override
     public String toString() {
         return String.format(Locale.ROOT, "%s, then cuBLAS, for %s, m <= %d%n"
-                        + "  %d blocks x %d threads expand the weights once a call%s%n  workspace %s%n  %s%n  %s",
-                kernel, weights, rows, grid, THREADS, bias ? ", and add the bias after every " + SUMS_ROWS + " rows" : "", workspace(),
+                        + "  %d blocks x %d threads expand the weights once a call; a bias or an epilogue follows every %d rows%n  workspace %s%n  %s%n  %s",
+                kernel, weights, rows, grid, THREADS, SUMS_ROWS, workspace(),
                 prediction, reason);
     }
 }

@@ -43,7 +43,7 @@ final class DensePlanner {
     }
 
     DensePlan plan(int rows) {
-        return new DensePlan(DensePlan.kernelName(weights), rows, weights, false, DensePlan.gridOn(device),
+        return new DensePlan(DensePlan.kernelName(weights), rows, weights, DensePlan.gridOn(device),
                 device.computeMajor() >= 9 ? CUBLAS_BYTES_FROM_HOPPER : CUBLAS_BYTES, predict(rows),
                 "dense weights and cuBLAS as asked, never measured");
     }

@@ -1,6 +1,7 @@
 package io.github.jmarlin.cpu;
 
 import io.github.jmarlin.DataType;
+import io.github.jmarlin.Epilogue;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.layout.StripedLayout;
@@ -19,8 +20,8 @@ final class CaseFile {
     private CaseFile() {
     }
 
-    /** Writes weights and m rows of activations. */
-    static void write(Path file, PackedWeights weights, DataType type, ByteBuffer a, int m) throws IOException {
+    /** Writes weights, m rows of activations, and what is done to the sums. */
+    static void write(Path file, PackedWeights weights, DataType type, ByteBuffer a, int m, Epilogue epilogue) throws IOException {
         StripedLayout layout = weights.layout();
         int segmentRows = Activations.segmentRows(layout);
         int segments = (layout.paddedK() - 1) / segmentRows + 1;
@@ -34,9 +35,12 @@ final class CaseFile {
                 regions.add(memory == null ? ByteBuffer.allocate(0) : memory.slice(0, (int) memory.size()));
             }
             regions.add(a.slice(0, m * weights.k() * type.bytes()));
-            ByteBuffer header = ByteBuffer.allocate(16 * Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+            regions.add(epilogue.residualRows() == null ? ByteBuffer.allocate(0) : epilogue.residualRows());
+            regions.add(epilogue.rowFactors() == null ? ByteBuffer.allocate(0) : epilogue.rowFactors());
+            ByteBuffer header = ByteBuffer.allocate(20 * Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
             for (long number : new long[] {NativeLayer.typeNumber(type), m, weights.k(), weights.n(), layout.kBlocks(), segmentRows,
-                segments, layout.isOneGroup() ? segments : layout.groupSize() / segmentRows, NativeLayer.typeNumber(weights.computeType())}) {
+                segments, layout.isOneGroup() ? segments : layout.groupSize() / segmentRows, NativeLayer.typeNumber(weights.computeType()),
+                NativeLayer.typeNumber(epilogue.outputType(type)), epilogue.siluMul() ? 1 : 0}) {
                 header.putLong(number);
             }
             regions.forEach(region -> header.putLong(region.remaining()));

@@ -4,9 +4,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.jmarlin.DataType;
+import io.github.jmarlin.Epilogue;
 import io.github.jmarlin.LinearLayer;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.testing.TestMatrices;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -95,28 +97,31 @@ class NativeProgramTest {
         Random random = new Random(seed);
         DataType scaleType = random.nextBoolean() ? DataType.FP16 : DataType.BF16;
         DataType type = DataType.values()[random.nextInt(3)];
-        String what = set + ": k " + k + ", n " + n + ", group size " + groupSize + ", m " + m + ", " + type + ", scales " + scaleType;
+        Epilogue epilogue = epilogue(random, type, n, m);
+        int columns = epilogue.outputColumns(n);
+        String what = set + ": k " + k + ", n " + n + ", group size " + groupSize + ", m " + m + ", " + type + ", scales " + scaleType + ", " + epilogue;
         try (QuantizedMatrix matrix = TestMatrices.random(k, n, groupSize, scaleType, random.nextBoolean(), random.nextBoolean(), seed);
                 PackedWeights plain = PackedWeights.pack(matrix, scaleType)) {
-            PackedWeights weights = random.nextBoolean() ? plain
-                    : plain.withInputOrder(IntBuffer.wrap(IntStream.range(0, k).map(i -> k - 1 - i).toArray()));
+            PackedWeights inPairs = epilogue.siluMul() ? plain.withColumns(WeightForm.Columns.GATE_UP) : plain;
+            PackedWeights weights = random.nextBoolean() ? inPairs
+                    : inPairs.withInputOrder(IntBuffer.wrap(IntStream.range(0, k).map(i -> k - 1 - i).toArray()));
             float[] values = TestMatrices.gaussian(m * k, seed);
             boolean refused = random.nextInt(4) == 0;
             if (refused) {
                 values[0] = random.nextBoolean() ? Float.NaN : Float.NEGATIVE_INFINITY;
             }
             ByteBuffer a = CaseFile.encode(type, values);
-            ByteBuffer expected = ByteBuffer.allocateDirect(m * n * type.bytes());
+            ByteBuffer expected = ByteBuffer.allocateDirect(m * columns * epilogue.outputType(type).bytes());
             try (CpuDevice device = CpuDevice.of(1, InstructionSet.best().set()); LinearLayer layer = device.place(weights)) {
-                layer.multiply(type, a, m, expected);
+                layer.multiply(type, a, m, expected, epilogue);
             }
-            CaseFile.write(folder.resolve("case"), weights, type, a, m);
+            CaseFile.write(folder.resolve("case"), weights, type, a, m, epilogue);
             List<String> command = new ArrayList<>(program);
             command.addAll(List.of(Integer.toString(set.number()), folder.resolve("case").toString(), folder.resolve("result").toString()));
             Finished finished = run(command);
             assertEquals(0, finished.status(), what + "\n" + finished.output());
             byte[] result = Files.readAllBytes(folder.resolve("result"));
-            int rowBytes = n * type.bytes();
+            int rowBytes = columns * epilogue.outputType(type).bytes();
             for (int row = 0; row < m; row++) {
                 boolean isRefused = refused && row == 0;
                 assertEquals(isRefused ? 1 : 0, result[m * rowBytes + row], what + ": row " + row + " refused");
@@ -129,6 +134,16 @@ class NativeProgramTest {
                 }
             }
         }
+    }
+
+    /** Each step every other time. */
+    private static Epilogue epilogue(Random random, DataType type, int n, int m) {
+        Epilogue epilogue = random.nextBoolean() ? Epilogue.NONE : Epilogue.NONE.withFloatOutput();
+        epilogue = random.nextBoolean() && n % 2 == 0 ? epilogue.withSiluMul() : epilogue;
+        epilogue = random.nextBoolean() ? epilogue
+                : epilogue.withRowFactors(CaseFile.encode(DataType.FP32, TestMatrices.gaussian(m, random.nextLong())));
+        return random.nextBoolean() ? epilogue : epilogue.withResidual(CaseFile.encode(epilogue.outputType(type),
+                TestMatrices.gaussian(m * epilogue.outputColumns(n), random.nextLong())));
     }
 
     private record Finished(int status, String output) {

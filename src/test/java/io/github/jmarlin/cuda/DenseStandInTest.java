@@ -141,7 +141,7 @@ class DenseStandInTest extends GpuTest {
                 StandIn.reset();
                 StandIn.inject("cuLaunchKernel", 999, after, 1);
                 CudaCallException failure = assertInstanceOf(CudaCallException.class, live(packed));
-                assertMentions(failure, "cuLaunchKernel", after == 0 ? "dequantize_f16_zp_g64" : "dequantize_bias_f16");
+                assertMentions(failure, "cuLaunchKernel", after == 0 ? "dequantize_f16_zp_g64" : "dequantize_finish_f16");
                 assertEquals(StandIn.count("cuMemAlloc"), StandIn.count("cuMemFree"));
             }
         }

@@ -53,10 +53,10 @@ class ImageFamilyTest {
     @Test
     void aKernelBelongsToItsFirstWord() {
         assertEquals(ImageFamily.STRIPED, ImageFamily.of("striped_f16_sym_g64_m8_n64"));
-        assertEquals(ImageFamily.DEQUANTIZE, ImageFamily.of("dequantize_bias_f16"));
+        assertEquals(ImageFamily.DEQUANTIZE, ImageFamily.of("dequantize_finish_f16"));
         assertEquals("striped_m8_n64", ImageFamily.STRIPED.module("striped_f16_sym_g64_m8_n64"));
         assertEquals("hopper_m128_n256_p2_s2", ImageFamily.HOPPER.module("hopper_bf16_zp_g32_m128_n256_p2_s2"));
-        assertEquals("dequantize", ImageFamily.DEQUANTIZE.module("dequantize_bias_f16"));
+        assertEquals("dequantize", ImageFamily.DEQUANTIZE.module("dequantize_finish_f16"));
         assertEquals("gather", ImageFamily.GATHER.module("gather_16bit"));
         assertEquals("jmarlin_gather_abi", ImageFamily.of("gather_16bit").abiName());
         for (String stranger : List.of("empty", "striped", "stripedf16", "")) {

@@ -54,13 +54,12 @@ class DensePlannerTest {
 
     /** 70 columns of 100 weights, padded to 104; 512 rows of 72 sums behind the next 256 bytes. */
     @Test
-    void theWorkspaceHoldsTheDenseWeightsAndWithABiasSomeSums() {
+    void theWorkspaceHoldsTheDenseWeightsAndSomeSums() {
         WeightShape weights = new WeightShape(100, 70, 64, DataType.FP16, false);
         DensePlan plan = (DensePlan) new Planner(PlannerTest.A100, weights, DENSE).plan(2000);
-        assertEquals(new WorkspaceSize(14560, 0, 4 << 20), plan.workspace());
-        assertEquals(new WorkspaceSize(14592 + 512 * 72 * 4, 0, 4 << 20), plan.withBias().workspace());
+        assertEquals(new WorkspaceSize(14592 + 512 * 72 * 4, 0, 4 << 20), plan.workspace());
         assertEquals(new WorkspaceSize(14592 + 8 * 72 * 4, 0, 4 << 20),
-                ((DensePlan) new Planner(PlannerTest.A100, weights, DENSE).plan(3)).withBias().workspace());
+                new Planner(PlannerTest.A100, weights, DENSE).plan(3).workspace());
         assertFalse(new WorkspaceSize(1 << 20, 1 << 20).covers(plan.workspace()));
         assertTrue(plan.workspace().max(new WorkspaceSize(1 << 20, 4)).covers(plan.workspace()));
         assertThrows(IllegalArgumentException.class, () -> new WorkspaceSize(0, 0, -1));
@@ -88,7 +87,7 @@ class DensePlannerTest {
         refused("cut EVEN", () -> DENSE.withCut(Stripes.Cut.EVEN));
         refused("family DENSE on A100: no cuBLAS: because",
                 () -> new Planner(PlannerTest.A100, SQUARE, DENSE, Tuning.NONE, family -> Optional.of("no cuBLAS: because")));
-        refused("0 bytes for cuBLAS", () -> new DensePlan("k", 8, SQUARE, false, 1, 0, new Prediction(0, 0, 0, 0, 0, 0, 0), ""));
+        refused("0 bytes for cuBLAS", () -> new DensePlan("k", 8, SQUARE, 1, 0, new Prediction(0, 0, 0, 0, 0, 0, 0), ""));
     }
 
     private static void refused(String value, Runnable call) {
