@@ -2,6 +2,7 @@ package io.github.jmarlin.quantize;
 
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.layout.StripedLayout;
+import io.github.jmarlin.layout.WeightForm;
 import java.util.Objects;
 
 /**
@@ -14,6 +15,7 @@ import java.util.Objects;
  * @param damping added to the Hessian's diagonal, as a part of its mean; 0.01 is usual
  * @param clippingSearch look for the range of each group with the least error, instead of the one that spans it
  * @param pruning which two of every four neighbouring inputs stay, in the order in which they are quantized; only of symmetric weights
+ *     in groups of 64 or more
  */
 public record GptqOptions(int groupSize, DataType scaleType, boolean symmetric, boolean actOrder, double damping,
         boolean clippingSearch, Pruning pruning) {
@@ -40,9 +42,11 @@ public record GptqOptions(int groupSize, DataType scaleType, boolean symmetric, 
             throw new IllegalArgumentException("damping " + damping + " is outside 0 (excluded)..1");
         }
         Objects.requireNonNull(pruning, "pruning");
-        if (pruning != Pruning.NONE && !symmetric) {
-            throw new IllegalArgumentException("pruning " + pruning + " with zero points: a weight that is left out is 0, which only"
-                    + " symmetric weights have for certain");
+        if (pruning != Pruning.NONE) {
+            WeightForm.int4(groupSize, !symmetric).withSparsity(WeightForm.Sparsity.TWO_OF_FOUR);
+        }
+        if (pruning == Pruning.GIVEN && actOrder) {
+            throw new IllegalArgumentException("pruning " + pruning + " in act order: which inputs are neighbours would change");
         }
     }
 }

@@ -2,6 +2,7 @@ package io.github.jmarlin.quantize;
 
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.layout.StripedLayout;
+import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.memory.Tasks;
 import java.nio.IntBuffer;
 import java.util.Comparator;
@@ -112,6 +113,9 @@ public final class GptqQuantizer {
     public QuantizedMatrix quantize(float[] weights, int n) {
         checkWeights(weights, n, k);
         try (QuantizedMatrix.Builder matrix = QuantizedMatrix.builder(k, n, options.groupSize(), options.scaleType())) {
+            if (prunes()) {
+                matrix.withSparsity(WeightForm.Sparsity.TWO_OF_FOUR);
+            }
             if (!options.symmetric()) {
                 matrix.withZeroPoints();
             }
@@ -134,11 +138,14 @@ public final class GptqQuantizer {
         }
         GroupGrid[] grids = new GroupGrid[to - from];
         float[][] errors = new float[to - from][BLOCK];
-        boolean[] kept = new boolean[k];
+        boolean[][] kept = new boolean[prunes() ? to - from : 0][k];
+        for (int row = 0; row < rows.length && options.pruning() == Pruning.GIVEN; row++) {
+            Pruning.keepGiven(rows[row], from + row, kept[row]);
+        }
         for (int begin = 0; begin < k; begin += BLOCK) {
             int end = Math.min(k, begin + BLOCK);
             for (int row = 0; row < rows.length; row++) {
-                grids[row] = quantizeBlock(rows[row], begin, end, grids[row], errors[row], from + row, kept, matrix);
+                grids[row] = quantizeBlock(rows[row], begin, end, grids[row], errors[row], from + row, prunes() ? kept[row] : null, matrix);
             }
             for (int i = begin; i < end; i++) {
                 for (int row = 0; row < rows.length; row++) {
@@ -151,7 +158,7 @@ public final class GptqQuantizer {
     /**
      * Quantizes inputs {@code [begin, end)} of one output; returns the grid in use at the end.
      *
-     * @param kept scratch: which inputs stay
+     * @param kept which inputs stay, as far as it is known; null if all do
      */
     private GroupGrid quantizeBlock(float[] row, int begin, int end, GroupGrid current, float[] errors, int output, boolean[] kept,
             QuantizedMatrix.Builder matrix) {
@@ -159,16 +166,16 @@ public final class GptqQuantizer {
         for (int i = begin; i < end; i++) {
             if (i % rowsPerGroup == 0) {
                 int groupEnd = Math.min(k, i + rowsPerGroup);
-                grid = GroupGrid.of(prunes() ? remaining(row, i, groupEnd, kept) : row, i, groupEnd, importance, options);
+                grid = GroupGrid.of(kept == null ? row : remaining(row, i, groupEnd, kept), i, groupEnd, importance, options);
                 matrix.setScale(i / rowsPerGroup, output, grid.scale());
                 if (!options.symmetric()) {
                     matrix.setZeroPoint(i / rowsPerGroup, output, grid.zeroPoint());
                 }
             }
-            if (prunes() && i % Pruning.QUAD == 0) {
+            if (options.pruning().chooses() && i % Pruning.QUAD == 0) {
                 options.pruning().choose(row, i, Math.min(k, i + Pruning.QUAD), factor, kept);
             }
-            int code = !prunes() || kept[i] ? grid.code(row[i]) : QuantizedMatrix.SYMMETRIC_ZERO_POINT;
+            int code = kept == null || kept[i] ? grid.code(row[i]) : QuantizedMatrix.SYMMETRIC_ZERO_POINT;
             matrix.setCode(i, output, code);
             errors[i - begin] = (row[i] - grid.value(code)) / factor[i][i];
             subtract(row, errors[i - begin], factor[i], i + 1, end);
@@ -182,7 +189,9 @@ public final class GptqQuantizer {
 
     /** The row with zeros where a group's weights would be left out as they are now. */
     private float[] remaining(float[] row, int from, int to, boolean[] kept) {
-        options.pruning().choose(row, from, to, factor, kept);
+        if (options.pruning().chooses()) {
+            options.pruning().choose(row, from, to, factor, kept);
+        }
         float[] remaining = row.clone();
         for (int i = from; i < to; i++) {
             remaining[i] = kept[i] ? row[i] : 0;

@@ -3,41 +3,26 @@ package io.github.jmarlin.quantize;
 /** 2:4 sparsity: which two of every four neighbouring inputs of an output stay. */
 public enum Pruning {
     /** All four. */
-    NONE {
-        @Override
-        double saliency(double weight, double factor) {
-            throw new IllegalStateException("nothing is left out");
-        }
-    },
+    NONE,
+    /** Those that are not 0 already: at most two. */
+    GIVEN,
     /** The two largest. */
-    MAGNITUDE {
-        @Override
-        double saliency(double weight, double factor) {
-            return weight * weight;
-        }
-    },
+    MAGNITUDE,
     /**
-     * Those that it would cost most to leave out if all later inputs made up for it, {@code w^2 / U[i][i]^2}: SparseGPT (Frantar and
+     * The two that it would cost most to leave out if all later inputs made up for it, {@code w^2 / U[i][i]^2}: SparseGPT (Frantar and
      * Alistarh, arXiv 2301.00774).
      */
-    SPARSE_GPT {
-        @Override
-        double saliency(double weight, double factor) {
-            return weight * weight / (factor * factor);
-        }
-    };
+    SPARSE_GPT;
 
     /** Neighbouring inputs of which some are left out. */
     static final int QUAD = 4;
     /** How many of them stay. */
     static final int KEPT = 2;
 
-    /**
-     * What leaving a weight out would cost.
-     *
-     * @param factor the input's diagonal element of the inverse Hessian's factor
-     */
-    abstract double saliency(double weight, double factor);
+    /** Whether weights as they are when the first of four comes up decide, and not those that were given. */
+    boolean chooses() {
+        return this == MAGNITUDE || this == SPARSE_GPT;
+    }
 
     /**
      * Sets {@code kept} for the quads {@code [from, to)} of a row, from a multiple of four on: two of each, of equal ones the first. Of
@@ -56,6 +41,30 @@ public enum Pruning {
                     ahead += other > own || other == own && j < i ? 1 : 0;
                 }
                 kept[i] = ahead < KEPT;
+            }
+        }
+    }
+
+    private double saliency(double weight, double factor) {
+        return this == SPARSE_GPT ? weight * weight / (factor * factor) : weight * weight;
+    }
+
+    /**
+     * Sets {@code kept} of a whole row where it is not 0.
+     *
+     * @param output the row's number, for the message
+     * @throws IllegalArgumentException if more than two of four are not
+     */
+    static void keepGiven(float[] row, int output, boolean[] kept) {
+        for (int quad = 0; quad < row.length; quad += QUAD) {
+            int count = 0;
+            for (int i = quad; i < Math.min(row.length, quad + QUAD); i++) {
+                kept[i] = row[i] != 0;
+                count += kept[i] ? 1 : 0;
+            }
+            if (count > KEPT) {
+                throw new IllegalArgumentException("output " + output + ", inputs " + quad + " to " + (quad + QUAD - 1) + ": " + count
+                        + " weights are not 0, 2:4 sparsity stores two of four");
             }
         }
     }

@@ -52,7 +52,7 @@ final class PruningTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"256,128,false", "256,128,true", "192,64,false", "250,32,true", "256,-1,false"})
+    @CsvSource({"256,128,false", "256,128,true", "192,64,false", "250,64,true", "256,-1,false"})
     void errorOnCorrelatedInputsIsAtMostHalfOfMagnitudes(int k, int groupSize, boolean actOrder) {
         Hessian hessian = GptqQuantizerTest.correlated(k, 1024);
         float[] weights = GptqQuantizerTest.weights(N, k);
@@ -78,7 +78,7 @@ final class PruningTest {
         int k = 128;
         Hessian hessian = GptqQuantizerTest.correlated(k, 600);
         float[] weights = GptqQuantizerTest.weights(N, k);
-        GptqOptions options = new GptqOptions(32, DataType.FP16, true, false, 0.01, false, Pruning.SPARSE_GPT);
+        GptqOptions options = new GptqOptions(64, DataType.FP16, true, false, 0.01, false, Pruning.SPARSE_GPT);
         int[] order = IntStream.range(0, k).toArray();
         float[][] factor = hessian.inverseFactor(order, 0.01);
         int different = 0;
@@ -98,7 +98,7 @@ final class PruningTest {
                         stays[j] = larger < 2;
                     }
                     // The grid is the quantizer's own: only what it does with it is looked at here.
-                    double scale = matrix.scale(i / 32, output);
+                    double scale = matrix.scale(i / 64, output);
                     int code = stays[i] ? (int) Math.max(0, Math.min(15, Math.round(row[i] / scale) + 8)) : 8;
                     different += code == matrix.code(i, output) ? 0 : 1;
                     double error = (row[i] - (code - 8) * scale) / factor[i][i];
@@ -109,6 +109,37 @@ final class PruningTest {
             }
         }
         assertTrue(different <= N * k / 100, different + " of " + N * k + " codes differ");
+    }
+
+    @Test
+    void zerosThatAreGivenStayAndAreMadeUpFor() {
+        int k = 128;
+        Hessian hessian = GptqQuantizerTest.correlated(k, 600);
+        float[] weights = GptqQuantizerTest.weights(N, k);
+        boolean[] kept = new boolean[k];
+        for (int output = 0; output < N; output++) {
+            float[] row = Arrays.copyOfRange(weights, output * k, (output + 1) * k);
+            Pruning.MAGNITUDE.choose(row, 0, k, new float[k][k], kept);
+            for (int i = 0; i < k; i++) {
+                weights[output * k + i] = kept[i] ? row[i] : 0;
+            }
+        }
+        try (QuantizedMatrix matrix = quantize(hessian, weights, 64, false, Pruning.GIVEN)) {
+            assertTwoOfFour(matrix);
+            for (int i = 0; i < weights.length; i++) {
+                assertTrue(weights[i] != 0 || matrix.code(i % k, i / k) == 8, "input " + i % k + ", output " + i / k);
+            }
+            double nearest;
+            try (QuantizedMatrix plain = magnitude(weights, k, 64)) {
+                nearest = GptqQuantizer.outputError(weights, plain, hessian);
+            }
+            double error = GptqQuantizer.outputError(weights, matrix, hessian);
+            assertTrue(error < 0.8 * nearest, error + " against " + nearest);
+        }
+        weights[5 * k + 12] = weights[5 * k + 13] = weights[5 * k + 14] = 1;
+        String message = assertThrows(IllegalArgumentException.class, () -> quantize(hessian, weights, 64, false, Pruning.GIVEN)).getMessage();
+        assertTrue(message.startsWith("output 5, inputs 12 to 15: "), message);
+        assertThrows(IllegalArgumentException.class, () -> quantize(hessian, weights, 64, true, Pruning.GIVEN));
     }
 
     @Test
@@ -132,6 +163,6 @@ final class PruningTest {
         assertEquals(Pruning.NONE, GptqOptions.DEFAULT.pruning());
         GptqOptions zeroPoints = new GptqOptions(128, DataType.FP16, false, true, 0.01, true);
         assertTrue(assertThrows(IllegalArgumentException.class, () -> zeroPoints.withPruning(Pruning.SPARSE_GPT)).getMessage()
-                .contains("zero points"));
+                .contains("ZERO_POINT"));
     }
 }
