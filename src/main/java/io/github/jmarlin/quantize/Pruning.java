@@ -1,5 +1,7 @@
 package io.github.jmarlin.quantize;
 
+import java.util.Arrays;
+
 /** 2:4 sparsity: which two of every four neighbouring inputs of an output stay. */
 public enum Pruning {
     /** All four. */
@@ -47,6 +49,20 @@ public enum Pruning {
 
     private double saliency(double weight, double factor) {
         return this == SPARSE_GPT ? weight * weight / (factor * factor) : weight * weight;
+    }
+
+    /**
+     * Checks that at most two of every four inputs of each output are not 0.
+     *
+     * @param weights {@code [n][k]}
+     * @param firstOutput the number of the first of the n, for the message
+     * @throws IllegalArgumentException with the place of the first that are
+     */
+    public static void requireGiven(float[] weights, int k, int firstOutput) {
+        boolean[] kept = new boolean[k];
+        for (int at = 0; at < weights.length; at += k) {
+            keepGiven(Arrays.copyOfRange(weights, at, at + k), firstOutput + at / k, kept);
+        }
     }
 
     /**
