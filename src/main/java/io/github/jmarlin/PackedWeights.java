@@ -80,8 +80,8 @@ public final class PackedWeights implements AutoCloseable {
         checkSize("scales", scales, layout.scaleBytes(), layout);
         checkSize("factors", factors, columnBytes, layout);
         if ((zeros != null) != layout.form().hasZeroPoints()) {
-            throw new IllegalArgumentException("zeros " + (zeros == null ? "null" : "of " + zeros.size() + " bytes") + " given for weights that"
-                    + " are " + layout.form());
+            throw new IllegalArgumentException("zeros " + (zeros == null ? "null" : "of " + zeros.size() + " bytes")
+                    + " given for weights that are " + layout.form());
         }
         if (zeros != null) {
             checkSize("zeros", zeros, layout.scaleBytes(), layout);

@@ -311,8 +311,8 @@ public final class QuantizedMatrix implements AutoCloseable {
         }
 
         /**
-         * Says which weights have to be stored; it leaves out nothing. Of {@linkplain WeightForm.Sparsity#TWO_OF_FOUR sparse} weights at most
-         * two of every four rows of a column may be other than 0, which packing checks.
+         * Says which weights have to be stored; it leaves out nothing. Of {@linkplain WeightForm.Sparsity#TWO_OF_FOUR sparse} weights at
+         * most two of every four rows of a column may be other than 0, which packing checks.
          */
         public Builder withSparsity(WeightForm.Sparsity sparsity) {
             layout = layout.withForm(layout.form().withSparsity(sparsity));

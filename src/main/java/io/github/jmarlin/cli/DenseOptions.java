@@ -61,7 +61,8 @@ final class DenseOptions {
         try {
             Pattern excluded = exclude == null ? DenseQuantization.USUALLY_EXCLUDED : Pattern.compile(exclude);
             if (sparse24 == Sparse24.prune && calibration == null) {
-                throw new ParameterException(spec.commandLine(), "--sparse24=prune needs --calibration: without it a pruned model is ruined");
+                throw new ParameterException(spec.commandLine(),
+                        "--sparse24=prune needs --calibration: without it a pruned model is ruined");
             }
             return new DenseQuantization(group, !asymmetric, true, excluded,
                     calibration == null ? null : Calibration.open(calibration), pruning());
