@@ -71,9 +71,9 @@ def _hopper(name, flow, match):
     consumer = _with(name, flow, stage, flow.turn(stage, _PUBLISH), "HGMMA", 4 * depth * strips // 2)
 
     stage = _innermost(name, flow, ("LDGSTS",))
-    copies = [header for header in flow.children(stage) if flow.count(flow.loops[header], ("UBLKCP.S.G",))]
-    spread = [header for header in copies if any(inner in copies or flow.count(flow.loops[inner], ("UBLKCP.S.G",))
-                                                 for inner in flow.children(header))]
+    # ptxas wraps every bulk copy in a loop; one around such a loop is that over the rows of small batches, which go by bulk copies.
+    spread = [header for header in flow.children(stage)
+              if any(flow.count(flow.loops[inner], ("UBLKCP.S.G",)) for inner in flow.children(header))]
     producer = flow.turn(stage, _COPIES + _PUBLISH, spread)
     requests = 3 if "_zp_" in name else 2       # of two strips a warp brings only some of them, on nearly the same path
     for operation, wanted in (("UBLKCP.S.G", requests), ("UBLKCP.S.S", depth if neighbours == 2 else 0),

@@ -41,5 +41,6 @@ JNIEXPORT void JNICALL NAME(multiplyDense)(JNIEnv *env, jclass type, jint set, j
 {
     (void) env;
     (void) type;
-    dense_multiply((enum instruction_set) set, (const struct dense_call *) (intptr_t) call, (const uint8_t *) (intptr_t) weights, first, end);
+    dense_multiply((enum instruction_set) set, (const struct dense_call *) (intptr_t) call,
+            (const uint8_t *) (intptr_t) weights, first, end);
 }

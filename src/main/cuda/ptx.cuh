@@ -227,11 +227,6 @@ JMARLIN_DEVICE u64 policy_evict_normal() {
 
 // cp.async.cg: 16 bytes from global to shared memory, past L1. The bytes may be read after a wait of this thread
 // for their group, and by other threads after a barrier that follows that wait.
-JMARLIN_DEVICE void cp_async_16(u32 destination, u64 source, u64 policy) {
-    asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;"
-                 :: "r"(destination), "l"(source), "l"(policy) : "memory");
-}
-
 // Without a branch, in the place where it stands: a copy that is skipped costs its issue.
 JMARLIN_DEVICE void cp_async_16_if(bool wanted, u32 destination, u64 source, u64 policy) {
     asm volatile("{\n"

@@ -30,6 +30,7 @@ const char* error_kind_name(ErrorKind kind) {
         case ErrorKind::kMbarrier: return "MBARRIER";
         case ErrorKind::kProxy: return "PROXY";
         case ErrorKind::kWgmma: return "WGMMA";
+        case ErrorKind::kMetadata: return "METADATA";
         case ErrorKind::kExited: return "EXITED";
         case ErrorKind::kDoubleWrite: return "DOUBLE WRITE";
         case ErrorKind::kBadArgument: return "BAD ARGUMENT";

@@ -156,6 +156,7 @@ enum class ErrorKind {
     kMbarrier,          // too many arrivals, more bytes landed than announced, not initialised, not shown to who uses it
     kProxy,             // a plain write that wgmma or the copy engine meets with no fence.proxy.async after it
     kWgmma,             // registers of a wgmma in flight were touched, a wrong descriptor, or it lacks its fence or its wait
+    kMetadata,          // of 2:4 sparsity: a nibble that names no two of four k in order
     kExited,            // an access, an arrival or a copy that meets a block which has exited
     kDoubleWrite,       // an element of an output written twice in a launch
     kBadArgument        // of the launch, or of an instruction: setmaxnreg's counts, a barrier's number of threads

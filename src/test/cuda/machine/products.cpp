@@ -1,4 +1,4 @@
-// Matrices in registers (Parallel Thread Execution ISA 9.0, 9.7.14.5: ldmatrix, mma). An element of a product that depends on a value
+// Matrices in registers (Parallel Thread Execution ISA 9.0, 9.7.14.5: ldmatrix, mma; 9.7.14.6: mma.sp). An element of a product that depends on a value
 // that nobody wrote is one itself: that of its row of A or its column of B.
 #include "products.hpp"
 
@@ -6,6 +6,7 @@
 #include "half.hpp"
 #include "lanewise.hpp"
 #include "races.hpp"
+#include "sparse.hpp"
 
 namespace jmarlin::machine {
 
@@ -57,17 +58,18 @@ u32 lanes_of_columns(u32 written, u32 odd) {
 }
 
 /**
- * D = A * B + C for the m16n8k16 fragments. With r = l / 4 and t = l % 4, lane l holds
+ * D = A * B + C for the fragments of m16n8k16 and, with 2:4 sparsity, of m16n8k32, whose A stores 16 k. With r = l / 4 and t = l % 4, lane l holds
  *   a0: A[r][2t, 2t+1]      a1: A[r+8][2t, 2t+1]      a2: A[r][2t+8, 2t+9]      a3: A[r+8][2t+8, 2t+9]
- *   b0: B[2t, 2t+1][r]      b1: B[2t+8, 2t+9][r]
+ *   b0: B[2t, 2t+1][r]      b1: B[2t+8, 2t+9][r]      and so on
  *   d0, d1: D[r][2t, 2t+1]  d2, d3: D[r+8][2t, 2t+1]
  */
-template <bool kHalf>
-Next mma_m16n8k16(Warp& w, const Instruction& i, u32) {
-    const Operand* o = i.operands;   // d0..3, a0..3, b0, b1, c0..3
-    float a[16][16], b[16][8], d[16][8];
+template <bool kHalf, bool kSparse>
+Next mma(Warp& w, const Instruction& i, u32) {
+    constexpr u32 kRegistersOfB = kSparse ? 4 : 2;
+    const Operand *d_at = i.operands, *a_at = d_at + 4, *b_at = a_at + 4, *c_at = b_at + kRegistersOfB;
+    float a[16][16], b[8 * kRegistersOfB][8], d[16][8];
     for (u32 n = 0; n < 4; ++n) {
-        const u32 *from = source_32(w, o[4 + n]), *c = source_32(w, o[10 + n]);
+        const u32 *from = source_32(w, a_at[n]), *c = source_32(w, c_at[n]);
         for (u32 lane = 0; lane < kWarpSize; ++lane) {
             float* at = &a[lane / 4 + 8 * (n % 2)][2 * (lane % 4) + 8 * (n / 2)];
             at[0] = kHalf ? half_to_float(from[lane] & 0xffff) : bfloat16_to_float(from[lane] & 0xffff);
@@ -75,23 +77,25 @@ Next mma_m16n8k16(Warp& w, const Instruction& i, u32) {
             d[lane / 4 + 8 * (n / 2)][2 * (lane % 4) + n % 2] = bits_float(c[lane]);
         }
     }
-    for (u32 n = 0; n < 2; ++n) {
-        const u32* from = source_32(w, o[8 + n]);
+    u32 columns = kAllLanes;
+    for (u32 n = 0; n < kRegistersOfB; ++n) {
+        const u32* from = source_32(w, b_at[n]);
         for (u32 lane = 0; lane < kWarpSize; ++lane) {
             u32 k = 2 * (lane % 4) + 8 * n, column = lane / 4;
             b[k][column] = kHalf ? half_to_float(from[lane] & 0xffff) : bfloat16_to_float(from[lane] & 0xffff);
             b[k + 1][column] = kHalf ? half_to_float(from[lane] >> 16) : bfloat16_to_float(from[lane] >> 16);
         }
+        columns &= written_32(w, b_at[n]);
     }
-    multiply_add(&d[0][0], 8, a, &b[0][0]);
-    u32 columns = written_32(w, o[8]) & written_32(w, o[9]);
+    if constexpr (kSparse) multiply_add_sparse(&d[0][0], 8, a, read_places(w, i, c_at[4], c_at[5]), &b[0][0]);
+    else multiply_add(&d[0][0], 8, a, &b[0][0]);
     u32 known[4];
     for (u32 n = 0; n < 4; ++n)
-        known[n] = lanes_of_columns(columns, n % 2) & whole_rows(written_32(w, o[4 + n / 2]) & written_32(w, o[6 + n / 2])) & written_32(w, o[10 + n]);
+        known[n] = lanes_of_columns(columns, n % 2) & whole_rows(written_32(w, a_at[n / 2]) & written_32(w, a_at[2 + n / 2])) & written_32(w, c_at[n]);
     for (u32 n = 0; n < 4; ++n) {
         u32 values[kWarpSize];
         for (u32 lane = 0; lane < kWarpSize; ++lane) values[lane] = float_bits(d[lane / 4 + 8 * (n / 2)][2 * (lane % 4) + n % 2]);
-        store_32(w, o[n], kAllLanes, values, known[n]);
+        store_32(w, d_at[n], kAllLanes, values, known[n]);
     }
     return Next::kGo;
 }
@@ -142,8 +146,11 @@ void add_products(OpcodeTable& table) {
                 table.emplace(name, opcode);
                 if (count.first == 1) opcode.signature = "Ra", table.emplace(name, opcode);
             }
-    table.emplace("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", aligned("(RRRR)(rrrr)(rr)(rrrr)", mma_m16n8k16<true>));
-    table.emplace("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", aligned("(RRRR)(rrrr)(rr)(rrrr)", mma_m16n8k16<false>));
+    table.emplace("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", aligned("(RRRR)(rrrr)(rr)(rrrr)", mma<true, false>));
+    table.emplace("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", aligned("(RRRR)(rrrr)(rr)(rrrr)", mma<false, false>));
+    std::string sparse = "mma.sp::ordered_metadata.sync.aligned.m16n8k32.row.col.f32.";
+    table.emplace(sparse + "f16.f16.f32", aligned("(RRRR)(rrrr)(rrrr)(rrrr)ri", mma<true, true>));
+    table.emplace(sparse + "bf16.bf16.f32", aligned("(RRRR)(rrrr)(rrrr)(rrrr)ri", mma<false, true>));
 }
 
 }  // namespace jmarlin::machine

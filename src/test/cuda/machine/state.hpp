@@ -28,6 +28,11 @@ struct PendingCopy {
     u8 valid[kWarpSize];
 };
 
+/** Which dense k, 0 .. 31, the stored elements 0 .. 15 of a row of a sparse A are (sparse.hpp). */
+struct Places {
+    u8 k[16][16];
+};
+
 /** A wgmma of a warp, from its issue to the wait that guarantees it. */
 struct Product {
     const Instruction* at;
@@ -37,6 +42,7 @@ struct Product {
     bool scale_d;
     u32 a[4][kWarpSize];
     u32 a_written[4];             // lanes whose A was written by somebody
+    Places places;                // of what A stores, if it is sparse
 };
 
 /** Lanes of a warp that are at the same instruction. */

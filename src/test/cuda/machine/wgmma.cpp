@@ -7,6 +7,7 @@
 #include "lanewise.hpp"
 #include "products.hpp"
 #include "races.hpp"
+#include "sparse.hpp"
 
 namespace jmarlin::machine {
 
@@ -30,9 +31,16 @@ Next fence(Warp& w, const Instruction&, u32) {
     return Next::kGo;
 }
 
-/** Operands: the accumulators, four registers of A, descriptor, scale-d and three constants. */
-u32 accumulators(const Instruction& i) { return i.count - 9u; }
-bool is_half(const Instruction& i) { return i.opcode->detail; }
+enum Detail : u32 { kHalf = 1, kSparse = 2 };
+bool is_half(const Instruction& i) { return i.opcode->detail & kHalf; }
+bool is_sparse(const Instruction& i) { return i.opcode->detail & kSparse; }
+
+/** Operands: the accumulators, four registers of A, descriptor, (of a sparse one) metadata and selector, scale-d and three constants. */
+u32 accumulators(const Instruction& i) { return i.count - (is_sparse(i) ? 11u : 9u); }
+
+/** The registers that are its own until it is over: the accumulators, A, and metadata, which comes behind the descriptor. */
+u32 registers(const Instruction& i) { return accumulators(i) + (is_sparse(i) ? 5 : 4); }
+const Operand& register_of(const Instruction& i, u32 n) { return i.operands[n < accumulators(i) + 4 ? n : n + 1]; }
 
 // The matrix descriptor (9.7.15.5.1): a K-major tile in the 128-byte swizzle, at a multiple of 1024 bytes or a step of 32 into its rows.
 bool fits(u64 descriptor) {
@@ -51,8 +59,8 @@ u32 described_address(u64 descriptor, u32 row, u32 chunk) {
 void mark_busy(Warp& w) {
     std::fill(w.busy.begin(), w.busy.end(), 0);
     for (const Product& p : w.products) {
-        for (u32 n = 0; n < accumulators(*p.at); ++n) w.busy[static_cast<u32>(p.at->operands[n].index)] |= kSum;
-        for (u32 n = 0; n < 4; ++n) w.busy[static_cast<u32>(p.at->operands[accumulators(*p.at) + n].index)] |= kOperand;
+        for (u32 n = 0; n < registers(*p.at); ++n)
+            if (register_of(*p.at, n).index >= 0) w.busy[static_cast<u32>(register_of(*p.at, n).index)] |= n < accumulators(*p.at) ? kSum : kOperand;
     }
 }
 
@@ -64,20 +72,20 @@ void check_written_since_fence(const Warp& w, const Instruction& i) {
         if (before->run == fence || !before->opcode->signature.compare("L") || before->opcode->name == "ret") return;
         if (before->run == issue) continue;
         for (u32 n = 0; n < before->count; ++n)
-            for (u32 m = 0; m < accumulators(i) + 4 && before->operands[n].kind == 'R'; ++m)
-                if (i.operands[m].kind != 'd' && i.operands[m].index == before->operands[n].index)
+            for (u32 m = 0; m < registers(i) && before->operands[n].kind == 'R'; ++m)
+                if (register_of(i, m).index == before->operands[n].index)
                     return report(ErrorKind::kWgmma, w, 0, i, before, "takes a register that was written after wgmma.fence, at " + at_text(*before));
     }
 }
 
 Next issue(Warp& w, const Instruction& i, u32 lanes) {
     u32 count = accumulators(i);
-    const Operand* o = i.operands + count;   // A, descriptor, scale-d, scale-a, scale-b, transposed
+    const Operand *o = i.operands + count, *scale = i.operands + i.count - 4;   // A, descriptor; scale-d, scale-a, scale-b, transposed
     u64 descriptor = uniform_64(w, i, o[4], lanes);
     if (!w.fenced) report(ErrorKind::kWgmma, w, 0, i, nullptr, "begins a group with no wgmma.fence before it");
     if (!fits(descriptor))
         fail(ErrorKind::kWgmma, w, 0, i, "descriptor " + hex(descriptor) + " is not of a K-major tile in the 128-byte swizzle with 1024 bytes between groups of 8 rows");
-    if (o[6].offset != 1 || o[7].offset != 1 || o[8].offset != 0)
+    if (scale[1].offset != 1 || scale[2].offset != 1 || scale[3].offset != 0)
         fail(ErrorKind::kWgmma, w, 0, i, "negated or transposed operands are not known here");
     check_written_since_fence(w, i);
     std::vector<Issued>& log = issued[w.global_index / kWarpgroup];
@@ -107,8 +115,9 @@ Next issue(Warp& w, const Instruction& i, u32 lanes) {
         std::memcpy(p.a[n], source_32(w, o[n]), sizeof p.a[n]);
         p.a_written[n] = written_32(w, o[n]);
     }
-    p.scale_d = source_p(w, o[5]) == kAllLanes;
-    if (source_p(w, o[5]) != 0 && !p.scale_d) fail(ErrorKind::kDivergence, w, 0, i, "lanes differ in scale-d");
+    if (is_sparse(i)) p.places = read_places(w, i, o[5], o[6]);
+    p.scale_d = source_p(w, scale[0]) == kAllLanes;
+    if (source_p(w, scale[0]) != 0 && !p.scale_d) fail(ErrorKind::kDivergence, w, 0, i, "lanes differ in scale-d");
     mark_busy(w);
     return Next::kGo;
 }
@@ -119,7 +128,7 @@ void read_tile(const Warp& w, const Product& p, u32 columns, float* b, u8* compl
     bool checks = machine.options.races && w.index % kWarpgroup == 0;   // the four warps read the same tile: one stands for all
     for (u32 column = 0; column < columns; ++column) {
         complete[column] = 1;
-        for (u32 chunk = 0; chunk < 2; ++chunk) {
+        for (u32 chunk = 0; chunk < (is_sparse(*p.at) ? 4 : 2); ++chunk) {
             u32 offset = described_address(p.descriptor, column, chunk) - kSharedBase;
             if (offset > machine.shared_bytes || 16 > machine.shared_bytes - offset)
                 fail(ErrorKind::kOutOfBounds, w, 0, *p.at, "row " + std::to_string(column) + " of its tile lies at shared memory byte " + std::to_string(offset));
@@ -140,7 +149,7 @@ void read_tile(const Warp& w, const Product& p, u32 columns, float* b, u8* compl
 void carry_out(Warp& w, Product& p) {
     p.done = true;
     u32 count = accumulators(*p.at), columns = count * 2;
-    static float d[16 * 256], b[16 * 256];
+    static float d[16 * 256], b[32 * 256];
     static u8 complete[256];
     float a[16][16];
     bool half = is_half(*p.at);
@@ -157,7 +166,8 @@ void carry_out(Warp& w, Product& p) {
         const u32* from = w.r32 + static_cast<u32>(p.at->operands[n].index) * kWarpSize;
         for (u32 lane = 0; lane < kWarpSize; ++lane) element(n, lane) = p.scale_d ? bits_float(from[lane]) : 0.0f;
     }
-    multiply_add(d, columns, a, b);
+    if (is_sparse(*p.at)) multiply_add_sparse(d, columns, a, p.places, b);
+    else multiply_add(d, columns, a, b);
     u32 rows[2] = {whole_rows(p.a_written[0] & p.a_written[2]), whole_rows(p.a_written[1] & p.a_written[3])};
     for (u32 n = 0; n < count; ++n) {
         u32 index = static_cast<u32>(p.at->operands[n].index);
@@ -204,8 +214,8 @@ void check_busy_registers(const Warp& w, const Instruction& at, u32 lanes) {
         u8 busy = w.busy[static_cast<u32>(o.index)];
         if (busy == 0 || (o.kind != 'R' && busy == kOperand)) continue;
         for (const Product& p : w.products)
-            for (u32 m = 0; m < accumulators(*p.at) + 4; ++m)
-                if (p.at->operands[m].index == o.index && (m < accumulators(*p.at) || o.kind == 'R')) {
+            for (u32 m = 0; m < registers(*p.at); ++m)
+                if (register_of(*p.at, m).index == o.index && (m < accumulators(*p.at) || o.kind == 'R')) {
                     report(ErrorKind::kWgmma, w, first_lane(lanes), at, p.at, std::string(o.kind == 'R' ? "writes" : "reads") + " a register of " + at_text(*p.at) +
                            ", which is under way");
                     return;
@@ -239,7 +249,9 @@ void add_wgmma(OpcodeTable& table) {
         for (bool half : {true, false}) {
             std::string type = half ? "f16" : "bf16";
             table.emplace("wgmma.mma_async.sync.aligned.m64n" + std::to_string(n) + "k16.f32." + type + "." + type,
-                          aligned(("(" + std::string(n / 2, 'R') + ")(rrrr)dpiii").c_str(), issue, half));
+                          aligned(("(" + std::string(n / 2, 'R') + ")(rrrr)dpiii").c_str(), issue, half ? kHalf : 0));
+            table.emplace("wgmma.mma_async.sp.sync.aligned.m64n" + std::to_string(n) + "k32.f32." + type + "." + type,
+                          aligned(("(" + std::string(n / 2, 'R') + ")(rrrr)dripiii").c_str(), issue, (half ? kHalf : 0) | kSparse));
         }
 }
 

@@ -154,7 +154,7 @@ std::vector<Case> read_cases(const std::string& path) {
 }
 
 std::string Case::header(const std::string& target) {
-    return ".version 8.0\n.target " + target + "\n.address_size 64\n.extern .shared .align 1024 .b8 smem[];\n"
+    return ".version 8.5\n.target " + target + "\n.address_size 64\n.extern .shared .align 1024 .b8 smem[];\n"
            ".file 1 \"somewhere/snippet.cu\"\n";
 }
 

@@ -29,7 +29,6 @@ import java.util.Objects;
  */
 public final class PackedWeights implements AutoCloseable {
     private final StripedLayout layout;
-    private final WeightForm form;
     private final DataType computeType;
     private final NativeMemory codes;
     private final NativeMemory scales;
@@ -38,10 +37,9 @@ public final class PackedWeights implements AutoCloseable {
     private final NativeMemory bias;
     private final IntBuffer inputOrder;
 
-    private PackedWeights(StripedLayout layout, WeightForm form, DataType computeType, NativeMemory codes, NativeMemory scales,
+    private PackedWeights(StripedLayout layout, DataType computeType, NativeMemory codes, NativeMemory scales,
             NativeMemory zeros, NativeMemory factors, NativeMemory bias, IntBuffer inputOrder) {
         this.layout = layout;
-        this.form = form;
         this.computeType = computeType;
         this.codes = codes;
         this.scales = scales;
@@ -58,7 +56,7 @@ public final class PackedWeights implements AutoCloseable {
      * @throws IllegalArgumentException if a column's scales do not fit the compute type even after its shift
      */
     public static PackedWeights pack(QuantizedMatrix matrix, DataType computeType) {
-        return StripedPacker.pack(matrix, computeType).withInputOrder(matrix.inputOrder()).withColumns(matrix.form().columns());
+        return StripedPacker.pack(matrix, computeType).withInputOrder(matrix.inputOrder());
     }
 
     /**
@@ -68,7 +66,7 @@ public final class PackedWeights implements AutoCloseable {
      * @param computeType FP16 or BF16
      * @param codes {@link StripedLayout#codeBytes} bytes, each strip contiguous
      * @param scales {@link StripedLayout#scaleBytes} bytes, each strip contiguous
-     * @param zeros as many bytes, or null for symmetric weights
+     * @param zeros as many bytes, or null for weights without zero points
      * @param factors a float for every padded column
      * @param bias a float for every padded column, or null
      * @return weights that own the regions and close them
@@ -81,14 +79,17 @@ public final class PackedWeights implements AutoCloseable {
         checkSize("codes", codes, layout.codeBytes(), layout);
         checkSize("scales", scales, layout.scaleBytes(), layout);
         checkSize("factors", factors, columnBytes, layout);
+        if ((zeros != null) != layout.form().hasZeroPoints()) {
+            throw new IllegalArgumentException("zeros " + (zeros == null ? "null" : "of " + zeros.size() + " bytes")
+                    + " given for weights that are " + layout.form());
+        }
         if (zeros != null) {
             checkSize("zeros", zeros, layout.scaleBytes(), layout);
         }
         if (bias != null) {
             checkSize("bias", bias, columnBytes, layout);
         }
-        return new PackedWeights(layout, WeightForm.int4(layout.groupSize(), zeros != null), computeType, codes, scales, zeros, factors,
-                bias, null);
+        return new PackedWeights(layout, computeType, codes, scales, zeros, factors, bias, null);
     }
 
     /**
@@ -98,7 +99,7 @@ public final class PackedWeights implements AutoCloseable {
      * @param order each of 0..k-1 once, or null: row i multiplies activation i
      */
     public PackedWeights withInputOrder(IntBuffer order) {
-        return new PackedWeights(layout, form, computeType, codes, scales, zeros, factors, bias,
+        return new PackedWeights(layout, computeType, codes, scales, zeros, factors, bias,
                 order == null ? null : QuantizedMatrix.permutation(order, k()));
     }
 
@@ -109,9 +110,7 @@ public final class PackedWeights implements AutoCloseable {
      * @throws IllegalArgumentException if n columns cannot lie so
      */
     public PackedWeights withColumns(WeightForm.Columns order) {
-        WeightForm ordered = form.withColumns(order);
-        ordered.checkColumns(n());
-        return new PackedWeights(layout, ordered, computeType, codes, scales, zeros, factors, bias, inputOrder);
+        return new PackedWeights(layout.withForm(form().withColumns(order)), computeType, codes, scales, zeros, factors, bias, inputOrder);
     }
 
     /** Rejects what is not FP16 or BF16. */
@@ -133,7 +132,7 @@ public final class PackedWeights implements AutoCloseable {
      * type (else they are in the compute type now, FP32 scales rounded to its precision).
      */
     public QuantizedMatrix unpack() {
-        return StripedPacker.unpack(this).withInputOrder(inputOrder).withColumns(form.columns());
+        return StripedPacker.unpack(this).withInputOrder(inputOrder);
     }
 
     /** Rows (in-features). */
@@ -146,7 +145,7 @@ public final class PackedWeights implements AutoCloseable {
         return layout.n();
     }
 
-    /** k rounded up to a multiple of 64. */
+    /** k rounded up to whole blocks. */
     public int paddedK() {
         return layout.paddedK();
     }
@@ -161,7 +160,7 @@ public final class PackedWeights implements AutoCloseable {
         return layout.strips();
     }
 
-    /** Blocks of 64 rows. */
+    /** Blocks of a strip, of 64 rows or, of sparse weights, 128. */
     public int kBlocks() {
         return layout.kBlocks();
     }
@@ -188,12 +187,12 @@ public final class PackedWeights implements AutoCloseable {
 
     /** What a weight is: which kernels and routines can read it. */
     public WeightForm form() {
-        return form;
+        return layout.form();
     }
 
     /** Whether there are zero points, as {@link #form} says too; otherwise all are 8. */
     public boolean hasZeroPoints() {
-        return form.hasZeroPoints();
+        return form().hasZeroPoints();
     }
 
     /** Whether there is a bias. */
@@ -216,7 +215,7 @@ public final class PackedWeights implements AutoCloseable {
         return layout;
     }
 
-    /** {@code [strips][kBlocks][4 sub-blocks][32 lanes][16 bytes]}. */
+    /** {@code [strips][kBlocks]} blocks, as {@link StripedLayout} draws them. */
     public NativeMemory codes() {
         return codes;
     }
@@ -276,7 +275,7 @@ public final class PackedWeights implements AutoCloseable {
 
     @Override
     public String toString() {
-        return "PackedWeights[" + layout + ", " + computeType + ", " + form
+        return "PackedWeights[" + layout + ", " + computeType + ", " + form()
                 + (hasBias() ? ", bias" : "") + (hasInputOrder() ? ", act order]" : "]");
     }
 }

@@ -39,7 +39,6 @@ public final class QuantizedMatrix implements AutoCloseable {
     private final NativeMemory zeroPoints;
     private final float[] bias;
     private final IntBuffer inputOrder;
-    private final WeightForm.Columns columns;
 
     private QuantizedMatrix(Builder parts) {
         layout = parts.layout;
@@ -49,10 +48,9 @@ public final class QuantizedMatrix implements AutoCloseable {
         zeroPoints = parts.zeroPoints;
         bias = parts.bias;
         inputOrder = parts.inputOrder;
-        columns = parts.columns;
     }
 
-    private QuantizedMatrix(QuantizedMatrix other, IntBuffer inputOrder, WeightForm.Columns columns) {
+    private QuantizedMatrix(QuantizedMatrix other, IntBuffer inputOrder) {
         layout = other.layout;
         scaleType = other.scaleType;
         codes = other.codes;
@@ -60,17 +58,11 @@ public final class QuantizedMatrix implements AutoCloseable {
         zeroPoints = other.zeroPoints;
         bias = other.bias;
         this.inputOrder = inputOrder;
-        this.columns = columns;
     }
 
     /** This matrix, its memory included, with an order that was checked before. */
     QuantizedMatrix withInputOrder(IntBuffer order) {
-        return order == null ? this : new QuantizedMatrix(this, order, columns);
-    }
-
-    /** This matrix, its memory included, with columns in an order that was checked before. */
-    QuantizedMatrix withColumns(WeightForm.Columns order) {
-        return order == columns ? this : new QuantizedMatrix(this, inputOrder, order);
+        return order == null ? this : new QuantizedMatrix(this, order);
     }
 
     /**
@@ -122,7 +114,7 @@ public final class QuantizedMatrix implements AutoCloseable {
 
     /** What a weight is. */
     public WeightForm form() {
-        return WeightForm.int4(groupSize(), zeroPoints != null).withColumns(columns);
+        return layout.form();
     }
 
     /** Whether there are zero points, as {@link #form} says too; otherwise all are 8. */
@@ -257,7 +249,7 @@ public final class QuantizedMatrix implements AutoCloseable {
      * matrix that was not built; then no thread may fill it any more.
      */
     public static final class Builder implements AutoCloseable {
-        private final StripedLayout layout;
+        private StripedLayout layout;
         private final DataType scaleType;
         private final long codeStride;
         private final NativeMemory codes;
@@ -265,7 +257,6 @@ public final class QuantizedMatrix implements AutoCloseable {
         private NativeMemory zeroPoints;
         private float[] bias;
         private IntBuffer inputOrder;
-        private WeightForm.Columns columns = WeightForm.Columns.NATURAL;
         private boolean built;
 
         private Builder(StripedLayout layout, DataType scaleType) {
@@ -288,6 +279,7 @@ public final class QuantizedMatrix implements AutoCloseable {
         /** Gives every group and column a zero point of its own, at first 0. */
         public Builder withZeroPoints() {
             if (zeroPoints == null) {
+                layout = layout.withForm(layout.form().withZeroPoints(true));
                 zeroPoints = NativeMemory.allocate((long) layout.groups() * layout.n(), layout.n());
             }
             return this;
@@ -314,8 +306,16 @@ public final class QuantizedMatrix implements AutoCloseable {
 
         /** Says in which order the columns lie; it moves nothing. */
         public Builder withColumns(WeightForm.Columns order) {
-            WeightForm.int4(layout.groupSize(), false).withColumns(order).checkColumns(layout.n());
-            columns = order;
+            layout = layout.withForm(layout.form().withColumns(order));
+            return this;
+        }
+
+        /**
+         * Says which weights have to be stored; it leaves out nothing. Of {@linkplain WeightForm.Sparsity#TWO_OF_FOUR sparse} weights at
+         * most two of every four rows of a column may be other than 0, which packing checks.
+         */
+        public Builder withSparsity(WeightForm.Sparsity sparsity) {
+            layout = layout.withForm(layout.form().withSparsity(sparsity));
             return this;
         }
 

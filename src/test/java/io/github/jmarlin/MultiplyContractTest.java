@@ -61,15 +61,27 @@ public abstract class MultiplyContractTest {
     }
 
     /** A product to check. */
-    record Case(Shape shape, DataType computeType, boolean zeroPoints, boolean bias) {
+    record Case(Shape shape, DataType computeType, boolean zeroPoints, boolean sparse, boolean bias) {
+        QuantizedMatrix matrix() {
+            return sparse ? TestMatrices.sparseLayer(shape.k, shape.n, shape.groupSize, computeType, bias, shape.hashCode())
+                    : TestMatrices.layer(shape.k, shape.n, shape.groupSize, computeType, zeroPoints, bias, shape.hashCode());
+        }
+    }
+
+    /** Whether the device has the weights of which two of every four rows are stored. */
+    protected boolean multipliesSparseWeights() {
+        return true;
     }
 
     Stream<Case> cases() {
         List<Case> cases = new ArrayList<>();
         for (Shape shape : shapes()) {
             for (DataType type : new DataType[] {DataType.FP16, DataType.BF16}) {
-                cases.add(new Case(shape, type, false, true));
-                cases.add(new Case(shape, type, true, false));
+                cases.add(new Case(shape, type, false, false, true));
+                cases.add(new Case(shape, type, true, false, false));
+                if (multipliesSparseWeights() && shape.groupSize != 32) {
+                    cases.add(new Case(shape, type, false, true, shape.n % 2 == 0));
+                }
             }
         }
         return cases.stream();
@@ -78,9 +90,7 @@ public abstract class MultiplyContractTest {
     @ParameterizedTest
     @MethodSource("cases")
     void equalsTheReferenceForEveryBatch(Case test) {
-        Shape shape = test.shape;
-        try (QuantizedMatrix matrix = TestMatrices.layer(shape.k, shape.n, shape.groupSize, test.computeType, test.zeroPoints, test.bias,
-                        shape.hashCode());
+        try (QuantizedMatrix matrix = test.matrix();
                 PackedWeights weights = PackedWeights.pack(matrix, test.computeType);
                 LinearLayer layer = device().place(weights)) {
             for (int m : batches()) {

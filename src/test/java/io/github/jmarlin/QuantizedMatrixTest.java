@@ -104,8 +104,12 @@ class QuantizedMatrixTest {
             assertEquals(8192, layout.codeBytes());
             rejects(() -> PackedWeights.of(layout, DataType.FP16, wrong, packed.scales(), null, packed.factors(), null),
                     "codes of 9 bytes", "8192", "k 100, n 70, group size 32");
-            rejects(() -> PackedWeights.of(layout, DataType.FP16, packed.codes(), packed.scales(), wrong, packed.factors(), null),
+            rejects(() -> PackedWeights.of(packed.layout(), DataType.FP16, packed.codes(), packed.scales(), wrong, packed.factors(), null),
                     "zeros of 9 bytes", "1024");
+            rejects(() -> PackedWeights.of(layout, DataType.FP16, packed.codes(), packed.scales(), wrong, packed.factors(), null),
+                    "zeros of 9 bytes", "symmetric");
+            rejects(() -> PackedWeights.of(packed.layout(), DataType.FP16, packed.codes(), packed.scales(), null, packed.factors(), null),
+                    "zeros null", "zero points");
             rejects(() -> PackedWeights.of(layout, DataType.FP32, packed.codes(), packed.scales(), null, packed.factors(), null),
                     "compute type FP32");
         }

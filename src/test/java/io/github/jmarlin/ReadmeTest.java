@@ -60,7 +60,7 @@ class ReadmeTest {
     void theJavaOfTheEnginesTourCompiles() throws Exception {
         List<String> examples = blocksOf("docs/engines.md").stream().filter(block -> block.group(1).equals("java"))
                 .map(block -> block.group(2)).toList();
-        assertEquals(4, examples.size());
+        assertTrue(examples.size() >= 6, examples.size() + " examples");
         for (int i = 0; i < examples.size(); i++) {
             assertEquals("", compile("Engine" + i, examples.get(i)));
         }

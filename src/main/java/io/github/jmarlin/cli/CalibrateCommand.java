@@ -52,7 +52,8 @@ final class CalibrateCommand implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), "--tokens " + most + " --length " + length + ": both must be at least 1");
         }
         if (Files.exists(target) && Files.isSameFile(folder, target)) {
-            throw new ParameterException(spec.commandLine(), "OUT " + target + " is the model's folder: its files would no longer be one model");
+            throw new ParameterException(spec.commandLine(), "OUT " + target
+                    + " is the model's folder: its files would no longer be one model");
         }
         long start = System.nanoTime();
         try (LlamaModel model = LlamaModel.open(folder, LlamaModel.Options.STORED)) {

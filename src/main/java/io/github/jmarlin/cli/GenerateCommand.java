@@ -5,6 +5,7 @@ import io.github.jmarlin.DeviceChoice;
 import io.github.jmarlin.Devices;
 import io.github.jmarlin.checkpoint.container.FileProblem;
 import io.github.jmarlin.cpu.CpuDevice;
+import io.github.jmarlin.llama.CpuDecoder;
 import io.github.jmarlin.llama.Decoder;
 import io.github.jmarlin.llama.Decoders;
 import io.github.jmarlin.llama.Generation;
@@ -112,6 +113,7 @@ final class GenerateCommand implements Callable<Integer> {
             int positions = Generation.positions(model.config(), all, maxTokens);
             GenerationOutput output = new GenerationOutput(spec.commandLine().getOut(), tokenizer, prompts.file != null);
             List<Generation.Result> results = new ArrayList<>();
+            String shares;
             try (Decoder decoder = Decoders.on(chosen, model, Math.min(all.size(), MOST_SEQUENCES), positions)) {
                 for (int from = 0; from < all.size(); from += MOST_SEQUENCES) {
                     List<int[]> part = all.subList(from, Math.min(all.size(), from + MOST_SEQUENCES));
@@ -120,8 +122,11 @@ final class GenerateCommand implements Callable<Integer> {
                     output.end(result);
                     results.add(result);
                 }
+                shares = shares(decoder, results);
             }
             statistics(model, chosen, seconds, all.size(), results);
+            spec.commandLine().getErr().print(shares);
+            spec.commandLine().getErr().flush();
         }
         return 0;
     }
@@ -168,6 +173,16 @@ final class GenerateCommand implements Callable<Integer> {
             throw new IllegalArgumentException(prompts.file + " is empty: a prompt a line expected");
         }
         return all;
+    }
+
+    /** What the time on a processor went into; nothing for a GPU, where nobody stops it. */
+    private static String shares(Decoder decoder, List<Generation.Result> results) {
+        if (!(decoder instanceof CpuDecoder cpu)) {
+            return "";
+        }
+        double seconds = results.stream().mapToDouble(result -> result.prefillSeconds() + result.decodeSeconds()).sum();
+        return Figures.format("of the time, 4-bit products took %.0f %% and products in full precision %.0f %%%n",
+                100 * cpu.packedSeconds() / seconds, 100 * cpu.denseSeconds() / seconds);
     }
 
     private void statistics(LlamaModel model, ComputeDevice used, double openSeconds, int count, List<Generation.Result> results) {

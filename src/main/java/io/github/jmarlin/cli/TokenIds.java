@@ -15,7 +15,8 @@ final class TokenIds {
             return Stream.of(text.trim().split("\\s+")).mapToInt(Integer::parseInt).toArray();
         } catch (NumberFormatException e) {
             String shown = text.length() <= LONGEST_SHOWN ? text : text.substring(0, LONGEST_SHOWN) + "...";
-            throw new IllegalArgumentException(where + " \"" + shown + "\": token ids with blanks between expected, for instance \"1 403\"");
+            throw new IllegalArgumentException(where + " \"" + shown
+                    + "\": token ids with blanks between expected, for instance \"1 403\"");
         }
     }
 }

@@ -5,6 +5,7 @@ import io.github.jmarlin.Epilogue;
 import io.github.jmarlin.HostOperands;
 import io.github.jmarlin.LinearLayer;
 import io.github.jmarlin.PackedWeights;
+import io.github.jmarlin.layout.SparseExpansion;
 import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.memory.UseCount;
 import java.nio.ByteBuffer;
@@ -14,6 +15,8 @@ import java.nio.ByteOrder;
 public final class CpuLinear implements LinearLayer {
     private final CpuDevice device;
     private final PackedWeights weights;
+    /** Of sparse weights a copy with all zeros, which is what is multiplied with; else null. */
+    private final PackedWeights expanded;
     /** One of the two is null. */
     private final NativeProduct nativeProduct;
     private final JavaProduct javaProduct;
@@ -25,8 +28,10 @@ public final class CpuLinear implements LinearLayer {
         uses = new UseCount("layer of " + weights);
         weights.acquire();
         try {
-            nativeProduct = NativeProduct.of(device, weights);
-            javaProduct = nativeProduct == null ? new JavaProduct(device.pool(), weights) : null;
+            expanded = weights.form().isSparse() ? SparseExpansion.dense(weights) : null;
+            PackedWeights all = expanded == null ? weights : expanded;
+            nativeProduct = NativeProduct.of(device, all);
+            javaProduct = nativeProduct == null ? new JavaProduct(device.pool(), all) : null;
         } catch (RuntimeException | Error e) {
             weights.release();
             throw e;
@@ -81,6 +86,9 @@ public final class CpuLinear implements LinearLayer {
         if (uses.close()) {
             if (nativeProduct != null) {
                 nativeProduct.close();
+            }
+            if (expanded != null) {
+                expanded.close();
             }
             weights.release();
         }

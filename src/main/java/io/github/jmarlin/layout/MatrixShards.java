@@ -13,19 +13,19 @@ public final class MatrixShards {
 
     /** Columns {@code [from, to)}, both multiples of 64 or the end. */
     public static QuantizedMatrix columns(QuantizedMatrix matrix, int from, int to) {
-        PackedShards.checkRange("columns", from, to, matrix.n());
+        PackedShards.checkRange("columns", from, to, matrix.n(), StripedLayout.BLOCK);
         var shard = QuantizedMatrix.builder(matrix.k(), to - from, matrix.groupSize(), matrix.scaleType());
-        shard.withInputOrder(matrix.inputOrder()).withColumns(matrix.form().columns());
+        shard.withInputOrder(matrix.inputOrder()).withColumns(matrix.form().columns()).withSparsity(matrix.form().sparsity());
         copy(matrix, shard, 0, from, to, matrix.groupSize(), 0, to - from, matrix.k());
         return shard.build();
     }
 
     /** Rows {@code [from, to)}, both multiples of 64 or the end; see {@link PackedShards#rows} for bias and input order. */
     public static QuantizedMatrix rows(QuantizedMatrix matrix, int from, int to) {
-        PackedShards.checkRange("rows", from, to, matrix.k());
+        PackedShards.checkRange("rows", from, to, matrix.k(), matrix.form().blockRows());
         int groupSize = PackedShards.groupSize(matrix.layout(), from);
         var shard = QuantizedMatrix.builder(to - from, matrix.n(), groupSize, matrix.scaleType());
-        shard.withColumns(matrix.form().columns());
+        shard.withColumns(matrix.form().columns()).withSparsity(matrix.form().sparsity());
         copy(matrix, shard, from, 0, matrix.n(), groupSize, 0, matrix.n(), to - from);
         return shard.build();
     }
@@ -34,8 +34,8 @@ public final class MatrixShards {
      * One layer that computes the outputs of all {@code parts}, one behind the other. If only some have zero points or a bias,
      * the others get 8 and 0.
      *
-     * @throws IllegalArgumentException if k, group size, scale type, input order or the order of columns differ: such layers cannot
-     *     share a product
+     * @throws IllegalArgumentException if k, group size, scale type, input order, the order of columns or sparsity differ: such layers
+     *     cannot share a product
      */
     public static QuantizedMatrix join(List<QuantizedMatrix> parts) {
         if (parts.isEmpty()) {
@@ -47,16 +47,17 @@ public final class MatrixShards {
         boolean bias = false;
         for (QuantizedMatrix part : parts) {
             if (part.k() != first.k() || part.rowsPerGroup() != first.rowsPerGroup() || part.scaleType() != first.scaleType()
-                    || !Objects.equals(part.inputOrder(), first.inputOrder()) || part.form().columns() != first.form().columns()) {
+                    || !Objects.equals(part.inputOrder(), first.inputOrder()) || part.form().columns() != first.form().columns()
+                    || part.form().sparsity() != first.form().sparsity()) {
                 throw new IllegalArgumentException("cannot join " + part + " to " + first
-                        + ": k, group size, scale type, input order and order of columns must be the same");
+                        + ": k, group size, scale type, input order, order of columns and sparsity must be the same");
             }
             n = Math.addExact(n, part.n());
             zeroPoints |= part.form().hasZeroPoints();
             bias |= part.hasBias();
         }
         var joined = QuantizedMatrix.builder(first.k(), n, first.groupSize(), first.scaleType());
-        joined.withInputOrder(first.inputOrder()).withColumns(first.form().columns());
+        joined.withInputOrder(first.inputOrder()).withColumns(first.form().columns()).withSparsity(first.form().sparsity());
         if (zeroPoints) {
             joined.withZeroPoints();
         }
@@ -85,7 +86,7 @@ public final class MatrixShards {
         requireAlike(gate, up);
         int n = Math.multiplyExact(2, gate.n());
         try (var pairs = QuantizedMatrix.builder(gate.k(), n, gate.groupSize(), gate.scaleType())) {
-            pairs.withInputOrder(gate.inputOrder()).withColumns(WeightForm.Columns.GATE_UP);
+            pairs.withInputOrder(gate.inputOrder()).withColumns(WeightForm.Columns.GATE_UP).withSparsity(gate.form().sparsity());
             interleave(gate, up, pairs);
             return pairs.build();
         }
@@ -109,10 +110,11 @@ public final class MatrixShards {
 
     private static void requireAlike(QuantizedMatrix gate, QuantizedMatrix up) {
         boolean alike = gate.k() == up.k() && gate.n() == up.n() && gate.rowsPerGroup() == up.rowsPerGroup()
-                && gate.scaleType() == up.scaleType() && Objects.equals(gate.inputOrder(), up.inputOrder());
+                && gate.scaleType() == up.scaleType() && gate.form().sparsity() == up.form().sparsity()
+                && Objects.equals(gate.inputOrder(), up.inputOrder());
         if (!alike) {
             throw new IllegalArgumentException("cannot interleave " + gate + " with " + up
-                    + ": k, n, group size, scale type and input order must be the same");
+                    + ": k, n, group size, scale type, input order and sparsity must be the same");
         }
         if (gate.form().columns() != WeightForm.Columns.NATURAL || up.form().columns() != WeightForm.Columns.NATURAL) {
             throw new IllegalArgumentException("cannot interleave " + gate + " with " + up + ": their columns are in turn already");

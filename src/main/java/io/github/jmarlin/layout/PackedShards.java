@@ -59,9 +59,9 @@ public final class PackedShards {
      * @param to a multiple of 64, or n
      */
     public static PackedWeights columns(PackedWeights packed, int from, int to) {
-        checkRange("columns", from, to, packed.n());
+        checkRange("columns", from, to, packed.n(), StripedLayout.BLOCK);
         StripedLayout all = packed.layout();
-        StripedLayout layout = new StripedLayout(all.k(), to - from, all.groupSize());
+        StripedLayout layout = all.withShape(all.k(), to - from);
         long strip = from / StripedLayout.BLOCK;
         long columnBytes = (long) layout.paddedN() * Float.BYTES;
         long firstColumn = (long) from * Float.BYTES;
@@ -70,8 +70,7 @@ public final class PackedShards {
                 part(packed.scales(), strip * all.stripScaleBytes(), layout.scaleBytes(), all.stripScaleBytes()),
                 part(packed.zeros(), strip * all.stripScaleBytes(), layout.scaleBytes(), all.stripScaleBytes()),
                 part(packed.factors(), firstColumn, columnBytes, Float.BYTES),
-                part(packed.bias(), firstColumn, columnBytes, Float.BYTES))
-                .withInputOrder(packed.inputOrder()).withColumns(packed.form().columns());
+                part(packed.bias(), firstColumn, columnBytes, Float.BYTES)).withInputOrder(packed.inputOrder());
     }
 
     /** A view of a part of a region, or a copy where it would cross the segments of a region beyond 1 GiB. */
@@ -99,16 +98,16 @@ public final class PackedShards {
      * <p>If the weights have an input order, row i of the shard multiplies activation {@code inputOrder[from + i]} of the
      * whole: gather the activations first and give each device its part.
      *
-     * @param from a multiple of 64
-     * @param to a multiple of 64, or k
+     * @param from a multiple of 64, or of 128 of sparse weights
+     * @param to such a multiple, or k
      */
     public static PackedWeights rows(PackedWeights packed, int from, int to) {
-        checkRange("rows", from, to, packed.k());
         StripedLayout all = packed.layout();
-        StripedLayout layout = new StripedLayout(to - from, all.n(), groupSize(all, from));
+        checkRange("rows", from, to, packed.k(), all.form().blockRows());
+        StripedLayout layout = new StripedLayout(to - from, all.n(), all.form().withGroupSize(groupSize(all, from)));
         NativeMemory codes = NativeMemory.allocate(layout.codeBytes(), layout.stripCodeBytes());
         for (int strip = 0; strip < layout.strips(); strip++) {
-            ByteBuffer source = packed.codes().slice(all.blockOffset(strip, from / StripedLayout.BLOCK),
+            ByteBuffer source = packed.codes().slice(all.blockOffset(strip, from / all.form().blockRows()),
                     (int) layout.stripCodeBytes());
             codes.copyFrom(layout.blockOffset(strip, 0), source);
         }
@@ -121,8 +120,7 @@ public final class PackedShards {
         for (int column = 0; column < layout.paddedN(); column++) {
             cutScales(packed, layout, from, column, scales, zeros, factors);
         }
-        return PackedWeights.of(layout, packed.computeType(), codes, scales, zeros, factors, bias)
-                .withColumns(packed.form().columns());
+        return PackedWeights.of(layout, packed.computeType(), codes, scales, zeros, factors, bias);
     }
 
     /**
@@ -151,14 +149,13 @@ public final class PackedShards {
             }
             n = Math.addExact(n, part.n());
         }
-        StripedLayout layout = new StripedLayout(first.k(), n, first.groupSize());
+        StripedLayout layout = first.layout().withShape(first.k(), n);
         return PackedWeights.of(layout, first.computeType(),
                 joined(parts, PackedWeights::codes, layout.stripCodeBytes()),
                 joined(parts, PackedWeights::scales, layout.stripScaleBytes()),
                 joined(parts, PackedWeights::zeros, layout.stripScaleBytes()),
                 joined(parts, PackedWeights::factors, Float.BYTES),
-                joined(parts, PackedWeights::bias, Float.BYTES))
-                .withInputOrder(first.inputOrder()).withColumns(first.form().columns());
+                joined(parts, PackedWeights::bias, Float.BYTES)).withInputOrder(first.inputOrder());
     }
 
     private static NativeMemory joined(List<PackedWeights> parts, Function<PackedWeights, NativeMemory> region, long unit) {
@@ -225,11 +222,11 @@ public final class PackedShards {
         return (int) ((from + (long) group * layout.rowsPerGroup()) / all.rowsPerGroup());
     }
 
-    static void checkRange(String what, int from, int to, int extent) {
+    static void checkRange(String what, int from, int to, int extent, int step) {
         Objects.checkFromToIndex(from, to, extent);
-        if (from == to || from % StripedLayout.BLOCK != 0 || to % StripedLayout.BLOCK != 0 && to != extent) {
+        if (from == to || from % step != 0 || to % step != 0 && to != extent) {
             throw new IllegalArgumentException(what + " " + from + ".." + to + " of " + extent + ": both must be multiples of "
-                    + StripedLayout.BLOCK + " or the end, and not the same");
+                    + step + " or the end, and not the same");
         }
     }
 }

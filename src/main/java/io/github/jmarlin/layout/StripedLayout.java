@@ -34,14 +34,25 @@ package io.github.jmarlin.layout;
  * <p>Scales, and zero points if there are any, are {@code [strip][scale row][64]} in natural column order. Rows and columns beyond
  * k and n hold zero bits.
  *
+ * <p>Of {@linkplain WeightForm.Sparsity#TWO_OF_FOUR sparse} weights a block is 128 rows: the 64 x 64 codes of the two rows that are stored
+ * of every four, rows 2 i and 2 i + 1 of those being of the quad of rows 4 i to 4 i + 3, and 1024 bytes behind them that say which two.
+ * The stored weights are the operand of {@code mma.sp.m16n8k32}, whose metadata a lane loads 16 bytes at a time:
+ *
+ * <pre>
+ *   metadata   [half of the block, 64 rows: 2][lane 4 r + t: 32][sub-block s: 4][h: 2] of 16 bits
+ *   Quad q (0..3) of the rows 16 t .. 16 t + 15 of a half, column 8 r + 2 s + h, is nibble q of that: first | second &lt;&lt; 2
+ * </pre>
+ *
+ * Rows and columns beyond k and n hold codes of zero weights and places 0 and 1.
+ *
  * @param k rows (in-features), at least 1
  * @param n columns (out-features), at least 1
- * @param groupSize rows that share a scale, as asked for: 32, 64, 128, 256 or -1 for one group per column
+ * @param form what a weight is
  */
-public record StripedLayout(int k, int n, int groupSize) {
+public record StripedLayout(int k, int n, WeightForm form) {
     /** Columns of a strip, and rows and columns of a block. */
     public static final int BLOCK = 64;
-    /** Bytes of one block of 64 x 64 codes of 4 bits, see {@link WeightForm#blockBytes}. */
+    /** Bytes of the 64 x 64 codes of a block, of 4 bits each; see {@link WeightForm#blockBytes}. */
     public static final int BLOCK_BYTES = BLOCK * BLOCK / 2;
     /** Sub-blocks of a block; each is one 16-byte load of every lane of a warp. */
     public static final int SUB_BLOCKS = 4;
@@ -54,11 +65,39 @@ public record StripedLayout(int k, int n, int groupSize) {
 
     private static final int LARGEST_EXTENT = Integer.MAX_VALUE / BLOCK * BLOCK;
 
-    /** Checks the shape and the group size. */
+    /** Rows that share the places of their stored weights. */
+    public static final int QUAD = 4;
+    /** How many of a quad are stored. */
+    public static final int STORED = 2;
+
+    /** Bytes of the metadata of half a block. */
+    private static final int HALF_METADATA_BYTES = 32 * LANE_BYTES;
+
+    /** Checks the shape. */
     public StripedLayout {
         checkExtent("k", k);
         checkExtent("n", n);
-        WeightForm.checkGroupSize(groupSize);
+        form.checkColumns(n);
+    }
+
+    /** Of symmetric 4-bit integers, all stored, in columns as they are. */
+    public StripedLayout(int k, int n, int groupSize) {
+        this(k, n, WeightForm.int4(groupSize, false));
+    }
+
+    /** The same form in another shape. */
+    public StripedLayout withShape(int otherK, int otherN) {
+        return new StripedLayout(otherK, otherN, form);
+    }
+
+    /** The same shape of other weights. */
+    public StripedLayout withForm(WeightForm other) {
+        return new StripedLayout(k, n, other);
+    }
+
+    /** Rows that share a scale, as asked for: 32, 64, 128, 256 or -1 for one group per column. */
+    public int groupSize() {
+        return form.groupSize();
     }
 
     private static void checkExtent(String name, int extent) {
@@ -69,12 +108,12 @@ public record StripedLayout(int k, int n, int groupSize) {
 
     /** Whether one group spans all rows: asked for, or the group size is not below k. */
     public boolean isOneGroup() {
-        return groupSize == PER_COLUMN || groupSize >= k;
+        return groupSize() == PER_COLUMN || groupSize() >= k;
     }
 
     /** Rows that share a scale: the group size, or k if one group spans all rows. Row i belongs to group i / rowsPerGroup. */
     public int rowsPerGroup() {
-        return isOneGroup() ? k : groupSize;
+        return isOneGroup() ? k : groupSize();
     }
 
     /** Groups along k; the last may be partial. */
@@ -87,14 +126,14 @@ public record StripedLayout(int k, int n, int groupSize) {
         return (n - 1) / BLOCK + 1;
     }
 
-    /** Blocks of 64 rows of a strip. */
+    /** Blocks of a strip. */
     public int kBlocks() {
-        return (k - 1) / BLOCK + 1;
+        return (k - 1) / form.blockRows() + 1;
     }
 
     /** k rounded up to whole blocks. */
     public int paddedK() {
-        return kBlocks() * BLOCK;
+        return kBlocks() * form.blockRows();
     }
 
     /** n rounded up to whole strips. */
@@ -102,17 +141,17 @@ public record StripedLayout(int k, int n, int groupSize) {
         return strips() * BLOCK;
     }
 
-    /** Rows of scales stored per strip: the groups, and for groups of 32 always two per block. */
+    /** Rows of scales stored per strip: the groups, and where two lie in a block always two per block. */
     public int scaleRows() {
-        return isOneGroup() || groupSize >= BLOCK ? groups() : kBlocks() * (BLOCK / groupSize);
+        return isOneGroup() || groupSize() >= form.blockRows() ? groups() : kBlocks() * (form.blockRows() / groupSize());
     }
 
-    /** Bytes of the codes of one strip. */
+    /** Bytes of the blocks of one strip. */
     public long stripCodeBytes() {
-        return (long) kBlocks() * BLOCK_BYTES;
+        return (long) kBlocks() * form.blockBytes();
     }
 
-    /** Bytes of all codes. */
+    /** Bytes of all blocks. */
     public long codeBytes() {
         return strips() * stripCodeBytes();
     }
@@ -129,10 +168,14 @@ public record StripedLayout(int k, int n, int groupSize) {
 
     /** Byte offset of a block of a strip. */
     public long blockOffset(int strip, int block) {
-        return strip * stripCodeBytes() + (long) block * BLOCK_BYTES;
+        return strip * stripCodeBytes() + (long) block * form.blockBytes();
     }
 
-    /** Byte offset of the code of (row, column), which may lie in the padding. The nibble is {@link #nibble}. */
+    /**
+     * Byte offset of the code of (row, column), which may lie in the padding. The nibble is {@link #nibble}.
+     *
+     * @param row of the stored ones: of sparse weights the first of quad i is 2 i
+     */
     public long byteOffset(int row, int column) {
         int r = column % BLOCK / 8;
         int s = column % 8 / 2;
@@ -149,10 +192,36 @@ public record StripedLayout(int k, int n, int groupSize) {
         return column % 2;
     }
 
-    /** The row, possibly of the padding, whose codes the byte at {@code byteOffset} of the packed codes holds. */
+    /**
+     * Byte offset of the places of a quad of rows in a column, first | second &lt;&lt; 2, of sparse weights: bits {@link #placesShift} and the
+     * three above.
+     */
+    public long placesOffset(int quad, int column) {
+        int quads = form.blockRows() / QUAD;
+        return blockOffset(column / BLOCK, quad / quads) + form.blockCodeBytes() + placesInBlock(quad % quads, column % BLOCK);
+    }
+
+    /** The same within the metadata of a block. */
+    static int placesInBlock(int quad, int column) {
+        int r = column / 8;
+        int s = column % 8 / 2;
+        int h = column % 2;
+        int half = quad / (BLOCK / QUAD);
+        int t = quad % (BLOCK / QUAD) / 4;
+        int q = quad % 4;
+        int lane = 4 * r + t;
+        return half * HALF_METADATA_BYTES + lane * LANE_BYTES + 4 * s + 2 * h + q / 2;
+    }
+
+    /** Where in its byte the places of a quad begin. */
+    public static int placesShift(int quad) {
+        return 4 * (quad % 2);
+    }
+
+    /** The stored row, possibly of the padding, whose codes the byte at {@code byteOffset} of the blocks holds. */
     public int rowOfByte(long byteOffset) {
-        int inBlock = (int) (byteOffset % BLOCK_BYTES);
-        int block = (int) (byteOffset / BLOCK_BYTES % kBlocks());
+        int inBlock = (int) (byteOffset % form.blockBytes());
+        int block = (int) (byteOffset / form.blockBytes() % kBlocks());
         int lane = inBlock % SUB_BLOCK_BYTES / LANE_BYTES;
         int inLane = inBlock % LANE_BYTES;
         int j = inLane / 4;
@@ -164,7 +233,7 @@ public record StripedLayout(int k, int n, int groupSize) {
 
     /** The even column, possibly of the padding, of the low nibble of that byte; the high nibble is the column after it. */
     public int columnOfByte(long byteOffset) {
-        int inBlock = (int) (byteOffset % BLOCK_BYTES);
+        int inBlock = (int) (byteOffset % form.blockBytes());
         int strip = (int) (byteOffset / stripCodeBytes());
         int s = inBlock / SUB_BLOCK_BYTES;
         int r = inBlock % SUB_BLOCK_BYTES / LANE_BYTES / 4;
@@ -179,6 +248,6 @@ public record StripedLayout(int k, int n, int groupSize) {
     /** {@code k 4096, n 14336, group size 128}, for messages. */
     @Override
     public String toString() {
-        return "k " + k + ", n " + n + ", group size " + groupSize;
+        return "k " + k + ", n " + n + ", group size " + groupSize();
     }
 }

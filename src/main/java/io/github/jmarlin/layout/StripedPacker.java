@@ -17,7 +17,7 @@ import java.util.Objects;
  *
  * <p>A byte of the row-major codes holds the same two codes as a byte of the packed ones, so a block is a permutation of bytes. Of
  * four rows 16 j + 2 t + {0, 8, 1, 9}, the bytes of one pair of columns are one word of the layout: a 4 x 4 transposition of bytes,
- * done on longs that hold eight columns pairs side by side.
+ * done on longs that hold eight columns pairs side by side. Rows of sparse weights are {@linkplain SparseRows compressed} before.
  */
 public final class StripedPacker {
     private static final long EVEN_BYTES = 0x00ff00ff00ff00ffL;
@@ -35,7 +35,7 @@ public final class StripedPacker {
     public static PackedWeights pack(QuantizedMatrix matrix, DataType computeType) {
         PackedWeights.checkComputeType(computeType);
         StripedLayout layout = matrix.layout();
-        PackedWeights packed = allocate(layout, computeType, matrix.form(), matrix.hasBias());
+        PackedWeights packed = allocate(layout, computeType, matrix.hasBias());
         try {
             Tasks.forEach(layout.strips(), strip -> {
                 ShiftedScales.pack(matrix, packed, strip);
@@ -51,12 +51,12 @@ public final class StripedPacker {
         }
     }
 
-    private static PackedWeights allocate(StripedLayout layout, DataType computeType, WeightForm form, boolean bias) {
+    private static PackedWeights allocate(StripedLayout layout, DataType computeType, boolean bias) {
         List<NativeMemory> made = new ArrayList<>();
         try {
             made.add(NativeMemory.allocate(layout.codeBytes(), layout.stripCodeBytes()));
             made.add(NativeMemory.allocate(layout.scaleBytes(), layout.stripScaleBytes()));
-            made.add(form.hasZeroPoints() ? NativeMemory.allocate(layout.scaleBytes(), layout.stripScaleBytes()) : null);
+            made.add(layout.form().hasZeroPoints() ? NativeMemory.allocate(layout.scaleBytes(), layout.stripScaleBytes()) : null);
             made.add(NativeMemory.allocate((long) layout.paddedN() * Float.BYTES, Float.BYTES));
             made.add(bias ? NativeMemory.allocate((long) layout.paddedN() * Float.BYTES, Float.BYTES) : null);
             return PackedWeights.of(layout, computeType, made.get(0), made.get(1), made.get(2), made.get(3), made.get(4));
@@ -75,6 +75,7 @@ public final class StripedPacker {
             if (packed.form().hasZeroPoints()) {
                 matrix.withZeroPoints();
             }
+            matrix.withColumns(packed.form().columns()).withSparsity(packed.form().sparsity());
             Tasks.forEach(layout.strips(), strip -> {
                 ShiftedScales.unpack(packed, matrix, strip, rounded);
                 unpackStrip(packed.codes().slice(layout.blockOffset(strip, 0), (int) layout.stripCodeBytes()), layout, strip,
@@ -92,22 +93,34 @@ public final class StripedPacker {
 
     private static void packStrip(QuantizedMatrix matrix, int strip, ByteBuffer target) {
         StripedLayout layout = matrix.layout();
-        long[] rows = new long[StripedLayout.BLOCK * ROW_LONGS];
+        WeightForm form = layout.form();
+        long[] rows = new long[form.blockRows() * ROW_LONGS];
+        long[] stored = form.isSparse() ? new long[StripedLayout.BLOCK * ROW_LONGS] : rows;
         for (int block = 0; block < layout.kBlocks(); block++) {
+            int at = block * form.blockBytes();
             readRows(matrix.codes(), layout, strip, block, rows);
-            packBlock(rows, target, block * StripedLayout.BLOCK_BYTES);
+            if (form.isSparse()) {
+                SparseRows.compress(layout, strip, block, rows, stored, target, at + form.blockCodeBytes());
+            }
+            packBlock(stored, target, at);
         }
     }
 
     private static void unpackStrip(ByteBuffer source, StripedLayout layout, int strip, NativeMemory codes) {
-        long[] rows = new long[StripedLayout.BLOCK * ROW_LONGS];
+        WeightForm form = layout.form();
+        long[] rows = new long[form.blockRows() * ROW_LONGS];
+        long[] stored = form.isSparse() ? new long[StripedLayout.BLOCK * ROW_LONGS] : rows;
         for (int block = 0; block < layout.kBlocks(); block++) {
-            unpackBlock(source, block * StripedLayout.BLOCK_BYTES, rows);
+            int at = block * form.blockBytes();
+            unpackBlock(source, at, stored);
+            if (form.isSparse()) {
+                SparseRows.expand(source, at + form.blockCodeBytes(), stored, rows);
+            }
             writeRows(rows, layout, strip, block, codes);
         }
     }
 
-    private static void packBlock(long[] rows, ByteBuffer target, int blockAt) {
+    static void packBlock(long[] rows, ByteBuffer target, int blockAt) {
         for (int j = 0; j < 4; j++) {
             for (int t = 0; t < 4; t++) {
                 int row = (16 * j + 2 * t) * ROW_LONGS;
@@ -131,7 +144,7 @@ public final class StripedPacker {
     }
 
     /** {@link #packBlock} backwards: a transposition is its own inverse. */
-    private static void unpackBlock(ByteBuffer source, int blockAt, long[] rows) {
+    static void unpackBlock(ByteBuffer source, int blockAt, long[] rows) {
         for (int j = 0; j < 4; j++) {
             for (int t = 0; t < 4; t++) {
                 int row = (16 * j + 2 * t) * ROW_LONGS;
@@ -186,9 +199,10 @@ public final class StripedPacker {
     private static void readRows(NativeMemory codes, StripedLayout layout, int strip, int block, long[] rows) {
         long stride = QuantizedMatrix.codeStride(layout.n());
         int columns = Math.min(StripedLayout.BLOCK, layout.n() - strip * StripedLayout.BLOCK);
-        int present = Math.min(StripedLayout.BLOCK, layout.k() - block * StripedLayout.BLOCK);
+        int blockRows = layout.form().blockRows();
+        int present = Math.min(blockRows, layout.k() - block * blockRows);
         for (int row = 0; row < present; row++) {
-            long at = ((long) block * StripedLayout.BLOCK + row) * stride + (long) strip * ROW_BYTES;
+            long at = ((long) block * blockRows + row) * stride + (long) strip * ROW_BYTES;
             for (int i = 0; i < ROW_LONGS; i++) {
                 rows[row * ROW_LONGS + i] = readCodes(codes, at + i * Long.BYTES, columns - 16 * i);
             }
@@ -199,9 +213,10 @@ public final class StripedPacker {
     private static void writeRows(long[] rows, StripedLayout layout, int strip, int block, NativeMemory codes) {
         long stride = QuantizedMatrix.codeStride(layout.n());
         int columns = Math.min(StripedLayout.BLOCK, layout.n() - strip * StripedLayout.BLOCK);
-        int present = Math.min(StripedLayout.BLOCK, layout.k() - block * StripedLayout.BLOCK);
+        int blockRows = layout.form().blockRows();
+        int present = Math.min(blockRows, layout.k() - block * blockRows);
         for (int row = 0; row < present; row++) {
-            long at = ((long) block * StripedLayout.BLOCK + row) * stride + (long) strip * ROW_BYTES;
+            long at = ((long) block * blockRows + row) * stride + (long) strip * ROW_BYTES;
             for (int i = 0; i < ROW_LONGS; i++) {
                 writeCodes(codes, at + i * Long.BYTES, columns - 16 * i, rows[row * ROW_LONGS + i]);
             }

@@ -58,7 +58,12 @@ public record WeightForm(Code code, Offset offset, ScaleSource scaleSource, int 
     /** Which weights are stored at all. */
     public enum Sparsity {
         /** Every one. */
-        DENSE
+        DENSE,
+        /**
+         * Two of every four neighbouring rows of a column, rows 4 i to 4 i + 3, and beside their codes which two; the others are 0. Only
+         * of symmetric weights, in groups of 64 rows or more.
+         */
+        TWO_OF_FOUR
     }
 
     /** In which order columns lie. */
@@ -80,6 +85,10 @@ public record WeightForm(Code code, Offset offset, ScaleSource scaleSource, int 
         Objects.requireNonNull(sparsity, "sparsity");
         Objects.requireNonNull(columns, "columns");
         checkGroupSize(groupSize);
+        if (sparsity == Sparsity.TWO_OF_FOUR && (offset != Offset.MIDDLE || groupSize == 32)) {
+            throw new IllegalArgumentException("weights with 2:4 sparsity have no zero points and groups of 64, 128, 256 or -1 rows, not "
+                    + (offset == Offset.MIDDLE ? "" : offset + " and ") + "groups of " + groupSize);
+        }
     }
 
     /** 4-bit integers in groups, every weight stored, columns in their order. */
@@ -91,6 +100,16 @@ public record WeightForm(Code code, Offset offset, ScaleSource scaleSource, int 
     /** The same with columns in another order. */
     public WeightForm withColumns(Columns order) {
         return new WeightForm(code, offset, scaleSource, groupSize, sparsity, order);
+    }
+
+    /** The same with other weights stored. */
+    public WeightForm withSparsity(Sparsity other) {
+        return new WeightForm(code, offset, scaleSource, groupSize, other, columns);
+    }
+
+    /** The same with or without zero points. */
+    public WeightForm withZeroPoints(boolean present) {
+        return new WeightForm(code, present ? Offset.ZERO_POINT : Offset.MIDDLE, scaleSource, groupSize, sparsity, columns);
     }
 
     /** The same with another group size, for instance of a shard. */
@@ -115,14 +134,29 @@ public record WeightForm(Code code, Offset offset, ScaleSource scaleSource, int 
         return hasZeroPoints() ? 2 : 1;
     }
 
-    /** Bytes of the codes of one block of 64 x 64 weights. */
-    public int blockBytes() {
+    /** Whether only two of every four rows are stored. */
+    public boolean isSparse() {
+        return sparsity == Sparsity.TWO_OF_FOUR;
+    }
+
+    /** Rows of the matrix that one block of 64 x 64 stored codes covers: 64, or 128 of sparse weights. */
+    public int blockRows() {
+        return isSparse() ? 2 * StripedLayout.BLOCK : StripedLayout.BLOCK;
+    }
+
+    /** Bytes of the codes of one block of 64 x 64 stored weights. */
+    public int blockCodeBytes() {
         return StripedLayout.BLOCK * StripedLayout.BLOCK * code.bits() / Byte.SIZE;
     }
 
-    /** What instances of a kernel that read such weights have in their name: {@code zp} or {@code sym}. */
+    /** Bytes of one block: its codes and, of sparse weights, behind them four bits for every four rows of a column. */
+    public int blockBytes() {
+        return blockCodeBytes() + (isSparse() ? blockRows() / 4 * StripedLayout.BLOCK / 2 : 0);
+    }
+
+    /** What instances of a kernel that read such weights have in their name: {@code zp}, {@code sym} or {@code sp24}. */
     public String tag() {
-        return hasZeroPoints() ? "zp" : "sym";
+        return isSparse() ? "sp24" : hasZeroPoints() ? "zp" : "sym";
     }
 
     /** Checks that columns can lie in this order. */
@@ -132,9 +166,9 @@ public record WeightForm(Code code, Offset offset, ScaleSource scaleSource, int 
         }
     }
 
-    /** {@code symmetric} or {@code zero points}, and {@code gate and up in turn}, for messages. */
+    /** {@code symmetric}, {@code zero points} or {@code 2:4 sparse}, and {@code gate and up in turn}, for messages. */
     @Override
     public String toString() {
-        return (hasZeroPoints() ? "zero points" : "symmetric") + (columns == Columns.GATE_UP ? ", gate and up in turn" : "");
+        return (isSparse() ? "2:4 sparse" : hasZeroPoints() ? "zero points" : "symmetric") + (columns == Columns.GATE_UP ? ", gate and up in turn" : "");
     }
 }

@@ -23,6 +23,8 @@ public final class CpuDecoder implements Decoder {
     private final List<CpuBlock> blocks = new ArrayList<>();
     private final CpuProduct head;
     private final List<AutoCloseable> products = new ArrayList<>();
+    private final CpuOperands packedOperands = new CpuOperands();
+    private final CpuOperands denseOperands = new CpuOperands();
     private final Inputs inputs;
     private final CpuScratch scratch;
     private boolean closed;
@@ -60,25 +62,24 @@ public final class CpuDecoder implements Decoder {
         }
         scratch = new CpuScratch(config);
         try {
-            CpuOperands operands = new CpuOperands();
             for (int i = 0; i < config.layers(); i++) {
-                blocks.add(block(i, new KeyValueCache(config, sequences, positions), operands));
+                blocks.add(block(i, new KeyValueCache(config, sequences, positions)));
             }
-            head = product(model.head(), operands);
+            head = product(model.head());
         } catch (RuntimeException | Error e) {
             LlamaModel.close(products);
             throw e;
         }
     }
 
-    private CpuBlock block(int index, KeyValueCache cache, CpuOperands operands) {
+    private CpuBlock block(int index, KeyValueCache cache) {
         LlamaModel.Block block = model.blocks().get(index);
         LlamaConfig.Attention attention = config.attention();
         return new CpuBlock(index, block, cache,
-                new CpuProjections(products(block.qkv(), operands), attention.queries(), attention.keys(), attention.keys()),
-                product(block.output(), operands),
-                new CpuProjections(products(block.gateUp(), operands), config.intermediate(), config.intermediate()),
-                product(block.down(), operands));
+                new CpuProjections(products(block.qkv()), attention.queries(), attention.keys(), attention.keys()),
+                product(block.output()),
+                new CpuProjections(products(block.gateUp()), config.intermediate(), config.intermediate()),
+                product(block.down()));
     }
 
     /** One block's weights and cache. */
@@ -86,16 +87,26 @@ public final class CpuDecoder implements Decoder {
             CpuProjections gateUp, CpuProduct down) {
     }
 
-    private List<CpuProduct> products(List<Projection> projections, CpuOperands operands) {
-        return projections.stream().map(projection -> product(projection, operands)).toList();
+    private List<CpuProduct> products(List<Projection> projections) {
+        return projections.stream().map(this::product).toList();
     }
 
-    private CpuProduct product(Projection projection, CpuOperands operands) {
+    private CpuProduct product(Projection projection) {
         CpuProduct product = projection instanceof Projection.Packed packed
-                ? new CpuPackedProduct(device, packed.weights(), operands)
-                : new CpuDenseProduct(device, ((Projection.Dense) projection).matrix(), operands);
+                ? new CpuPackedProduct(device, packed.weights(), packedOperands)
+                : new CpuDenseProduct(device, ((Projection.Dense) projection).matrix(), denseOperands);
         products.add(product);
         return product;
+    }
+
+    /** Seconds spent in products of 4-bit weights so far. */
+    public double packedSeconds() {
+        return packedOperands.seconds();
+    }
+
+    /** Seconds spent in products of weights in full precision so far. */
+    public double denseSeconds() {
+        return denseOperands.seconds();
     }
 
     @Override

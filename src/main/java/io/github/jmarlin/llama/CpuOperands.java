@@ -3,10 +3,14 @@ package io.github.jmarlin.llama;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
-/** Off-heap memory for the activations and results of products, which all of a decoder share. One thread at a time. */
+/**
+ * Off-heap memory for the activations and results of products, which all of a decoder share, and the time that they take. One thread at
+ * a time.
+ */
 final class CpuOperands {
     private ByteBuffer activations = buffer(0);
     private ByteBuffer results = buffer(0);
+    private long nanos;
 
     /** A product on direct buffers of floats. */
     interface Product {
@@ -28,7 +32,14 @@ final class CpuOperands {
             results = buffer(out);
         }
         activations.asFloatBuffer().put(a, 0, in);
+        long start = System.nanoTime();
         product.multiply(activations, m, results);
+        nanos += System.nanoTime() - start;
         results.asFloatBuffer().get(c, 0, out);
+    }
+
+    /** Seconds spent in products so far. */
+    double seconds() {
+        return nanos * 1e-9;
     }
 }

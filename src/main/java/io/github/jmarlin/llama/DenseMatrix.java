@@ -19,6 +19,9 @@ import java.util.stream.IntStream;
  * @param bias a float for every row, or null
  */
 public record DenseMatrix(DataType type, NativeMemory data, int n, int k, float[] bias) {
+    /** Ranges of rows that are looked through one by one: many for each processor, so that all end at the same time. */
+    private static final int SCAN_PARTS = 256;
+
     /** Checks the size. */
     public DenseMatrix {
         if (data.size() != (long) n * k * type.bytes() || bias != null && bias.length != n) {
@@ -29,28 +32,33 @@ public record DenseMatrix(DataType type, NativeMemory data, int n, int k, float[
 
     /** The first element that is infinite or NaN, counted over all rows; -1 if there is none. Reads everything, on all processors. */
     long firstNonFinite() {
-        return IntStream.range(0, n).parallel().mapToLong(row -> {
-            int column = firstNonFinite(row);
-            return column < 0 ? Long.MAX_VALUE : (long) row * k + column;
-        }).filter(place -> place != Long.MAX_VALUE).min().orElse(-1);
+        int parts = Math.min(n, SCAN_PARTS);
+        return IntStream.range(0, parts).parallel()
+                .mapToLong(part -> firstNonFinite((int) ((long) n * part / parts), (int) ((long) n * (part + 1) / parts)))
+                .filter(place -> place >= 0).min().orElse(-1);
     }
 
-    private int firstNonFinite(int row) {
-        if (k % 2 == 0 && isFinite(data.slice((long) row * rowBytes(), rowBytes()).asIntBuffer())) {
-            return -1;
-        }
-        float[] values = new float[k];
-        row(row, values, 0);
-        for (int i = 0; i < k; i++) {
-            if (!Float.isFinite(values[i])) {
-                return i;
+    private long firstNonFinite(int begin, int end) {
+        int[] bits = new int[rowBytes() / Integer.BYTES];
+        for (int row = begin; row < end; row++) {
+            if (rowBytes() % Integer.BYTES == 0) {
+                data.slice((long) row * rowBytes(), rowBytes()).asIntBuffer().get(bits);
+            }
+            if (rowBytes() % Integer.BYTES != 0 || !isFinite(bits)) {
+                float[] values = new float[k];
+                row(row, values, 0);
+                for (int i = 0; i < k; i++) {
+                    if (!Float.isFinite(values[i])) {
+                        return (long) row * k + i;
+                    }
+                }
             }
         }
         return -1;
     }
 
     /** Whether no element's exponent is all ones: one more in its place would carry into the sign. */
-    private boolean isFinite(IntBuffer words) {
+    private boolean isFinite(int[] bits) {
         int exponent = switch (type) {
             case FP16 -> 0x7c007c00;
             case BF16 -> 0x7f807f80;
@@ -61,8 +69,6 @@ public record DenseMatrix(DataType type, NativeMemory data, int n, int k, float[
             case BF16 -> 0x00800080;
             case FP32 -> 0x00800000;
         };
-        int[] bits = new int[words.remaining()];
-        words.get(bits);
         int carried = 0;
         for (int word : bits) {
             carried |= (word & exponent) + one;

@@ -32,7 +32,7 @@ final class JoinedWeights {
     /** A copy of parts that {@link #fit}; columns in their order. A bias that only some have is 0 for the others. */
     static PackedWeights join(List<PackedWeights> parts) {
         PackedWeights first = parts.get(0);
-        StripedLayout layout = new StripedLayout(first.k(), parts.stream().mapToInt(PackedWeights::n).sum(), first.groupSize());
+        StripedLayout layout = first.layout().withShape(first.k(), parts.stream().mapToInt(PackedWeights::n).sum());
         boolean bias = parts.stream().anyMatch(PackedWeights::hasBias);
         return PackedWeights.of(layout, first.computeType(),
                 joined(parts, PackedWeights::codes, layout.codeBytes(), layout.stripCodeBytes()),

@@ -81,6 +81,11 @@ final class ModelReader {
         boolean bias = attention.inputBias();
         String heads = prefix + "self_attn.";
         String feedForward = prefix + "mlp.";
+        if (layers.find(feedForward + "gate_up_proj") != null) {
+            throw new UnsupportedCheckpointException(folder, "layer " + feedForward + "gate_up_proj",
+                    "gate and up in one layer, their columns in turn",
+                    "two layers, as jmarlin pack without --interleave-gate-up writes them");
+        }
         return new LlamaModel.Block(vector(prefix + "input_layernorm.weight", hidden),
                 joined(List.of(projection(heads + "q_proj", hidden, attention.queries(), bias),
                         projection(heads + "k_proj", hidden, attention.keys(), bias),

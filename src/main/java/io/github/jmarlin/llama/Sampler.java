@@ -32,7 +32,11 @@ public final class Sampler {
         return temperature == 0;
     }
 
-    /** The index of the largest of {@code count} logits from {@code at} on, of equal ones the first; a NaN is never chosen. */
+    /**
+     * The index of the largest of {@code count} logits from {@code at} on, of equal ones the first; a NaN is never chosen.
+     *
+     * @throws IllegalArgumentException if none of them is a number
+     */
     public static int argmax(float[] logits, int at, int count) {
         int best = 0;
         float most = Float.NEGATIVE_INFINITY;
@@ -41,6 +45,9 @@ public final class Sampler {
                 most = logits[at + i];
                 best = i;
             }
+        }
+        if (most == Float.NEGATIVE_INFINITY) {
+            throw new IllegalArgumentException("the logits of this row are no numbers (the first is " + logits[at] + ")");
         }
         return best;
     }
@@ -60,7 +67,7 @@ public final class Sampler {
         if (!(sum > 0) || Double.isInfinite(sum)) {
             throw new IllegalArgumentException("the logits of this row are no numbers (their exponentials add up to " + sum + ")");
         }
-        Nucleus nucleus = topP < 1 ? Nucleus.of(weights, topP * sum) : Nucleus.all(count, sum);
+        Nucleus nucleus = topP < 1 ? Nucleus.of(weights, sum, topP) : Nucleus.all(count, sum);
         double drawn = random.nextDouble() * nucleus.sum();
         for (int token : nucleus.tokens()) {
             drawn -= weights[token];

@@ -2,6 +2,8 @@ package io.github.jmarlin.quantize;
 
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.layout.StripedLayout;
+import io.github.jmarlin.layout.WeightForm;
+import java.util.Objects;
 
 /**
  * How {@link GptqQuantizer} works.
@@ -12,11 +14,23 @@ import io.github.jmarlin.layout.StripedLayout;
  * @param actOrder quantize the inputs that matter most first; the matrix then has an input order
  * @param damping added to the Hessian's diagonal, as a part of its mean; 0.01 is usual
  * @param clippingSearch look for the range of each group with the least error, instead of the one that spans it
+ * @param pruning which two of every four neighbouring inputs stay, in the order in which they are quantized; only of symmetric weights
+ *     in groups of 64 or more
  */
 public record GptqOptions(int groupSize, DataType scaleType, boolean symmetric, boolean actOrder, double damping,
-        boolean clippingSearch) {
+        boolean clippingSearch, Pruning pruning) {
     /** Symmetric groups of 128 with fp16 scales, act order, damping 0.01, clipping search. */
     public static final GptqOptions DEFAULT = new GptqOptions(128, DataType.FP16, true, true, 0.01, true);
+
+    /** All inputs stay. */
+    public GptqOptions(int groupSize, DataType scaleType, boolean symmetric, boolean actOrder, double damping, boolean clippingSearch) {
+        this(groupSize, scaleType, symmetric, actOrder, damping, clippingSearch, Pruning.NONE);
+    }
+
+    /** The same with another pruning. */
+    public GptqOptions withPruning(Pruning other) {
+        return new GptqOptions(groupSize, scaleType, symmetric, actOrder, damping, clippingSearch, other);
+    }
 
     /** Checks the values. */
     public GptqOptions {
@@ -26,6 +40,13 @@ public record GptqOptions(int groupSize, DataType scaleType, boolean symmetric, 
         }
         if (!(damping > 0 && damping <= 1)) {
             throw new IllegalArgumentException("damping " + damping + " is outside 0 (excluded)..1");
+        }
+        Objects.requireNonNull(pruning, "pruning");
+        if (pruning != Pruning.NONE) {
+            WeightForm.int4(groupSize, !symmetric).withSparsity(WeightForm.Sparsity.TWO_OF_FOUR);
+        }
+        if (pruning == Pruning.GIVEN && actOrder) {
+            throw new IllegalArgumentException("pruning " + pruning + " in act order: which inputs are neighbours would change");
         }
     }
 }

@@ -2,6 +2,7 @@ package io.github.jmarlin.quantize;
 
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.layout.StripedLayout;
+import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.memory.Tasks;
 import java.nio.IntBuffer;
 import java.util.Comparator;
@@ -17,7 +18,10 @@ import java.util.stream.IntStream;
  *   row  |  quantized  | i ...  |                 |           e  = (w[i] - q) / U[i][i]
  *        +-------------+--------+-----------------+           w[j] -= e * U[i][j]  for j > i in the block; for later j at its end
  * </pre>
- * Outputs do not depend on each other, so they run on all processors, some at a time so that U is read once for all of them;
+ * With {@link GptqOptions#pruning} the two of every four inputs that are left out get the value 0, chosen when the first of the four
+ * comes up, and their error goes to later inputs like any other; a group's range is that of the weights which then seem to stay.
+ *
+ * <p>Outputs do not depend on each other, so they run on all processors, some at a time so that U is read once for all of them;
  * and a layer may be quantized some outputs at a time. Immutable and thread-safe; holds 4 k^2 bytes.
  */
 public final class GptqQuantizer {
@@ -109,6 +113,9 @@ public final class GptqQuantizer {
     public QuantizedMatrix quantize(float[] weights, int n) {
         checkWeights(weights, n, k);
         try (QuantizedMatrix.Builder matrix = QuantizedMatrix.builder(k, n, options.groupSize(), options.scaleType())) {
+            if (prunes()) {
+                matrix.withSparsity(WeightForm.Sparsity.TWO_OF_FOUR);
+            }
             if (!options.symmetric()) {
                 matrix.withZeroPoints();
             }
@@ -131,10 +138,14 @@ public final class GptqQuantizer {
         }
         GroupGrid[] grids = new GroupGrid[to - from];
         float[][] errors = new float[to - from][BLOCK];
+        boolean[][] kept = new boolean[prunes() ? to - from : 0][k];
+        for (int row = 0; row < rows.length && options.pruning() == Pruning.GIVEN; row++) {
+            Pruning.keepGiven(rows[row], from + row, kept[row]);
+        }
         for (int begin = 0; begin < k; begin += BLOCK) {
             int end = Math.min(k, begin + BLOCK);
             for (int row = 0; row < rows.length; row++) {
-                grids[row] = quantizeBlock(rows[row], begin, end, grids[row], errors[row], from + row, matrix);
+                grids[row] = quantizeBlock(rows[row], begin, end, grids[row], errors[row], from + row, prunes() ? kept[row] : null, matrix);
             }
             for (int i = begin; i < end; i++) {
                 for (int row = 0; row < rows.length; row++) {
@@ -144,24 +155,48 @@ public final class GptqQuantizer {
         }
     }
 
-    /** Quantizes inputs {@code [begin, end)} of one output; returns the grid in use at the end. */
-    private GroupGrid quantizeBlock(float[] row, int begin, int end, GroupGrid current, float[] errors, int output,
+    /**
+     * Quantizes inputs {@code [begin, end)} of one output; returns the grid in use at the end.
+     *
+     * @param kept which inputs stay, as far as it is known; null if all do
+     */
+    private GroupGrid quantizeBlock(float[] row, int begin, int end, GroupGrid current, float[] errors, int output, boolean[] kept,
             QuantizedMatrix.Builder matrix) {
         GroupGrid grid = current;
         for (int i = begin; i < end; i++) {
             if (i % rowsPerGroup == 0) {
-                grid = GroupGrid.of(row, i, Math.min(k, i + rowsPerGroup), importance, options);
+                int groupEnd = Math.min(k, i + rowsPerGroup);
+                grid = GroupGrid.of(kept == null ? row : remaining(row, i, groupEnd, kept), i, groupEnd, importance, options);
                 matrix.setScale(i / rowsPerGroup, output, grid.scale());
                 if (!options.symmetric()) {
                     matrix.setZeroPoint(i / rowsPerGroup, output, grid.zeroPoint());
                 }
             }
-            int code = grid.code(row[i]);
+            if (options.pruning().chooses() && i % Pruning.QUAD == 0) {
+                options.pruning().choose(row, i, Math.min(k, i + Pruning.QUAD), factor, kept);
+            }
+            int code = kept == null || kept[i] ? grid.code(row[i]) : QuantizedMatrix.SYMMETRIC_ZERO_POINT;
             matrix.setCode(i, output, code);
             errors[i - begin] = (row[i] - grid.value(code)) / factor[i][i];
             subtract(row, errors[i - begin], factor[i], i + 1, end);
         }
         return grid;
+    }
+
+    private boolean prunes() {
+        return options.pruning() != Pruning.NONE;
+    }
+
+    /** The row with zeros where a group's weights would be left out as they are now. */
+    private float[] remaining(float[] row, int from, int to, boolean[] kept) {
+        if (options.pruning().chooses()) {
+            options.pruning().choose(row, from, to, factor, kept);
+        }
+        float[] remaining = row.clone();
+        for (int i = from; i < to; i++) {
+            remaining[i] = kept[i] ? row[i] : 0;
+        }
+        return remaining;
     }
 
     /** {@code row[j] -= error * factors[j]} for j in {@code [from, to)}. */

@@ -77,7 +77,8 @@ final class CalibrateCommandTest {
         Path model = model(new TinyLlama("llama", 42));
         Path text = Files.writeString(temporary.resolve("text"), content);
         Path out = temporary.resolve("out");
-        Cli run = Cli.run("calibrate", model.toString(), out.toString(), "--text", text.toString(), option.split(" ")[0], option.split(" ")[1]);
+        Cli run = Cli.run("calibrate", model.toString(), out.toString(), "--text", text.toString(), option.split(" ")[0],
+                option.split(" ")[1]);
         assertEquals(status, run.status(), run.toString());
         assertEquals(status, run.err().lines().count(), run.err());
         assertTrue(run.err().contains("jmarlin calibrate: ") && run.err().contains(message), run.err());

@@ -8,11 +8,14 @@ import io.github.jmarlin.llama.ByteTokenizer;
 import io.github.jmarlin.llama.Stories;
 import io.github.jmarlin.llama.TinyLlama;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -32,7 +35,7 @@ final class GenerateCommandTest {
     }
 
     private Cli run(String... options) {
-        List<String> args = new java.util.ArrayList<>(List.of("generate", folder.toString(), "--device", "cpu"));
+        List<String> args = new ArrayList<>(List.of("generate", folder.toString(), "--device", "cpu"));
         args.addAll(List.of(options));
         return Cli.run(args.toArray(new String[0]));
     }
@@ -52,9 +55,10 @@ final class GenerateCommandTest {
         assertEquals(0, run.status(), run.err());
         assertTrue(run.out().matches("\\d+( \\d+){5}\\R"), run.out());
         List<String> lines = run.err().lines().toList();
-        assertTrue(lines.get(0).matches("llama of 2 blocks, 0 products in 4 bits and 15 in full precision, opened in .*; CPU, \\d+ threads?, .*"),
-                run.err());
+        assertTrue(lines.get(0).matches("llama of 2 blocks, 0 products in 4 bits and 15 in full precision, opened in .*; "
+                + "CPU, \\d+ threads?, .*"), run.err());
         assertTrue(lines.get(1).matches("prefill 2 tokens in .*, [\\d.]+ tokens/s; decode 5 tokens in .*, [\\d.]+ tokens/s"), run.err());
+        assertTrue(lines.get(2).matches("of the time, 4-bit products took 0 % and products in full precision \\d+ %"), run.err());
         assertEquals(run.out(), run("--ids", " 5  17 ", "--max-tokens", "6", "--dense").out());
     }
 
@@ -80,7 +84,8 @@ final class GenerateCommandTest {
                 bytes[count++] = (byte) (Integer.parseInt(id) - 1);
             }
         }
-        assertEquals(new String(bytes, 0, count, java.nio.charset.StandardCharsets.UTF_8), text.out().substring(0, text.out().length() - 1));
+        String expected = new String(bytes, 0, count, StandardCharsets.UTF_8);
+        assertEquals(expected, text.out().substring(0, text.out().length() - 1));
         assertTrue(text.err().contains("prefill 5 tokens"), text.err());
     }
 
@@ -105,7 +110,7 @@ final class GenerateCommandTest {
     @Test
     void manyLinesOfIds() throws IOException {
         Path file = temporary.resolve("prompts");
-        Files.writeString(file, java.util.stream.IntStream.range(0, 70).mapToObj(i -> "7 " + i % 5 + "\n").collect(Collectors.joining()));
+        Files.writeString(file, IntStream.range(0, 70).mapToObj(i -> "7 " + i % 5 + "\n").collect(Collectors.joining()));
         Cli run = run("--batch-file", file.toString(), "--max-tokens", "3");
         List<String> lines = run.out().lines().toList();
         assertEquals(70, lines.size(), run.err());
@@ -153,7 +158,8 @@ final class GenerateCommandTest {
         assertEquals("jmarlin generate: " + file + ", line 2 is empty: a prompt a line expected",
                 run("--batch-file", file.toString()).err().trim());
         Files.writeString(file, "");
-        assertEquals("jmarlin generate: " + file + " is empty: a prompt a line expected", run("--batch-file", file.toString()).err().trim());
+        assertEquals("jmarlin generate: " + file + " is empty: a prompt a line expected",
+                run("--batch-file", file.toString()).err().trim());
     }
 
     @Test
@@ -173,6 +179,7 @@ final class GenerateCommandTest {
         int[] expected = Stories.ids();
         folder = Stories.folder();
         Cli run = run("--dense", "--ids", "1", "--max-tokens", "199");
-        assertEquals(Arrays.stream(expected, 1, 200).mapToObj(String::valueOf).collect(Collectors.joining(" ")), run.out().trim(), run.err());
+        assertEquals(Arrays.stream(expected, 1, 200).mapToObj(String::valueOf).collect(Collectors.joining(" ")), run.out().trim(),
+                run.err());
     }
 }

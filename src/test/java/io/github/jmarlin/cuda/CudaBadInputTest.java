@@ -14,6 +14,7 @@ import io.github.jmarlin.cuda.image.KernelImagesTest;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.TileShape;
 import io.github.jmarlin.plan.WorkspaceSize;
+import io.github.jmarlin.testing.TestMatrices;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
@@ -69,6 +70,13 @@ class CudaBadInputTest extends GpuTest {
         illegal(() -> launch(a, 104, 0, N, M), "c at device address 0x0");
         assertThrows(NullPointerException.class, () -> gemm.launch(null, 104, new CUdeviceptr(), N, M, workspace, null));
         assertThrows(NullPointerException.class, () -> gemm.launch(new CUdeviceptr(), 104, null, N, M, workspace, null));
+    }
+
+    /** Until there are kernels for them. */
+    @Test
+    void sparseWeightsAreNamed() {
+        PackedWeights sparse = closing(PackedWeights.pack(TestMatrices.sparse(128, 64, 64, DataType.FP16, false, 1), DataType.FP16));
+        illegal(() -> engine.upload(sparse), "k 128, n 64", "2:4 sparse", "SparseExpansion.dense");
     }
 
     @Test

@@ -22,6 +22,11 @@ class CudaLinearTest extends MultiplyContractTest {
     }
 
     @Override
+    protected boolean multipliesSparseWeights() {
+        return false;
+    }
+
+    @Override
     protected ComputeDevice device() {
         return CudaDriver.devices().get(0);
     }

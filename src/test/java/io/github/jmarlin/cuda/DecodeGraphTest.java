@@ -66,8 +66,17 @@ class DecodeGraphTest extends GpuTest {
                 Errors.assertSameBits(expected, Arrays.copyOf(out.result(), rows * N), N, rows + " rows");
                 Errors.assertSameBits(expected, Arrays.copyOf(again.result(), rows * N), N, rows + " rows, again");
             }
+            float[] captured = Arrays.copyOf(out.result(), 4 * N);
+            for (int times = 0; times < 2; times++) {
+                out.poisonOutputs();
+                step.run(4);
+                synchronize(stream);
+                Errors.assertSameBits(captured, Arrays.copyOf(out.result(), 4 * N), N, "part by part");
+            }
+            refused(IllegalArgumentException.class, () -> step.run(0), "rows 0");
+            refused(IllegalArgumentException.class, () -> step.run(10_000), "too small");
         }
-        assertEquals(List.of(9, 1, 4), asked, "captured once for every number of rows");
+        assertEquals(List.of(9, 1, 4, 4, 4), asked, "captured once for every number of rows");
     }
 
     @Test

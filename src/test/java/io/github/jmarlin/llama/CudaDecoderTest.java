@@ -11,6 +11,7 @@ import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.checkpoint.container.TensorType;
 import io.github.jmarlin.checkpoint.format.DenseQuantization;
 import io.github.jmarlin.cpu.CpuDevice;
+import io.github.jmarlin.layout.MatrixShards;
 import io.github.jmarlin.machine.StandIn;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.testing.Errors;
@@ -173,6 +174,31 @@ final class CudaDecoderTest extends DecoderContract {
                 Errors.assertWithin(error, doubles(expected.logits(step)), decoder.logits(step), TinyLlama.VOCABULARY, "act order");
             }
         }
+    }
+
+    /** The product makes silu(gate) * up itself. */
+    @Test
+    void gateAndUpInTurn() throws IOException {
+        new TinyLlama("llama", 29).write(folder, TensorType.F16);
+        Step step = Step.prompt(0, 0, tokens(12, 6), true);
+        try (LlamaModel model = open(LlamaModel.Weights.STORED); CpuDevice cpu = new CpuDevice(2);
+                QuantizedMatrix gate = TestMatrices.layer(128, 192, 32, DataType.FP16, true, true, 1);
+                QuantizedMatrix up = TestMatrices.layer(128, 192, 32, DataType.FP16, true, true, 2);
+                PackedWeights packedGate = PackedWeights.pack(gate, DataType.FP16);
+                PackedWeights packedUp = PackedWeights.pack(up, DataType.FP16);
+                QuantizedMatrix both = MatrixShards.interleave(gate, up);
+                PackedWeights packedBoth = PackedWeights.pack(both, DataType.FP16);
+                LlamaModel apart = withGateUp(model, List.of(new Projection.Packed(packedGate), new Projection.Packed(packedUp)));
+                LlamaModel inTurn = withGateUp(model, List.of(new Projection.Packed(packedBoth)));
+                Decoder expected = new CpuDecoder(cpu, apart, 1, 16); Decoder decoder = decoder(inTurn, 1, 16)) {
+            Errors.assertWithin(denseError(), doubles(expected.logits(step)), decoder.logits(step), TinyLlama.VOCABULARY, "interleaved");
+        }
+    }
+
+    private static LlamaModel withGateUp(LlamaModel model, List<Projection> gateUp) {
+        List<LlamaModel.Block> blocks = model.blocks().stream().map(block -> new LlamaModel.Block(block.attentionNorm(), block.qkv(),
+                block.queryNorm(), block.keyNorm(), block.output(), block.feedForwardNorm(), gateUp, block.down())).toList();
+        return new LlamaModel(model.config(), model.embedding(), blocks, model.norm(), model.head(), List.of());
     }
 
     private static Projection ordered(int k, int n, DataType type, List<AutoCloseable> owned) {

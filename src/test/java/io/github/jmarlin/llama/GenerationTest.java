@@ -85,7 +85,8 @@ final class GenerationTest {
         new TinyLlama("llama", 24).write(folder, TensorType.F32);
         LlamaConfig config = LlamaConfig.read(folder);
         assertEquals(64, Generation.positions(config, List.of(new int[60], new int[10]), 5));
-        assertEquals("prompt 2 of 60 tokens and 6 new ones need 65 positions, and this model has 64: fewer --max-tokens or a shorter prompt",
+        assertEquals("prompt 2 of 60 tokens and 6 new ones need 65 positions, and this model has 64: "
+                + "fewer --max-tokens or a shorter prompt",
                 message(config, List.of(new int[10], new int[60]), 6));
         assertEquals("the prompt has token 96, and this model knows 0..95", message(config, List.of(new int[] {1, 96}), 1));
         assertEquals("the prompt has no tokens: at least one is needed to begin with", message(config, List.of(new int[0]), 1));

@@ -29,8 +29,8 @@ final class LlamaConfigTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
         "llama | model_type | \"gemma2\" | key model_type: found gemma2; accepted: LlamaForCausalLM, MistralForCausalLM,",
-        "llama | architectures | [\"LlamaForSequenceClassification\"] | key architectures: found [LlamaForSequenceClassification]; accepted: "
-                + "LlamaForCausalLM for model_type llama",
+        "llama | architectures | [\"LlamaForSequenceClassification\"] | key architectures: found [LlamaForSequenceClassification]; "
+                + "accepted: LlamaForCausalLM for model_type llama",
         "llama | hidden_act | \"gelu\" | key hidden_act: found gelu; accepted: silu",
         "llama | rope_scaling | {\"rope_type\": \"yarn\", \"factor\": 4.0} | key rope_scaling.rope_type: found yarn; accepted: \"default\","
                 + " \"linear\" or \"llama3\"",
@@ -57,7 +57,8 @@ final class LlamaConfigTest {
         "llama | rope_theta | -1 | key rope_theta: found -1; must be a number above 0",
         "llama | rope_scaling | {\"type\": \"linear\"} | key rope_scaling.factor: found null; must be a number above 0",
         "llama | rope_scaling | {\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, \"high_freq_factor\": 1, "
-                + "\"original_max_position_embeddings\": 32} | key rope_scaling.high_freq_factor: found 1; must be above low_freq_factor 4.0",
+                + "\"original_max_position_embeddings\": 32} | key rope_scaling.high_freq_factor: found 1; must be above "
+                + "low_freq_factor 4.0",
         "llama | eos_token_id | [2, -3] | key eos_token_id[1]: found -3; must be a token id",
         "llama | tie_word_embeddings | 1 | key tie_word_embeddings: found 1; must be true or false",
     })

@@ -74,7 +74,8 @@ final class LlamaModelTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
-        "intermediate_size | 200 | STORED | tensor model.layers.0.mlp.gate_proj.weight: found shape [192, 128]; config.json asks for [200, 128]",
+        "intermediate_size | 200 | STORED | tensor model.layers.0.mlp.gate_proj.weight: found shape [192, 128]; config.json asks for [200, "
+                + "128]",
         "intermediate_size | 200 | QUANTIZED | layer model.layers.0.mlp.gate_proj: found k 128, n 192; config.json asks for k 128, n 200",
         "vocab_size | 97 | STORED | tensor model.embed_tokens.weight: found shape [96, 128]; config.json asks for [97, 128]",
         "num_hidden_layers | 3 | STORED | tensor model.layers.2.input_layernorm.weight: found nothing",
@@ -126,10 +127,23 @@ final class LlamaModelTest {
             assertEquals(1, joined.blocks().get(1).gateUp().size());
             assertEquals(256, joined.blocks().get(0).qkv().get(0).n());
         }
-        JMarlinException e = assertThrows(JMarlinException.class, () -> LlamaModel.open(packed, options(LlamaModel.Weights.QUANTIZED, true)));
+        JMarlinException e = assertThrows(JMarlinException.class,
+                () -> LlamaModel.open(packed, options(LlamaModel.Weights.QUANTIZED, true)));
         assertTrue(e.getMessage().contains("--quantize: found a packed model; accepted: one that is not packed yet"), e.getMessage());
         float[] dense = logits(packed, options(LlamaModel.Weights.DENSE, true));
         Errors.assertWithin(0.02, widened(dense), read, TinyLlama.VOCABULARY, "4-bit products of 4-bit weights");
+    }
+
+    @Test
+    void interleavedGateAndUp() throws IOException {
+        Path source = folder.resolve("source");
+        Path packed = folder.resolve("packed");
+        new TinyLlama("llama", 2).write(source, TensorType.BF16);
+        new ModelPacker(Checkpoint.open(source, GROUPS_OF_32), packed,
+                new PackOptions(null, GROUPS_OF_32, true, true, 2, true, bytes -> { })).run();
+        JMarlinException e = assertThrows(JMarlinException.class, () -> LlamaModel.open(packed, LlamaModel.Options.STORED));
+        assertEquals(packed + ": layer model.layers.0.mlp.gate_up_proj: found gate and up in one layer, their columns in turn; accepted: "
+                + "two layers, as jmarlin pack without --interleave-gate-up writes them", e.getMessage());
     }
 
     /** An act-ordered GPTQ layer among others: what its rows meet is gathered, also in fp32. */

@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Arrays;
+import java.util.Random;
 import org.junit.jupiter.api.Test;
 
 /** Draws have the distribution that they say. */
@@ -42,6 +44,27 @@ final class SamplerTest {
         assertShares(shares(1, 1e-9), 1, 0, 0, 0);
     }
 
+    /** Against sorting everything, on weights of which most are left out before. */
+    @Test
+    void nucleusOfManyTokens() {
+        Random random = new Random(3);
+        for (double topP : new double[] {0.1, 0.5, 0.9, 0.999}) {
+            double[] weights = random.doubles(5000).map(x -> Math.exp(20 * x)).toArray();
+            double sum = Arrays.stream(weights).sum();
+            double[] sorted = Arrays.stream(weights).map(w -> -w).sorted().map(w -> -w).toArray();
+            int count = 0;
+            double own = 0;
+            while (own < topP * sum) {
+                own += sorted[count++];
+            }
+            Nucleus nucleus = Nucleus.of(weights, sum, topP);
+            assertEquals(count, nucleus.tokens().length, "top-p " + topP);
+            for (int i = 0; i < count; i++) {
+                assertEquals(sorted[i], weights[nucleus.tokens()[i]]);
+            }
+        }
+    }
+
     @Test
     void greedyTakesTheFirstOfEqualOnes() {
         assertEquals(1, new Sampler(0, 1, 7).next(new float[] {1, 3, 3, Float.NaN}, 0, 4));
@@ -67,6 +90,8 @@ final class SamplerTest {
         assertEquals("temperature NaN: must be 0 or more", message(Double.NaN, 1));
         assertEquals("top-p 0.0: must be above 0 and at most 1", message(1, 0));
         assertEquals("top-p 1.5: must be above 0 and at most 1", message(1, 1.5));
+        assertEquals("the logits of this row are no numbers (the first is NaN)", assertThrows(IllegalArgumentException.class,
+                () -> new Sampler(0, 1, 1).next(new float[] {Float.NaN, Float.NEGATIVE_INFINITY}, 0, 2)).getMessage());
         assertTrue(assertThrows(IllegalArgumentException.class, () -> new Sampler(1, 1, 1).next(new float[] {Float.NaN, 1}, 0, 2))
                 .getMessage().startsWith("the logits of this row are no numbers"));
     }

@@ -44,7 +44,8 @@ final class TokenizerTest {
     @Test
     void noTokenizer() throws IOException {
         JMarlinException missing = assertThrows(JMarlinException.class, () -> Tokenizer.open(folder));
-        assertEquals(folder + ": tokenizer.json: found nothing; a prompt in words needs it; token ids do not (--ids)", missing.getMessage());
+        assertEquals(folder + ": tokenizer.json: found nothing; a prompt in words needs it; token ids do not (--ids)",
+                missing.getMessage());
         Files.writeString(folder.resolve("tokenizer.json"), "{\"model\": 3}");
         JMarlinException broken = assertThrows(JMarlinException.class, () -> Tokenizer.open(folder));
         assertTrue(broken.getMessage().startsWith(folder.resolve("tokenizer.json") + ": content: found "), broken.getMessage());

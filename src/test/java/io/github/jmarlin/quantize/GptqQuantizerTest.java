@@ -18,7 +18,7 @@ final class GptqQuantizerTest {
     private static final int N = 96;
 
     /** Activations that are mixtures of a few factors plus noise, with a few inputs much larger than the rest. */
-    private static Hessian correlated(int k, int samples) {
+    static Hessian correlated(int k, int samples) {
         Random random = new Random(7);
         int factors = k / 8;
         float[] mixing = new float[factors * k];
@@ -41,7 +41,7 @@ final class GptqQuantizerTest {
         return hessian;
     }
 
-    private static float[] weights(int n, int k) {
+    static float[] weights(int n, int k) {
         Random random = new Random(8);
         float[] weights = new float[n * k];
         for (int i = 0; i < weights.length; i++) {

@@ -2,6 +2,7 @@ package io.github.jmarlin.testing;
 
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.layout.WeightForm;
 import java.util.Random;
 
 /** Quantized matrices with random content. */
@@ -68,6 +69,52 @@ public final class TestMatrices {
         }
         for (int column = 0; bias && column < n; column++) {
             matrix.withBias().setBias(column, (float) random.nextGaussian());
+        }
+        return matrix.build();
+    }
+
+    /** Any two of every four rows, or fewer, with every code equally likely; the others 0. */
+    public static QuantizedMatrix sparse(int k, int n, int groupSize, DataType scaleType, boolean bias, long seed) {
+        return sparseBuilder(k, n, groupSize, scaleType, bias, seed).build();
+    }
+
+    /** The same, not yet built. */
+    public static QuantizedMatrix.Builder sparseBuilder(int k, int n, int groupSize, DataType scaleType, boolean bias, long seed) {
+        Random random = new Random(seed);
+        var matrix = QuantizedMatrix.builder(k, n, groupSize, scaleType).withSparsity(WeightForm.Sparsity.TWO_OF_FOUR);
+        int rowsPerGroup = groupSize < 0 ? k : groupSize;
+        for (int column = 0; column < n; column++) {
+            for (int row = 0; row < k; row++) {
+                matrix.setCode(row, column, QuantizedMatrix.SYMMETRIC_ZERO_POINT);
+            }
+            for (int quad = 0; quad < k; quad += 4) {
+                for (int i = 0; i < 2; i++) {
+                    int row = quad + random.nextInt(4);      // may be the same twice
+                    if (row < k) {
+                        matrix.setCode(row, column, random.nextInt(16));
+                    }
+                }
+            }
+            for (int group = 0; group * rowsPerGroup < k; group++) {
+                float scale = (float) Math.scalb(1 + random.nextDouble(), -6 - random.nextInt(8));
+                matrix.setScale(group, column, random.nextBoolean() ? scale : -scale);
+            }
+            if (bias) {
+                matrix.withBias().setBias(column, (float) random.nextGaussian());
+            }
+        }
+        return matrix;
+    }
+
+    /** The same with scales of one size, as a quantizer makes them of a pruned layer. */
+    public static QuantizedMatrix sparseLayer(int k, int n, int groupSize, DataType scaleType, boolean bias, long seed) {
+        Random random = new Random(seed);
+        var matrix = sparseBuilder(k, n, groupSize, scaleType, bias, seed);
+        int rowsPerGroup = groupSize < 0 ? k : groupSize;
+        for (int group = 0; group * rowsPerGroup < k; group++) {
+            for (int column = 0; column < n; column++) {
+                matrix.setScale(group, column, (float) (0.01 * (1 + random.nextDouble())));
+            }
         }
         return matrix.build();
     }

@@ -68,7 +68,8 @@ public final class GenerationReport {
                 compared ? times(figures.decodeTokensPerSecond() / dense.decodeTokensPerSecond()) : "",
                 number(figures.prefillTokensPerSecond()),
                 compared ? times(figures.prefillTokensPerSecond() / dense.prefillTokensPerSecond()) : "",
-                Double.isNaN(figures.error()) ? "" : String.format(Locale.ROOT, "%.1e%s", figures.error(), figures.isWrong() ? " WRONG" : ""),
+                Double.isNaN(figures.error()) ? "" : String.format(Locale.ROOT, "%.1e%s", figures.error(),
+                        figures.isWrong() ? " WRONG" : ""),
                 figures.isExtrapolated() ? String.format(Locale.ROOT, "%d of %d blocks, %.0f %% of the head: EXTRAPOLATED",
                         figures.blocks(), figures.allBlocks(), 100 * figures.headShare()) : "whole");
     }
@@ -121,8 +122,9 @@ public final class GenerationReport {
             }
             if (!series.isEmpty()) {
                 boolean extrapolated = own.stream().anyMatch(GenerationFigures::isExtrapolated);
-                plots.add(new Charts.Plot("generate-" + model.replaceAll("[^A-Za-z0-9]+", "-"), model + (extrapolated ? ", extrapolated" : ""),
-                        "sequences decoded together", "tokens/s", batches.stream().map(String::valueOf).toList(), series, true));
+                plots.add(new Charts.Plot("generate-" + model.replaceAll("[^A-Za-z0-9]+", "-"),
+                        model + (extrapolated ? ", extrapolated" : ""), "sequences decoded together", "tokens/s",
+                        batches.stream().map(String::valueOf).toList(), series, true));
             }
         }
         return plots;

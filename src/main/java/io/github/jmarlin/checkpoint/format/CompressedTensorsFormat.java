@@ -16,6 +16,7 @@ import java.util.Map;
  */
 final class CompressedTensorsFormat implements WeightFormat {
     private static final String FORMAT = "pack-quantized";
+    private static final String SPARSE_FORMAT = "marlin-24";
 
     private final QuantizationConfig config;
     private final List<Scheme> schemes = new ArrayList<>();
@@ -90,7 +91,9 @@ final class CompressedTensorsFormat implements WeightFormat {
     public LayerSource layer(TensorStore tensors, String name) {
         ConfigNode scheme = schemeOf(name);
         ConfigNode weights = scheme.get("weights");
-        checkScheme(scheme, weights);
+        if (checkScheme(scheme, weights).equals(SPARSE_FORMAT)) {
+            return Marlin24Format.ofCompressedTensors(weights).layer(tensors, name);
+        }
         boolean symmetric = weights.get("symmetric").bool(true);
 
         Tensor codes = tensors.require(name + ".weight_packed");
@@ -129,10 +132,11 @@ final class CompressedTensorsFormat implements WeightFormat {
         return new CompressedTensorsLayer(facts, codes, zeros, scales);
     }
 
-    private void checkScheme(ConfigNode scheme, ConfigNode weights) {
+    /** Returns the layer's format. */
+    private String checkScheme(ConfigNode scheme, ConfigNode weights) {
         ConfigNode format = scheme.get("format").isNull() ? config.agreed("format") : scheme.get("format");
-        if (!format.string(FORMAT).equals(FORMAT)) {
-            throw format.unsupported("format \"" + FORMAT + "\"");
+        if (!List.of(FORMAT, SPARSE_FORMAT).contains(format.string(FORMAT))) {
+            throw format.unsupported("format \"" + FORMAT + "\" or \"" + SPARSE_FORMAT + "\"");
         }
         if (weights.get("num_bits").number() != 4) {
             throw weights.get("num_bits").unsupported("4 bits");
@@ -146,6 +150,7 @@ final class CompressedTensorsFormat implements WeightFormat {
         if (!scheme.get("output_activations").isNull()) {
             throw scheme.get("output_activations").unsupported("null: outputs are not quantized");
         }
+        return format.string(FORMAT);
     }
 
     private static int groupSize(ConfigNode weights, int k) {

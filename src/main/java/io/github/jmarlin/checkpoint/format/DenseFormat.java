@@ -8,13 +8,16 @@ import io.github.jmarlin.checkpoint.container.Shapes;
 import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.TensorStore;
 import io.github.jmarlin.checkpoint.container.TensorType;
+import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
 import io.github.jmarlin.memory.NativeMemory;
 import io.github.jmarlin.quantize.GptqOptions;
 import io.github.jmarlin.quantize.GptqQuantizer;
+import io.github.jmarlin.quantize.Pruning;
 import io.github.jmarlin.quantize.RoundToNearest;
 import io.github.jmarlin.quantize.WeightSource;
 import java.lang.ref.SoftReference;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -70,12 +73,25 @@ public final class DenseFormat implements WeightFormat {
         int groupSize = how.groupSize() == -1 ? k : how.groupSize();
         DataType scaleType = weight.type() == TensorType.BF16 ? DataType.BF16 : DataType.FP16;
         boolean calibrated = how.calibration() != null && how.calibration().has(name);
-        int[] inputOrder = calibrated ? GptqQuantizer.byImportance(how.calibration().diagonal(name, k)) : null;
+        if (how.pruning() == Pruning.SPARSE_GPT && !calibrated) {
+            throw new UnsupportedCheckpointException(weight.file(), "tensor " + weight.name(), "no calibration of layer " + name,
+                    "the inputs of every layer that is to be pruned");
+        }
+        boolean actOrdered = calibrated && how.pruning() != Pruning.GIVEN;
+        int[] inputOrder = actOrdered ? GptqQuantizer.byImportance(how.calibration().diagonal(name, k)) : null;
         LayerSource.Facts facts = new LayerSource.Facts(name, scheme() + " " + weight.type()
-                + (inOut ? " [in][out]" : "") + (calibrated ? ", GPTQ" : ""), k, n,
+                + (inOut ? " [in][out]" : "") + method(calibrated), k, n,
                 groupSize, !how.symmetric(), new Floats.ScaleTypes(scaleType, scaleType), tensors.find(name + ".bias"),
-                inputOrder, List.of(weight));
+                inputOrder, List.of(weight), how.sparsity());
         return calibrated ? new CalibratedLayer(facts, weight, inOut, how) : new NearestLayer(facts, weight, inOut, how);
+    }
+
+    private String method(boolean calibrated) {
+        return switch (how.pruning()) {
+            case NONE -> calibrated ? ", GPTQ" : "";
+            case GIVEN -> calibrated ? ", 2:4, GPTQ" : ", 2:4";
+            case MAGNITUDE, SPARSE_GPT -> ", pruned to 2:4, GPTQ";
+        };
     }
 
     private abstract static class Layer extends LayerSource {
@@ -95,7 +111,7 @@ public final class DenseFormat implements WeightFormat {
 
         @Override
         final void fill(QuantizedMatrix.Builder matrix, int from, int to) {
-            try (QuantizedMatrix quantized = quantize(from, to)) {
+            try (QuantizedMatrix quantized = quantizeChecked(from, to)) {
                 copy(quantized.codes(), matrix.codes(), QuantizedMatrix.codeStride(to - from));
                 copy(quantized.scales(), matrix.scales(), (long) (to - from) * Short.BYTES);
                 if (!how.symmetric()) {
@@ -105,6 +121,28 @@ public final class DenseFormat implements WeightFormat {
                 throw new MalformedCheckpointException(weight.file(), "tensor " + weight.name(), e.getMessage(),
                         "must be quantizable", e);
             }
+        }
+
+        private QuantizedMatrix quantizeChecked(int from, int to) {
+            if (how.pruning() == Pruning.GIVEN) {
+                Pruning.requireGiven(columns(from, to), k(), from);
+            }
+            return quantize(from, to);
+        }
+
+        /** Out-features {@code [from, to)} as {@code [to - from][k]}. */
+        final float[] columns(int from, int to) {
+            if (!inOut) {
+                return Floats.read(weight, (long) from * k(), (long) to * k());
+            }
+            float[] columns = new float[Math.multiplyExact(to - from, k())];
+            for (int row = 0; row < k(); row++) {
+                float[] values = Floats.read(weight, (long) row * n() + from, (long) row * n() + to);
+                for (int j = 0; j < values.length; j++) {
+                    columns[j * k() + row] = values[j];
+                }
+            }
+            return columns;
         }
 
         private static void copy(NativeMemory source, NativeMemory target, long unit) {
@@ -134,26 +172,11 @@ public final class DenseFormat implements WeightFormat {
             super(facts, weight, inOut, how);
         }
 
-        /** Out-features {@code [from, to)} as {@code [to - from][k]}. */
-        private float[] columns(int from, int to) {
-            if (!inOut) {
-                return Floats.read(weight, (long) from * k(), (long) to * k());
-            }
-            float[] columns = new float[Math.multiplyExact(to - from, k())];
-            for (int row = 0; row < k(); row++) {
-                float[] values = Floats.read(weight, (long) row * n() + from, (long) row * n() + to);
-                for (int j = 0; j < values.length; j++) {
-                    columns[j * k() + row] = values[j];
-                }
-            }
-            return columns;
-        }
-
         private synchronized GptqQuantizer quantizer() {
             GptqQuantizer current = quantizer.get();
             if (current == null) {
-                GptqOptions options = new GptqOptions(groupSize(), scaleType(), how.symmetric(), true, DAMPING,
-                        how.clippingSearch());
+                GptqOptions options = new GptqOptions(groupSize(), scaleType(), how.symmetric(), isActOrdered(), DAMPING,
+                        how.clippingSearch(), how.pruning());
                 current = new GptqQuantizer(how.calibration().hessian(name(), k()), options);
                 quantizer = new SoftReference<>(current);
             }
@@ -163,7 +186,7 @@ public final class DenseFormat implements WeightFormat {
         @Override
         QuantizedMatrix quantize(int from, int to) {
             QuantizedMatrix quantized = quantizer().quantize(columns(from, to), to - from);
-            if (!quantized.inputOrder().equals(inputOrder())) {
+            if (!Objects.equals(quantized.inputOrder(), inputOrder())) {
                 throw new IllegalStateException("layer " + name() + ": calibration gave another input order than before");
             }
             return quantized;

@@ -25,7 +25,7 @@ public final class GateUpSource extends LayerSource {
     private GateUpSource(LayerSource gate, LayerSource up) {
         super(new Facts(nameOf(gate), gate.scheme(), gate.k(), Math.multiplyExact(2, gate.n()), gate.facts().fileGroupSize(),
                 gate.hasZeroPoints() || up.hasZeroPoints(), gate.facts().scales(), null, gate.facts().inputOrder(),
-                Stream.of(gate, up).flatMap(layer -> layer.tensors().stream()).toList()));
+                Stream.of(gate, up).flatMap(layer -> layer.tensors().stream()).toList(), gate.form().sparsity()));
         this.gate = gate;
         this.up = up;
     }
@@ -44,9 +44,10 @@ public final class GateUpSource extends LayerSource {
     /** Why the two cannot be one layer; empty if they can. */
     public static Optional<String> whyNot(LayerSource gate, LayerSource up) {
         boolean alike = gate.k() == up.k() && gate.n() == up.n() && gate.groupSize() == up.groupSize()
-                && gate.scaleType() == up.scaleType() && gate.computeType() == up.computeType();
+                && gate.scaleType() == up.scaleType() && gate.computeType() == up.computeType()
+                && gate.form().sparsity() == up.form().sparsity();
         if (!alike) {
-            return Optional.of("k, n, group size and scale type must be the same: " + describe(gate) + ", " + describe(up));
+            return Optional.of("k, n, group size, scale type and sparsity must be the same: " + describe(gate) + ", " + describe(up));
         }
         return Objects.equals(gate.inputOrder(), up.inputOrder()) ? Optional.empty() : Optional.of("their input orders differ");
     }

@@ -33,9 +33,15 @@ public abstract class LayerSource {
      * @param bias the bias tensor, or null
      * @param inputOrder see {@link QuantizedMatrix#inputOrder}, or null
      * @param tensors the tensors the layer is made of, without the bias
+     * @param sparsity which weights are stored
      */
     record Facts(String name, String scheme, int k, int n, int fileGroupSize, boolean zeroPoints, Floats.ScaleTypes scales,
-            Tensor bias, int[] inputOrder, List<Tensor> tensors) {
+            Tensor bias, int[] inputOrder, List<Tensor> tensors, WeightForm.Sparsity sparsity) {
+        /** All of them. */
+        Facts(String name, String scheme, int k, int n, int fileGroupSize, boolean zeroPoints, Floats.ScaleTypes scales,
+                Tensor bias, int[] inputOrder, List<Tensor> tensors) {
+            this(name, scheme, k, n, fileGroupSize, zeroPoints, scales, bias, inputOrder, tensors, WeightForm.Sparsity.DENSE);
+        }
     }
 
     LayerSource(Facts facts) {
@@ -90,7 +96,7 @@ public abstract class LayerSource {
 
     /** What a weight is, in the groups of the matrix. */
     public WeightForm form() {
-        return WeightForm.int4(groupSize(), facts.zeroPoints);
+        return WeightForm.int4(groupSize(), facts.zeroPoints).withSparsity(facts.sparsity);
     }
 
     /** Whether there are zero points; otherwise all are 8. */
@@ -167,7 +173,7 @@ public abstract class LayerSource {
             if (facts.bias != null) {
                 matrix.setBias(Floats.read(facts.bias, from, to));
             }
-            matrix.withColumns(form().columns());
+            matrix.withColumns(form().columns()).withSparsity(form().sparsity());
             fill(matrix, from, to);
             return matrix.build();
         }

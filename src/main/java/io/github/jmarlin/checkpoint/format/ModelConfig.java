@@ -22,7 +22,7 @@ import java.util.Locale;
  */
 public record ModelConfig(QuantizationConfig quantization, WeightFormat format, UnsupportedCheckpointException refusal,
         Architecture architecture) {
-    private static final String ACCEPTED = "quant_method \"gptq\" (checkpoint_format \"gptq\", \"gptq_v2\" or \"marlin\"), "
+    private static final String ACCEPTED = "quant_method \"gptq\" (checkpoint_format \"gptq\", \"gptq_v2\", \"marlin\" or \"marlin_24\"), "
             + "\"awq\" (version \"gemm\"), \"auto-round\" (packing_format \"auto_gptq\" or \"auto_awq\"), "
             + "\"compressed-tensors\" (format \"pack-quantized\") or \"marlin\"";
 
@@ -130,6 +130,7 @@ public record ModelConfig(QuantizationConfig quantization, WeightFormat format, 
         return switch (name) {
             case "gptq" -> new GptqFormat(config, GptqFormat.Version.V1);
             case "gptq_v2" -> new GptqFormat(config, GptqFormat.Version.V2);
+            case "marlin_24" -> Marlin24Format.ofGptq(config);
             default -> throw format.unsupported(ACCEPTED);
         };
     }

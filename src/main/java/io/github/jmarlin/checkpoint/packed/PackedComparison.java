@@ -24,7 +24,7 @@ public final class PackedComparison {
 
     /** What differs first, with its place and both values; empty if nothing does. */
     public static Optional<String> firstDifference(QuantizedMatrix expected, PackedWeights packed) {
-        if (!expected.layout().equals(packed.layout())) {
+        if (!expected.layout().equals(packed.layout().withForm(expected.form().withGroupSize(packed.groupSize())))) {
             return Optional.of("shape: source " + expected.layout() + ", packed " + packed.layout());
         }
         if (!Objects.equals(expected.inputOrder(), packed.inputOrder())) {

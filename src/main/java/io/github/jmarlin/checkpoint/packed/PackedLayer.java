@@ -24,17 +24,16 @@ import java.util.stream.Collectors;
  * What a packed model says about one layer besides its bytes; kept as JSON in the metadata of the file that holds them.
  *
  * @param name the layer's name in the source
- * @param layout shape and group size
+ * @param layout shape and what a weight is
  * @param computeType what it was packed for
- * @param form what a weight is
  * @param bias whether there is a bias
  * @param actOrder whether there is an input order
  * @param scheme how the source stored it
  * @param sourceTensors the source's tensors that became this layer
  * @param sourceHash SHA-256 of those tensors' bytes, one behind the other
  */
-public record PackedLayer(String name, StripedLayout layout, DataType computeType, WeightForm form, boolean bias,
-        boolean actOrder, String scheme, List<String> sourceTensors, String sourceHash) {
+public record PackedLayer(String name, StripedLayout layout, DataType computeType, boolean bias, boolean actOrder, String scheme,
+        List<String> sourceTensors, String sourceHash) {
     /** Stands for a hash that is not known yet; as long as one. */
     static final String NO_HASH = "0".repeat(64);
 
@@ -44,13 +43,18 @@ public record PackedLayer(String name, StripedLayout layout, DataType computeTyp
     }
 
     static PackedLayer of(LayerSource source, DataType computeType) {
-        return new PackedLayer(source.name(), new StripedLayout(source.k(), source.n(), source.groupSize()), computeType,
-                source.form(), source.hasBias(), source.isActOrdered(), source.scheme(),
+        return new PackedLayer(source.name(), new StripedLayout(source.k(), source.n(), source.form()), computeType,
+                source.hasBias(), source.isActOrdered(), source.scheme(),
                 source.tensors().stream().map(Tensor::name).toList(), NO_HASH);
     }
 
     PackedLayer withSourceHash(String hash) {
-        return new PackedLayer(name, layout, computeType, form, bias, actOrder, scheme, sourceTensors, hash);
+        return new PackedLayer(name, layout, computeType, bias, actOrder, scheme, sourceTensors, hash);
+    }
+
+    /** What a weight is. */
+    public WeightForm form() {
+        return layout.form();
     }
 
     /** The parts of a layer, as tensors {@code <layer>.striped.<part>}. */
@@ -64,7 +68,7 @@ public record PackedLayer(String name, StripedLayout layout, DataType computeTyp
 
     boolean has(Part part) {
         return switch (part) {
-            case ZEROS -> form.hasZeroPoints();
+            case ZEROS -> form().hasZeroPoints();
             case BIAS -> bias;
             case INPUT_ORDER -> actOrder;
             default -> true;
@@ -87,7 +91,8 @@ public record PackedLayer(String name, StripedLayout layout, DataType computeTyp
     List<Long> shape(Part part) {
         long strips = layout.strips();
         return switch (part) {
-            case CODES -> List.of(strips, (long) layout.kBlocks(), (long) StripedLayout.SUB_BLOCKS, 32L, 4L);
+            case CODES -> form().isSparse() ? List.of(strips, (long) layout.kBlocks(), form().blockBytes() / 4L)
+                    : List.of(strips, (long) layout.kBlocks(), (long) StripedLayout.SUB_BLOCKS, 32L, 4L);
             case SCALES, ZEROS -> List.of(strips, (long) layout.scaleRows(), (long) StripedLayout.BLOCK);
             case FACTORS, BIAS -> List.of((long) layout.paddedN());
             case INPUT_ORDER -> List.of((long) layout.k());
@@ -102,11 +107,11 @@ public record PackedLayer(String name, StripedLayout layout, DataType computeTyp
             json.writeNumberField("n", layout.n());
             json.writeNumberField("group_size", layout.groupSize());
             json.writeStringField("compute_type", computeType.name());
-            json.writeStringField("code", name(form.code()));
-            json.writeStringField("offset", name(form.offset()));
-            json.writeStringField("scale_source", name(form.scaleSource()));
-            json.writeStringField("sparsity", name(form.sparsity()));
-            json.writeStringField("columns", name(form.columns()));
+            json.writeStringField("code", name(form().code()));
+            json.writeStringField("offset", name(form().offset()));
+            json.writeStringField("scale_source", name(form().scaleSource()));
+            json.writeStringField("sparsity", name(form().sparsity()));
+            json.writeStringField("columns", name(form().columns()));
             json.writeBooleanField("bias", bias);
             json.writeBooleanField("act_order", actOrder);
             json.writeStringField("scheme", scheme);
@@ -128,23 +133,17 @@ public record PackedLayer(String name, StripedLayout layout, DataType computeTyp
         ConfigNode json = Json.parse(file, "metadata of layer " + name, text.getBytes(StandardCharsets.UTF_8));
         StripedLayout layout;
         try {
-            layout = new StripedLayout(Math.toIntExact(json.get("k").number()), Math.toIntExact(json.get("n").number()),
-                    Math.toIntExact(json.get("group_size").number()));
+            int groupSize = Math.toIntExact(json.get("group_size").number());
+            WeightForm form = version == 1 ? WeightForm.int4(groupSize, json.get("zero_points").bool(false)) : form(json, groupSize);
+            layout = new StripedLayout(Math.toIntExact(json.get("k").number()), Math.toIntExact(json.get("n").number()), form);
         } catch (IllegalArgumentException | ArithmeticException e) {
-            throw new MalformedCheckpointException(file, "metadata of layer " + name, text, e.getMessage(), e);
-        }
-        WeightForm form = version == 1 ? WeightForm.int4(layout.groupSize(), json.get("zero_points").bool(false))
-                : form(json, layout.groupSize());
-        try {
-            form.checkColumns(layout.n());
-        } catch (IllegalArgumentException e) {
             throw new MalformedCheckpointException(file, "metadata of layer " + name, text, e.getMessage(), e);
         }
         String type = json.get("compute_type").string();
         if (!type.equals(DataType.FP16.name()) && !type.equals(DataType.BF16.name())) {
             throw json.get("compute_type").unsupported("FP16 or BF16");
         }
-        return new PackedLayer(name, layout, DataType.valueOf(type), form,
+        return new PackedLayer(name, layout, DataType.valueOf(type),
                 json.get("bias").bool(false), json.get("act_order").bool(false), json.get("scheme").string("unknown"),
                 json.get("source_tensors").strings(), json.get("source_sha256").string(NO_HASH));
     }

@@ -12,6 +12,7 @@ import io.github.jmarlin.memory.UseCount;
 import io.github.jmarlin.plan.PlanOptions;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * A decoder's weights on a device: filled once, by one thread, then only read, by any number of {@link TokenDecoder}s. What it was filled
@@ -76,7 +77,7 @@ public final class DecoderWeights implements AutoCloseable {
      * @param queryNorm factors of the norm over each query head, {@code [head size]}, or null; of both heads or of none
      * @param keyNorm the same for key heads
      * @param feedForwardNorm factors of the RMSNorm before gate and up, {@code [hidden]}
-     * @param gateUp one or more layers whose outputs are gate, then up
+     * @param gateUp one or more layers whose outputs are gate, then up; or one with the two in turn
      */
     public void block(float[] attentionNorm, List<DeviceProjection> qkv, float[] queryNorm, float[] keyNorm, DeviceProjection output,
             float[] feedForwardNorm, List<DeviceProjection> gateUp, DeviceProjection down) {
@@ -84,6 +85,11 @@ public final class DecoderWeights implements AutoCloseable {
         check("output", List.of(output), shape.hidden(), shape.queries());
         check("gate and up", gateUp, 2 * shape.intermediate(), shape.hidden());
         check("down", List.of(down), shape.hidden(), shape.intermediate());
+        boolean fused = gateUp.size() == 1 && gateUp.get(0).isInterleaved();
+        if (Stream.of(qkv.stream(), Stream.of(output, down), fused ? Stream.<DeviceProjection>empty() : gateUp.stream())
+                .flatMap(layers -> layers).anyMatch(DeviceProjection::isInterleaved)) {
+            throw new IllegalArgumentException("columns of gate and up in turn in a layer that is not gate and up");
+        }
         if ((queryNorm == null) != (keyNorm == null)) {
             throw new IllegalArgumentException("a norm of " + (queryNorm == null ? "keys" : "queries") + " alone");
         }

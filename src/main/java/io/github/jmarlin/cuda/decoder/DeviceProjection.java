@@ -1,7 +1,9 @@
 package io.github.jmarlin.cuda.decoder;
 
+import io.github.jmarlin.Epilogue;
 import io.github.jmarlin.cuda.CudaGemm;
 import io.github.jmarlin.cuda.InputGather;
+import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.plan.WorkspaceSize;
 
 /** A linear layer of a decoder on a device: in 4 bits, or a matrix of 16-bit numbers. Made by {@link DecoderWeights}, which closes it. */
@@ -21,7 +23,10 @@ public abstract class DeviceProjection {
     /** Whether the activations have to be put into another order first, for which there must be room. */
     abstract boolean gathers();
 
-    /** Appends the product to a step. */
+    /** Whether the outputs are gate and up in turn, so that the product itself can make silu(gate) * up of them. */
+    abstract boolean isInterleaved();
+
+    /** Appends the product to a step; of interleaved outputs what silu-mul makes of them, half as many. */
     abstract void addTo(StepAssembly step, long a, long c, long ldc);
 
     static final class Packed extends DeviceProjection {
@@ -55,13 +60,18 @@ public abstract class DeviceProjection {
         }
 
         @Override
+        boolean isInterleaved() {
+            return gemm.weights().shape().form().columns() == WeightForm.Columns.GATE_UP;
+        }
+
+        @Override
         void addTo(StepAssembly step, long a, long c, long ldc) {
             long ordered = a;
             if (gather != null) {
                 ordered = step.buffers().gathered();
                 step.graph().gather(gather, a, k(), ordered, k());
             }
-            step.graph().product(gemm, ordered, k(), c, ldc);
+            step.graph().product(gemm, ordered, k(), c, ldc, isInterleaved() ? Epilogue.NONE.withSiluMul() : Epilogue.NONE);
         }
     }
 
@@ -89,6 +99,11 @@ public abstract class DeviceProjection {
 
         @Override
         boolean gathers() {
+            return false;
+        }
+
+        @Override
+        boolean isInterleaved() {
             return false;
         }
 

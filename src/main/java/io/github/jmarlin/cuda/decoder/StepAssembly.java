@@ -6,7 +6,7 @@ import java.util.List;
 import java.util.function.LongSupplier;
 
 /**
- * Puts together what a step does, in its order: nine launches a block and four around them. Rows of the residual stream are complete only
+ * Puts together what a step does, in its order: nine launches a block, eight where gate and up are interleaved, and four around them. Rows of the residual stream are complete only
  * after the addition that the norm behind a product makes.
  */
 final class StepAssembly {
@@ -54,11 +54,20 @@ final class StepAssembly {
             add((kernel, rows) -> kernel.attention(rows, at, cache, layer));
             block.output().addTo(this, at.attended(), at.delta(), weights.shape().hidden());
             add((kernel, rows) -> kernel.norm(rows, at.residual(), at.delta(), block.feedForwardNorm(), 0, at.hidden()));
-            joined(block.gateUp(), at.hidden(), at.gateUp(), 2 * weights.shape().intermediate());
-            add((kernel, rows) -> kernel.siluMul(rows, at.gateUp(), at.activated()));
+            gateUp(block);
             block.down().addTo(this, at.activated(), at.delta(), weights.shape().hidden());
         }
         return this;
+    }
+
+    private void gateUp(DecoderWeights.Block block) {
+        int intermediate = weights.shape().intermediate();
+        if (block.gateUp().get(0).isInterleaved()) {
+            block.gateUp().get(0).addTo(this, buffers.hidden(), buffers.activated(), intermediate);
+            return;
+        }
+        joined(block.gateUp(), buffers.hidden(), buffers.gateUp(), 2 * intermediate);
+        add((kernel, rows) -> kernel.siluMul(rows, buffers.gateUp(), buffers.activated()));
     }
 
     /** Layers with the same input, whose outputs stand one behind the other. */

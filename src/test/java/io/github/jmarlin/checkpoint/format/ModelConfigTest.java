@@ -73,7 +73,7 @@ final class ModelConfigTest {
         "\"type\": \"int\" | \"type\": \"float\" | accepted: type \"int\"",
         "\"input_activations\": null | \"input_activations\": {\"num_bits\": 8} | activations are not quantized",
         "\"strategy\": \"group\" | \"strategy\": \"tensor\" | accepted: strategy \"group\" or \"channel\"",
-        "\"format\": \"pack-quantized\" | \"format\": \"marlin-24\" | accepted: format \"pack-quantized\"",
+        "\"format\": \"pack-quantized\" | \"format\": \"int-quantized\" | accepted: format \"pack-quantized\" or \"marlin-24\"",
         "\"Linear\" | \"re:nothing\" | among its targets",
         "\"symmetric\": false | \"symmetric\": true | which leaves none",
         "\"group_size\": 32 | \"group_size\": 20 | multiple of 32",

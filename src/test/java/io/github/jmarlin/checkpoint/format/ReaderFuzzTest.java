@@ -37,10 +37,13 @@ final class ReaderFuzzTest {
                 + "\"weights\":{\"num_bits\":4,\"group_size\":%d,\"symmetric\":true}}}}",
         "{\"quant_method\":\"compressed-tensors\",\"config_groups\":{\"g\":{\"targets\":[\"Linear\"],"
                 + "\"weights\":{\"num_bits\":4,\"group_size\":%d,\"symmetric\":false}}}}",
+        "{\"quant_method\":\"gptq\",\"group_size\":%d,\"checkpoint_format\":\"marlin_24\"}",
+        "{\"quant_method\":\"compressed-tensors\",\"format\":\"marlin-24\",\"config_groups\":{\"g\":{\"targets\":[\"Linear\"],"
+                + "\"weights\":{\"num_bits\":4,\"group_size\":%d}}}}",
     };
     private static final String[] NAMES = {"qweight", "qzeros", "scales", "g_idx", "bias", "B", "s", "weight_packed",
             "weight_scale",
-        "weight_zero_point", "weight_shape", "weight_g_idx", "weight"};
+        "weight_zero_point", "weight_shape", "weight_g_idx", "weight", "B_24", "B_meta", "meta", "scale_packed"};
 
     @FuzzTest(maxDuration = Fuzzing.TIME)
     void readers(FuzzedDataProvider data) {
@@ -79,12 +82,15 @@ final class ReaderFuzzTest {
         if (data.consumeInt(0, 31) == 0) {
             return data.pickValue(TensorType.values());
         }
-        boolean floats = List.of("scales", "s", "bias", "weight_scale", "weight").contains(name);
+        boolean floats = List.of("scales", "s", "bias", "weight_scale", "weight", "scale_packed").contains(name);
+        if (name.endsWith("meta")) {
+            return TensorType.I16;
+        }
         return floats ? data.pickValue(new TensorType[] {TensorType.F16, TensorType.BF16, TensorType.F32})
                 : name.equals("weight_shape") ? TensorType.I64 : TensorType.I32;
     }
 
-    /** Mostly what a layer with k = 8 * units (Marlin: 16, 128 * columns / 8) needs, sometimes anything. */
+    /** Mostly what a layer with k = 8 * units (Marlin: 16, sparse 32, 128 * columns / 8) needs, sometimes anything. */
     private static List<Long> shape(String name, int units, int columns, int groupSize, FuzzedDataProvider data) {
         if (data.consumeInt(0, 15) == 0) {
             return List.of((long) data.consumeInt(0, 40), (long) data.consumeInt(0, 40) * 8);
@@ -92,9 +98,10 @@ final class ReaderFuzzTest {
         long k = 8L * units;
         long groups = groupSize < 1 ? 1 : (k - 1) / groupSize + 1;
         return switch (name) {
-            case "qweight", "B" -> List.of((long) units, (long) columns);
+            case "qweight", "B", "B_24", "B_meta", "meta" -> List.of((long) units, (long) columns);
             case "qzeros" -> List.of(groups, columns / 8L);
-            case "scales", "s" -> List.of(groups, name.equals("s") ? columns / 2L : columns);
+            case "scales" -> List.of(groups, (long) columns);
+            case "s", "scale_packed" -> List.of(groups, columns / 2L);
             case "g_idx", "weight_g_idx" -> List.of(k);
             case "bias" -> List.of((long) columns);
             case "weight_packed" -> List.of((long) columns, (long) units);
