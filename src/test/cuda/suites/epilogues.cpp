@@ -37,7 +37,7 @@ void finish(Runner& runner) {
     }
 }
 
-/** All for one instance of each kind of tile, and every number of rows. */
+/** All for one instance of each kind of tile, and every number of rows; then all for every entry, on few columns. */
 void epilogues(Runner& runner) {
     static const char* const kEntries[] = {"striped_f16_sym_g64_m8_n64", "striped_bf16_zp_g32_m16_n128", "striped_f16_zp_g64_m64_n256",
         "hopper_f16_sym_g64_m8_n128_p1_s4", "hopper_bf16_zp_g32_m16_n256_p1_s1", "hopper_f16_zp_g64_m64_n256_p2_s1",
@@ -52,6 +52,25 @@ void epilogues(Runner& runner) {
                     for (bool shared : {false, true}) run(runner, kernel, m, shared, epilogue, i++);
                 }
             }
+        }
+    }
+    constexpr int kTails[] = {66, 72, 68, 70, 2};   // of eight columns 2, 8, 4, 6, and no strip but a part of one
+    for (const Kernel& kernel : runner.kernels("")) {
+        if (kernel.rows == 0) continue;
+        auto few = [&](const Epilogue& epilogue, bool shared, int n, bool unaligned_c) {
+            Launch launch{kernel.stripes() ? shared ? 3 : 1 : 0, kernel.least_stages(), 8, i % 4 == 1 ? 8 - n % 8 : 0, unaligned_c};
+            launch.epilogue = epilogue;
+            const int k = shared ? 64 * kernel.depth() * 3 : 72;
+            runner.product(kernel, {{shared ? kernel.rows : 1, n, k, kernel.group32 ? 32 : 64}, launch, pick(kSchedules, i), static_cast<u64>(i),
+                                    Values::kExact, i % 2 == 0}, " few");
+            ++i;
+        };
+        for (bool shared : {false, true}) {
+            for (Epilogue epilogue : Epilogue::all()) {
+                epilogue.unaligned = i % 3 == 2;
+                few(epilogue, shared, pick(kTails, i), false);
+            }
+            for (u32 wide : {0u, u32{kFloatOutput}}) few({kAddResidual | wide, false, 0, true}, shared, 72, true);   // each element by itself
         }
     }
 }

@@ -120,7 +120,8 @@ public record DensePlan(String kernel, int rows, WeightShape weights, int grid, 
     @Override
     public String toString() {
         return String.format(Locale.ROOT, "%s, then cuBLAS, for %s, m <= %d%n"
-                        + "  %d blocks x %d threads expand the weights once a call; a bias or an epilogue follows every %d rows%n  workspace %s%n  %s%n  %s",
+                        + "  %d blocks x %d threads expand the weights once a call; a bias or an epilogue follows every %d rows%n"
+                        + "  workspace %s%n  %s%n  %s",
                 kernel, weights, rows, grid, THREADS, SUMS_ROWS, workspace(),
                 prediction, reason);
     }

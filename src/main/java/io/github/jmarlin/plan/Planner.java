@@ -141,7 +141,8 @@ public final class Planner {
     /** Whether a family that is not the striped one can do what the options ask for, which only know that one's tiles, and runs here. */
     private boolean mayChoose(KernelFamily family) {
         boolean limited = options.multiprocessors() != 0 && family == KernelFamily.DENSE;      // cuBLAS takes all
-        return options.leavesTheKernel() && !limited && (family != KernelFamily.HOPPER || hopper != null) && missing.apply(family).isEmpty();
+        return options.leavesTheKernel() && !limited && (family != KernelFamily.HOPPER || hopper != null)
+                && missing.apply(family).isEmpty();
     }
 
     /** As the tuning file says; as predicted if that is not possible. */
