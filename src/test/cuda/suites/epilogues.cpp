@@ -30,7 +30,7 @@ void finish(Runner& runner) {
     const std::vector<Epilogue> all = Epilogue::all();
     int i = 0;
     for (const Kernel& kernel : runner.kernels("")) {
-        if (kernel.rows == 0) continue;
+        if (kernel.columns == 0) continue;   // no product of packed weights
         for (int time = 0; time < 3; ++time, ++i) {
             run(runner, kernel, time == 0 ? 1 : time == 1 ? kernel.rows : kernel.rows + 2, time != 1, all[(i * 7 + 1) % all.size()], i);
         }
@@ -56,7 +56,7 @@ void epilogues(Runner& runner) {
     }
     constexpr int kTails[] = {66, 72, 68, 70, 2};   // of eight columns 2, 8, 4, 6, and no strip but a part of one
     for (const Kernel& kernel : runner.kernels("")) {
-        if (kernel.rows == 0) continue;
+        if (kernel.columns == 0) continue;   // no product of packed weights
         auto few = [&](const Epilogue& epilogue, bool shared, int n, bool unaligned_c) {
             Launch launch{kernel.stripes() ? shared ? 3 : 1 : 0, kernel.least_stages(), 8, i % 4 == 1 ? 8 - n % 8 : 0, unaligned_c};
             launch.epilogue = epilogue;
