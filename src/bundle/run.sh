@@ -2,7 +2,7 @@
 # JMarlin on a machine with an NVIDIA driver but without Java: everything is in this folder.
 #
 #   run.sh first [--tiny]             in 480 s what tells most: rates, which kernels are right, their speed against cuBLAS
-#   run.sh second [--tiny]            in 540 s the rest: the tests, the list of layers, compute-sanitizer, Nsight Compute
+#   run.sh second [--tiny]            in 540 s the rest: the tests, the list of layers, whole models, compute-sanitizer, Nsight Compute
 #
 # Each keeps to its time whatever hangs or dies, and leaves NAME.txt, one page, NAME.tar.gz with all there is, and NAME.log. Single parts:
 #
@@ -171,7 +171,7 @@ first() {
 }
 second() {
     rows=
-    begin_run second "${limit:-540}" info:30 kernels:30 tests_products:130 tests_hopper:90 tests_rest:60 bench:100 \
+    begin_run second "${limit:-540}" info:30 kernels:30 tests_products:130 tests_hopper:90 tests_rest:60 bench:100 generate:40 \
         memcheck:30 racecheck:40 synccheck:20 initcheck:20 profile:40
     run_parts
 }
@@ -200,6 +200,7 @@ none_tests_products() { no_gpu; }
 none_tests_hopper() { not_hopper; }
 none_tests_rest() { no_gpu; }
 none_bench() { no_gpu; }
+none_generate() { [ "$layers" = --quick ] || echo "whole models are too much for a rehearsal"; no_gpu; }
 none_sanitizer() {
     no_gpu && return
     [ -n "$(toolkit compute-sanitizer)" ] || echo "compute-sanitizer is not installed (CUDA_HOME, /usr/local/cuda/bin)"
@@ -237,6 +238,7 @@ part_tests_products() { tests 0 --include-tag gpu --include-classname "$products
 part_tests_hopper() { tests 0 --include-tag gpu --include-classname '.*\.Hopper.*Test'; }
 part_tests_rest() { tests 0 --include-tag gpu --exclude-classname "$products" --exclude-classname '.*\.Hopper.*Test'; }
 part_bench() { run_java 0 bench --device cuda $layers --lines --out "$dir/bench" --seconds $((seconds * 7 / 10 + 1)); }
+part_generate() { run_java 0 bench --device cuda --generate --quick --lines --out "$dir/generate"; }
 part_memcheck() { under_sanitizer memcheck "$few"; }
 part_racecheck() { under_sanitizer racecheck "$few"; }
 part_synccheck() { under_sanitizer synccheck "$few"; }

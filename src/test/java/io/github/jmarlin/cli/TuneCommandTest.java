@@ -225,6 +225,7 @@ class TuneCommandTest {
 
     /** One candidate more where cuBLAS can be used; a word why not where it cannot. */
     @Test
+    @Tag("long")
     @Tag("gpu-on-stand-in")
     void denseWeightsAreACandidateWhereCublasIs() throws Exception {
         CudaDevice gpu = Gpu.first();

@@ -87,6 +87,7 @@ class GpuArenaTest {
     }
 
     @Test
+    @Tag("long")
     void anInterruptedRunGoesOn() throws Exception {
         String[] options = {"--m", "1,2,3", "--group", "64", "--mode", "graph", "--seconds", "60"};
         Finished first = bench(Map.of(), options);
