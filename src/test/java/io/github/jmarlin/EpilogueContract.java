@@ -1,11 +1,13 @@
 package io.github.jmarlin;
 
+import static io.github.jmarlin.MultiplyContractTest.decode;
+import static io.github.jmarlin.MultiplyContractTest.encode;
+import static io.github.jmarlin.MultiplyContractTest.round;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.jmarlin.cpu.ReferenceProduct;
-import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.layout.MatrixShards;
 import io.github.jmarlin.testing.Errors;
 import io.github.jmarlin.testing.TestMatrices;
@@ -265,34 +267,5 @@ final class EpilogueContract {
         for (String part : parts) {
             assertTrue(message.contains(part), "\"" + part + "\" is not in: " + message);
         }
-    }
-
-    private static float[] round(DataType type, float[] values) {
-        float[] rounded = values.clone();
-        for (int i = 0; type.is16Bit() && i < rounded.length; i++) {
-            rounded[i] = HalfFloats.decode(type, HalfFloats.encode(type, values[i]));
-        }
-        return rounded;
-    }
-
-    private static ByteBuffer encode(DataType type, float[] values) {
-        ByteBuffer buffer = ByteBuffer.allocateDirect(values.length * type.bytes()).order(ByteOrder.LITTLE_ENDIAN);
-        for (float value : values) {
-            if (type.is16Bit()) {
-                buffer.putShort(HalfFloats.encode(type, value));
-            } else {
-                buffer.putFloat(value);
-            }
-        }
-        return buffer.flip();
-    }
-
-    private static float[] decode(DataType type, ByteBuffer buffer) {
-        ByteBuffer source = buffer.order(ByteOrder.LITTLE_ENDIAN);
-        float[] values = new float[source.remaining() / type.bytes()];
-        for (int i = 0; i < values.length; i++) {
-            values[i] = type.is16Bit() ? HalfFloats.decode(type, source.getShort(2 * i)) : source.getFloat(4 * i);
-        }
-        return values;
     }
 }

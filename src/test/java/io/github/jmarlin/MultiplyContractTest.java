@@ -395,7 +395,7 @@ public abstract class MultiplyContractTest {
         }
     }
 
-    private static float[] round(DataType type, float[] values) {
+    static float[] round(DataType type, float[] values) {
         float[] rounded = values.clone();
         for (int i = 0; type.is16Bit() && i < rounded.length; i++) {
             rounded[i] = HalfFloats.decode(type, HalfFloats.encode(type, values[i]));
@@ -403,7 +403,7 @@ public abstract class MultiplyContractTest {
         return rounded;
     }
 
-    private static ByteBuffer encode(DataType type, float[] values) {
+    static ByteBuffer encode(DataType type, float[] values) {
         ByteBuffer buffer = ByteBuffer.allocateDirect(values.length * type.bytes()).order(ByteOrder.LITTLE_ENDIAN);
         for (float value : values) {
             if (type.is16Bit()) {
@@ -415,7 +415,7 @@ public abstract class MultiplyContractTest {
         return buffer.flip();
     }
 
-    private static float[] decode(DataType type, ByteBuffer buffer) {
+    static float[] decode(DataType type, ByteBuffer buffer) {
         ByteBuffer source = buffer.order(ByteOrder.LITTLE_ENDIAN);
         float[] values = new float[source.remaining() / type.bytes()];
         for (int i = 0; i < values.length; i++) {
