@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -26,6 +27,7 @@ import org.junit.jupiter.params.provider.EnumSource;
  * chosen kernel takes at most 3 % more than the best. What each takes is worked out here once more, from the table's text, and by walking
  * through what every thread block does instead of the planner's closed forms.
  */
+@Tag("source-tree")
 class BestTileTest {
     private static final int[] ROWS = {8, 16, 24, 32, 40, 48, 64, 72, 96, 128, 200, 256, 1000};
     /** For the rows that a plan is made for, and for the fewest of the eight that it serves. */
