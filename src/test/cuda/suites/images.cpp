@@ -32,8 +32,8 @@ std::string folder_of(const std::string& entry_file) { return entry_file.substr(
 /** An image's jmarlin_<entry file>_abi: version, then of every struct of arguments the size and the offsets of its fields. */
 void abi(Runner& runner) {
     struct Family { std::string folder; u32 version; std::vector<std::string> structs; };
-    static const char* const kGemm = "8888888888" "4444444" "88" "4444444444" "888" "8884";
-    static const Family kFamilies[] = {{"striped", 3, {kGemm}}, {"hopper", 3, {kGemm}}, {"dequantize", 3, {"888888" "44444", "888" "8884" "88" "44"}},
+    static const char* const kGemm = "8888888888" "44444444" "88" "4444444444" "888" "8884";
+    static const Family kFamilies[] = {{"striped", 4, {kGemm}}, {"hopper", 4, {kGemm}}, {"dequantize", 3, {"888888" "44444", "888" "8884" "88" "44"}},
                                        {"gather", 1, {"88888" "44"}},
                                        {"decoder", 1, {"888" "44", "88888" "444", "8888888888" "444444", "88888888" "444444", "88" "44",
                                                        "8888" "88" "444", "88" "8" "44"}}};
@@ -63,9 +63,9 @@ void shared(Runner& runner) {
         if (kernel.columns == 0) continue;
         const int stages = kernel.hopper ? kernel.most_stages() : 4;
         const int columns = kernel.columns * kernel.neighbours;
-        const Size size{kernel.rows, columns, 64 * kernel.depth() * kernel.split * (stages + 1), kernel.group32 ? 32 : 64};
+        const Size size{kernel.rows, columns, kernel.form.block_k() * kernel.depth() * kernel.split * (stages + 1), kernel.form.group(64)};
         runner.run(kernel.name + " needs its shared memory", [&]() -> std::string {
-            const Problem problem(size, {kernel.bf16}, kernel.zeros, false, Values::kExact, 5);
+            const Problem problem(size, {kernel.bf16}, kernel.form, false, Values::kExact, 5);
             Run run(kernel, problem, {1, stages});
             Options options;
             options.coverage = &runner.coverage;
