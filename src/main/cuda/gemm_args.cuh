@@ -10,7 +10,7 @@ namespace jmarlin {
 
 // The next product, as far as its first reads depend on it; drawn in prefetch.cuh. Java's twin: cuda.Prefetch.
 struct Prefetch {
-    u64 codes;           // [strips][k_blocks][2048 bytes]
+    u64 codes;           // [strips][k_blocks][block_bytes]
     s32 k_blocks;
     s32 strips;          // of the matrix
     s32 strips_per_tile; // read side by side
@@ -18,6 +18,7 @@ struct Prefetch {
     s32 units_per_start; // from one starting place to the next
     s32 starts;          // starting places; 0: nothing to fetch
     s32 units;           // fetched of each
+    s32 block_bytes;     // a multiple of 1024; it may be another than this kernel's own
 };
 
 // What an epilogue does besides factors and bias. Java's twin: cuda.EpilogueArgs.
@@ -72,7 +73,7 @@ struct GemmArgs {
 
 // The words of an image's <family>_abi: version, size of the arguments, offset of every field in order.
 #define JMARLIN_GEMM_ABI                                                                                          \
-    {3, sizeof(::jmarlin::GemmArgs),                                                                              \
+    {4, sizeof(::jmarlin::GemmArgs),                                                                              \
      offsetof(::jmarlin::GemmArgs, a), offsetof(::jmarlin::GemmArgs, codes),                                      \
      offsetof(::jmarlin::GemmArgs, scales), offsetof(::jmarlin::GemmArgs, zeros),                                 \
      offsetof(::jmarlin::GemmArgs, factors), offsetof(::jmarlin::GemmArgs, bias),                                 \
@@ -81,8 +82,8 @@ struct GemmArgs {
      offsetof(::jmarlin::GemmArgs, next.k_blocks), offsetof(::jmarlin::GemmArgs, next.strips),                    \
      offsetof(::jmarlin::GemmArgs, next.strips_per_tile), offsetof(::jmarlin::GemmArgs, next.m_tiles),            \
      offsetof(::jmarlin::GemmArgs, next.units_per_start), offsetof(::jmarlin::GemmArgs, next.starts),             \
-     offsetof(::jmarlin::GemmArgs, next.units), offsetof(::jmarlin::GemmArgs, lda),                               \
-     offsetof(::jmarlin::GemmArgs, ldc), offsetof(::jmarlin::GemmArgs, m),                                        \
+     offsetof(::jmarlin::GemmArgs, next.units), offsetof(::jmarlin::GemmArgs, next.block_bytes),                  \
+     offsetof(::jmarlin::GemmArgs, lda), offsetof(::jmarlin::GemmArgs, ldc), offsetof(::jmarlin::GemmArgs, m),    \
      offsetof(::jmarlin::GemmArgs, n), offsetof(::jmarlin::GemmArgs, k),                                          \
      offsetof(::jmarlin::GemmArgs, k_blocks), offsetof(::jmarlin::GemmArgs, scale_rows),                          \
      offsetof(::jmarlin::GemmArgs, group_shift), offsetof(::jmarlin::GemmArgs, n_tiles),                          \

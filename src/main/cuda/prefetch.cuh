@@ -9,8 +9,8 @@
 //   first strip       0 0 0 . . . . 1 1   1 . . . . 2 2 2 .   . . . 3 3 3 . . .    start -> what is fetched for it
 //   second strip      0 0 0 . . . . 1 1   1 . . . . 2 2 2 .                        the last tile has only one strip
 //
-// A run is one strip's share of a start in one tile, contiguous in memory: start 1 has four, two of 4096 bytes and two of
-// 2048. Finished block b fetches for the starts b, b + grid, b + 2 * grid, ...
+// A run is one strip's share of a start in one tile, contiguous in memory: start 1 has four, two of two blocks and two of
+// one. Finished block b fetches for the starts b, b + grid, b + 2 * grid, ...
 #pragma once
 
 #include "gemm_args.cuh"
@@ -18,7 +18,7 @@
 namespace jmarlin {
 
 // Calls fetch(address, bytes) for the runs of this block that fall to one of its workers: each takes every workers-th strip
-// of a tile. All addresses are multiples of 2048, and so are the sizes.
+// of a tile. All addresses are multiples of 1024, and so are the sizes.
 template <class Fetch>
 JMARLIN_DEVICE void prefetch_runs(const Prefetch& next, u32 worker, u32 workers, Fetch fetch) {
 #pragma unroll 1
@@ -36,8 +36,8 @@ JMARLIN_DEVICE void prefetch_runs(const Prefetch& next, u32 worker, u32 workers,
             for (s32 i = static_cast<s32>(worker); i < next.strips_per_tile; i += static_cast<s32>(workers)) {
                 const s32 strip = tile_strip + i;
                 if (strip >= next.strips) break;
-                fetch(next.codes + (static_cast<u64>(strip) * static_cast<u64>(next.k_blocks) + static_cast<u64>(begin)) * 2048,
-                      static_cast<u32>(blocks) * 2048);
+                const u64 block = static_cast<u64>(strip) * static_cast<u64>(next.k_blocks) + static_cast<u64>(begin);
+                fetch(next.codes + block * static_cast<u64>(next.block_bytes), static_cast<u32>(blocks * next.block_bytes));
             }
             left -= blocks;
             begin = 0;

@@ -43,6 +43,7 @@ struct Consumer {
     u32 scales_at;          // and its two scales: column 8r + 2s
     u32 activations_at;     // the descriptor's low word for slot 0
     s32 group_mask;         // of the k-blocks of a group
+    u32 to_neighbour;       // from a place in shared memory to the same one of the neighbour
     Cursor drain;
     float sums[kStrips][Shape::kM / 2];
 
@@ -57,6 +58,10 @@ struct Consumer {
         keep(scales_at);
         keep(activations_at);
         keep(group_mask);
+        if (Shape::kNeighbours > 1) {
+            to_neighbour = at_neighbour(ring.barriers) - ring.barriers;
+            keep(to_neighbour);
+        }
     }
 
     // Waits for the stage that begins with `k_block`.
@@ -117,7 +122,7 @@ struct Consumer {
         fence_proxy_async();
         warp_sync();
         mbarrier_arrive_if(is_ours, empty);
-        if (Shape::kNeighbours > 1) mbarrier_arrive_cluster_if(is_ours, at_neighbour(empty));
+        if (Shape::kNeighbours > 1) mbarrier_arrive_cluster_if(is_ours, empty + to_neighbour);
     }
 
     // K-blocks [first, first + kBlocks) of a stage. A strip's codes are on their way into registers while the one before is multiplied;

@@ -37,12 +37,12 @@ void expand(Runner& runner, const Kernel& kernel, const Size& size, int grid, in
     name << kernel.name << " n=" << size.n << " k=" << size.k << " g=" << size.group << " grid=" << grid << " ldw=k+" << padding
          << (values == Values::kReal ? " real" : "");
     runner.run(name.str(), [&]() -> std::string {
-        const Problem problem(size, {kernel.bf16}, kernel.zeros, false, values, 11);
+        const Problem problem(size, {kernel.bf16}, kernel.form, false, values, 11);
         const Packed packed(problem);
         const auto codes = input(packed.codes), scales = input(packed.scales), zeros = input(packed.zeros), factors = input(packed.factors);
         const int k8 = ceil_div(size.k, 8) * 8, ldw = k8 + padding;
         Buffer w(2 * (static_cast<std::size_t>(size.n - 1) * ldw + k8), Role::kOutput);
-        const DequantizeArgs args{codes->address(), scales->address(), kernel.zeros ? zeros->address() : 0, factors->address(), w.address(), ldw,
+        const DequantizeArgs args{codes->address(), scales->address(), kernel.form.zeros ? zeros->address() : 0, factors->address(), w.address(), ldw,
                                   size.n, size.k, packed.k_blocks, packed.scale_rows, packed.group_shift};
         const std::string wrong = launch_error(runner, kernel, grid, args, schedule);
         if (!wrong.empty()) return wrong;
@@ -146,11 +146,11 @@ void dense(Runner& runner) {
             }
             continue;
         }
-        const int group = kernel.group32 ? 32 : 128;
+        const int group = kernel.form.group(128);
         expand(runner, kernel, {1, 100, 200, group}, 1, 0, Values::kExact, Schedule::kGreedy);
-        expand(runner, kernel, {1, 64, 1096, kernel.group32 ? 32 : 64}, 3, 8, Values::kExact, Schedule::kRandom);
-        expand(runner, kernel, {1, 321, 136, kernel.group32 ? 32 : -1}, 2, 64, Values::kReal, Schedule::kReversed);
-        expand(runner, kernel, {1, 7, 520, kernel.group32 ? 32 : 256}, 5, 16, Values::kReal, Schedule::kRoundRobin);
+        expand(runner, kernel, {1, 64, 1096, kernel.form.group(64)}, 3, 8, Values::kExact, Schedule::kRandom);
+        expand(runner, kernel, {1, 321, 136, kernel.form.group(-1)}, 2, 64, Values::kReal, Schedule::kReversed);
+        expand(runner, kernel, {1, 7, 520, kernel.form.group(256)}, 5, 16, Values::kReal, Schedule::kRoundRobin);
         expand(runner, kernel, {1, 129, 61, group}, 1, 0, Values::kReal, Schedule::kGreedy);
     }
     for (const Kernel& kernel : runner.kernels("gather_")) {

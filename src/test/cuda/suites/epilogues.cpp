@@ -15,11 +15,11 @@ void run(Runner& runner, const Kernel& kernel, int m, bool shared, Epilogue epil
     epilogue.ldr_padding = pick(kLdPaddings, i / 2);
     epilogue.unaligned = i % 5 == 4;
     // Several blocks to a tile: more starts than tiles, or a cluster; else as many starts as tiles.
-    const int n = pick(kColumns, i), k = shared ? 64 * kernel.depth() * 4 : 200;
+    const int n = pick(kColumns, i), k = shared ? kernel.form.block_k() * kernel.depth() * 4 : 200;
     const int tiles = ceil_div(n, kernel.columns * kernel.neighbours) * ceil_div(m, kernel.rows);
     Launch launch{!kernel.stripes() ? i % 3 : shared ? 3 * tiles : tiles, kernel.least_stages() + i % 2, 8, pick(kLdPaddings, i / 3), i % 4 == 3};
     launch.epilogue = epilogue;
-    runner.product(kernel, {{m, n, k, kernel.group32 ? 32 : pick(kGroups, i)}, launch, pick(kSchedules, i), static_cast<u64>(i),
+    runner.product(kernel, {{m, n, k, kernel.form.group(pick(kGroups, i))}, launch, pick(kSchedules, i), static_cast<u64>(i),
                             Values::kExact, i % 2 == 0});
 }
 
@@ -60,8 +60,8 @@ void epilogues(Runner& runner) {
         auto few = [&](const Epilogue& epilogue, bool shared, int n, bool unaligned_c) {
             Launch launch{kernel.stripes() ? shared ? 3 : 1 : 0, kernel.least_stages(), 8, i % 4 == 1 ? 8 - n % 8 : 0, unaligned_c};
             launch.epilogue = epilogue;
-            const int k = shared ? 64 * kernel.depth() * 3 : 72;
-            runner.product(kernel, {{shared ? kernel.rows : 1, n, k, kernel.group32 ? 32 : 64}, launch, pick(kSchedules, i), static_cast<u64>(i),
+            const int k = shared ? kernel.form.block_k() * kernel.depth() * 3 : 72;
+            runner.product(kernel, {{shared ? kernel.rows : 1, n, k, kernel.form.group(64)}, launch, pick(kSchedules, i), static_cast<u64>(i),
                                     Values::kExact, i % 2 == 0}, " few");
             ++i;
         };

@@ -18,13 +18,22 @@ std::vector<u32> layout(const std::string& sizes) {
     return words;
 }
 
+/** What an image was made of: "striped_sp24" of ".../striped_sp24_m8_n64.compute_80.ptx". */
+std::string entry_file(const Program& program) {
+    std::string name = program.name().substr(program.name().rfind('/') + 1);
+    name.resize(name.find('.'));
+    return name.substr(0, name.find("_m"));
+}
+
+std::string folder_of(const std::string& entry_file) { return entry_file.substr(0, entry_file.find('_')); }
+
 }  // namespace
 
-/** An image's jmarlin_<family>_abi: version, then of every struct of arguments the size and the offsets of its fields. */
+/** An image's jmarlin_<entry file>_abi: version, then of every struct of arguments the size and the offsets of its fields. */
 void abi(Runner& runner) {
-    struct Family { std::string name; u32 version; std::vector<std::string> structs; };
-    static const char* const kGemm = "8888888888" "4444444" "88" "4444444444" "888" "8884";
-    static const Family kFamilies[] = {{"striped", 3, {kGemm}}, {"hopper", 3, {kGemm}}, {"dequantize", 3, {"888888" "44444", "888" "8884" "88" "44"}},
+    struct Family { std::string folder; u32 version; std::vector<std::string> structs; };
+    static const char* const kGemm = "8888888888" "44444444" "88" "4444444444" "888" "8884";
+    static const Family kFamilies[] = {{"striped", 4, {kGemm}}, {"hopper", 4, {kGemm}}, {"dequantize", 3, {"888888" "44444", "888" "8884" "88" "44"}},
                                        {"gather", 1, {"88888" "44"}},
                                        {"decoder", 1, {"888" "44", "88888" "444", "8888888888" "444444", "88888888" "444444", "88" "44",
                                                        "8888" "88" "444", "88" "8" "44"}}};
@@ -32,8 +41,8 @@ void abi(Runner& runner) {
                   "as in kernel.hpp");
     for (const auto& program : runner.programs) {
         for (const Family& family : kFamilies) {
-            const Global* table = program->find_global("jmarlin_" + family.name + "_abi");
-            if (table == nullptr) continue;
+            if (folder_of(entry_file(*program)) != family.folder) continue;
+            const Global* table = program->find_global("jmarlin_" + entry_file(*program) + "_abi");
             runner.run("abi of " + program->name(), [&] {
                 std::vector<u32> expected{family.version};
                 for (const std::string& sizes : family.structs) {
@@ -41,6 +50,7 @@ void abi(Runner& runner) {
                     expected.insert(expected.end(), words.begin(), words.end());
                 }
                 const std::size_t bytes = 4 * expected.size();
+                if (table == nullptr) return "is missing";
                 return table->bytes.size() == bytes && std::memcmp(table->bytes.data(), expected.data(), bytes) == 0 ? "" : "is another one";
             });
         }
@@ -53,9 +63,9 @@ void shared(Runner& runner) {
         if (kernel.columns == 0) continue;
         const int stages = kernel.hopper ? kernel.most_stages() : 4;
         const int columns = kernel.columns * kernel.neighbours;
-        const Size size{kernel.rows, columns, 64 * kernel.depth() * kernel.split * (stages + 1), kernel.group32 ? 32 : 64};
+        const Size size{kernel.rows, columns, kernel.form.block_k() * kernel.depth() * kernel.split * (stages + 1), kernel.form.group(64)};
         runner.run(kernel.name + " needs its shared memory", [&]() -> std::string {
-            const Problem problem(size, {kernel.bf16}, kernel.zeros, false, Values::kExact, 5);
+            const Problem problem(size, {kernel.bf16}, kernel.form, false, Values::kExact, 5);
             Run run(kernel, problem, {1, stages});
             Options options;
             options.coverage = &runner.coverage;

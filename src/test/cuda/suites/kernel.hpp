@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string>
 
+#include "form.hpp"
 #include "machine/machine.hpp"
 
 namespace suites {
@@ -14,19 +15,18 @@ using namespace jmarlin::machine;
 
 constexpr u32 kMostSharedBytes = 227 * 1024;   // of a block on sm_90
 
-/** {striped|hopper}_{f16|bf16}_{sym|zp}_{g64|g32}_m{rows}_n{columns}, then of hopper _p{neighbours in n}_s{blocks along k}. */
+/** {striped|hopper}_{f16|bf16}_{form}_m{rows}_n{columns}, then of hopper _p{neighbours in n}_s{blocks along k}. */
 struct Kernel {
     const Program* program = nullptr;
     std::string name;
-    bool hopper, bf16, zeros, group32;
+    bool hopper, bf16;
+    Form form;
     int rows = 0, columns = 0, neighbours = 1, split = 1;
 
-    explicit Kernel(const std::string& entry, const Program* of = nullptr) : program(of), name(entry) {
+    explicit Kernel(const std::string& entry, const Program* of = nullptr) : program(of), name(entry), form(Form::of(entry)) {
         auto has = [&](const char* word) { return name.find(word) != std::string::npos; };
         hopper = has("hopper_");
         bf16 = has("_bf16");
-        zeros = has("_zp_");
-        group32 = has("_g32");
         const char* tile = std::strstr(name.c_str(), "_m");   // other kernels have no rows
         if (tile) std::sscanf(tile, "_m%d_n%d_p%d_s%d", &rows, &columns, &neighbours, &split);
     }
@@ -36,11 +36,10 @@ struct Kernel {
     int threads() const { return hopper ? 384 : 256; }
     double bound() const { return bf16 ? 3.5e-3 : 3e-4; }   // of the relative Frobenius error
 
-    // A slot holds `depth` blocks of 64 k of `columns` / 64 strips: 2048 bytes of codes, a row of 64 scales or two, zeros alike; and
-    // as deep a piece of `rows` rows of A.
+    // A slot holds `depth` blocks of `columns` / 64 strips, codes and scales, and as deep a piece of `rows` rows of A.
     int depth() const { return (hopper && rows > 32 ? 256 : 512) / columns; }
     int used_slot_bytes() const {
-        return depth() * (columns / 64 * (2048 + 128 * (group32 ? 2 : 1) * (zeros ? 2 : 1)) + rows * 128);
+        return depth() * (columns / 64 * (form.block_bytes() + form.scale_bytes()) + rows * 2 * form.block_k());
     }
     int slot_bytes() const { return hopper ? kilobytes(used_slot_bytes()) : used_slot_bytes(); }
 
@@ -67,7 +66,7 @@ private:
 /** The next product, as far as its first reads depend on it. */
 struct Prefetch {
     u64 codes;
-    s32 k_blocks, strips, strips_per_tile, m_tiles, units_per_start, starts, units;
+    s32 k_blocks, strips, strips_per_tile, m_tiles, units_per_start, starts, units, block_bytes;
 };
 
 /** What becomes of a sum besides factor and bias. */

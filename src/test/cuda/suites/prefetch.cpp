@@ -10,13 +10,12 @@ namespace suites {
 namespace {
 
 constexpr u64 kLine = 128;
-constexpr u64 kCodeBlock = 2048;
 
 /** Lines of the L2 cache, by address. */
 using Lines = std::set<u64>;
 
 std::string place(const Prefetch& next, u64 line) {
-    const u64 block = (line - next.codes) / kCodeBlock;
+    const u64 block = (line - next.codes) / u64(next.block_bytes);
     return line < next.codes || block >= u64(next.strips) * u64(next.k_blocks)
                ? "outside the codes"
                : "strip " + std::to_string(block / u64(next.k_blocks)) + ", k-block " + std::to_string(block % u64(next.k_blocks));
@@ -26,9 +25,9 @@ std::string place(const Prefetch& next, u64 line) {
 Lines first_reads(const Result& result, const Prefetch& next) {
     std::map<u32, std::map<u64, Lines>> units;   // block -> unit -> lines
     for (const Range& read : result.reads) {
-        if (read.address < next.codes || read.address >= next.codes + u64(next.strips) * u64(next.k_blocks) * kCodeBlock) continue;
+        if (read.address < next.codes || read.address >= next.codes + u64(next.strips) * u64(next.k_blocks) * u64(next.block_bytes)) continue;
         for (u64 at = read.address; at < read.address + read.bytes; at += 16) {
-            const u64 block = (at - next.codes) / kCodeBlock;
+            const u64 block = (at - next.codes) / u64(next.block_bytes);
             const u64 tile = block / u64(next.k_blocks) / u64(next.strips_per_tile);
             units[read.block][tile * u64(next.k_blocks) + block % u64(next.k_blocks)].insert(at / kLine * kLine);
         }
@@ -52,8 +51,8 @@ Lines first_of_stripes(const Prefetch& next) {
         for (s32 unit = first; unit < end; ++unit) {
             for (s32 i = 0; i < next.strips_per_tile; ++i) {
                 const s32 strip = unit / next.k_blocks / next.m_tiles * next.strips_per_tile + i;
-                const u64 code_block = next.codes + (u64(strip) * u64(next.k_blocks) + u64(unit % next.k_blocks)) * kCodeBlock;
-                for (u64 at = 0; at < kCodeBlock && strip < next.strips; at += kLine) lines.insert(code_block + at);
+                const u64 code_block = next.codes + (u64(strip) * u64(next.k_blocks) + u64(unit % next.k_blocks)) * u64(next.block_bytes);
+                for (u64 at = 0; at < u64(next.block_bytes) && strip < next.strips; at += kLine) lines.insert(code_block + at);
             }
         }
     }
@@ -76,7 +75,7 @@ std::string compare(const Result& finished, const Prefetch& next, const Lines& w
     return wanted.empty() ? "nothing to fetch" : "";
 }
 
-Problem product(const Size& size) { return Problem(size, {false}, false, false, Values::kExact, 7); }
+Problem product(const Kernel& kernel, const Size& size) { return Problem(size, {kernel.bf16}, kernel.form, false, Values::kExact, 7); }
 
 struct Kernels {
     Runner& runner;
@@ -95,7 +94,7 @@ void expect_fetched(const Kernels& kernels, const std::string& name, const Prefe
         for (const char* entry : {"striped_f16_sym_g64_m8_n64", "hopper_f16_sym_g64_m8_n128_p1_s2"}) {
             const Kernel& kernel = kernels[entry];
             kernels.runner.run(kernel.name + ", " + std::to_string(starts) + " starts, before " + name, [&] {
-                const Problem problem = product(kernel.hopper ? Size{2, 2 * 128 * starts, 128, -1} : Size{2, 256, 200, -1});
+                const Problem problem = product(kernel, kernel.hopper ? Size{2, 2 * 128 * starts, 128, -1} : Size{2, 256, 200, -1});
                 Launch launch{starts, kernel.hopper ? 0 : 3};
                 launch.next = next;
                 return compare(Run(kernel, problem, launch).launch({}), next, wanted);
@@ -106,7 +105,7 @@ void expect_fetched(const Kernels& kernels, const std::string& name, const Prefe
 
 void before(const Kernels& kernels, const std::string& entry, const Size& size, int starts, int units) {
     const Kernel& kernel = kernels[entry];
-    const Problem problem = product(size);
+    const Problem problem = product(kernel, size);
     Run run(kernel, problem, {starts, kernel.hopper ? 0 : 3});
     const Prefetch next = run.as_next(units);
     Options options;

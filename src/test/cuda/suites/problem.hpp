@@ -5,6 +5,7 @@
 #include <random>
 #include <vector>
 
+#include "form.hpp"
 #include "format.hpp"
 
 namespace suites {
@@ -28,16 +29,17 @@ enum class Values {
 struct Problem {
     Size size;
     Format format;
-    bool has_zeros;
+    Form form;
     bool has_bias;
-    std::vector<u8> codes;        // [k][n]
+    std::vector<u8> codes;        // [k][n]; of sparse weights 8 where none is stored
+    std::vector<u8> places;       // [k / 4][n] of sparse weights: which two of four k are stored, first | second << 2
     std::vector<u16> scales;      // [groups][n], bits
     std::vector<u8> zeros;        // [groups][n], 0 to 16; 8 if symmetric
     std::vector<float> bias;      // [n]
     std::vector<u16> activations; // [m][k], bits
 
-    Problem(Size s, Format f, bool zeros_too, bool bias_too, Values values, u32 seed)
-        : size(s), format(f), has_zeros(zeros_too), has_bias(bias_too) {
+    Problem(Size s, Format f, const Form& of, bool bias_too, Values values, u32 seed)
+        : size(s), format(f), form(of), has_bias(bias_too) {
         std::mt19937 random(seed);
         auto integer = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
         std::normal_distribution<double> gauss;
@@ -45,6 +47,7 @@ struct Problem {
 
         codes.resize(static_cast<std::size_t>(s.k) * s.n);
         for (u8& q : codes) q = static_cast<u8>(integer(0, 15));
+        if (form.sparse) thin_out(random);
 
         scales.resize(static_cast<std::size_t>(s.groups()) * s.n);
         zeros.resize(scales.size());
@@ -52,7 +55,7 @@ struct Problem {
             const double scale = exact ? std::ldexp(integer(0, 1) ? 3 : 1, -2 - integer(0, 2))
                                        : 0.01 * (0.5 + integer(0, 1000) / 1000.0);
             scales[i] = static_cast<u16>(f.round(integer(0, 7) == 0 ? -scale : scale));
-            zeros[i] = static_cast<u8>(zeros_too ? integer(0, 16) : 8);
+            zeros[i] = static_cast<u8>(form.zeros ? integer(0, 16) : 8);
         }
         for (int g = 0; g < s.groups(); ++g) scales[static_cast<std::size_t>(g) * s.n + s.n / 2] = 0;  // a column of zeros
 
@@ -61,6 +64,24 @@ struct Problem {
 
         activations.resize(static_cast<std::size_t>(s.m) * s.k);
         for (u16& a : activations) a = static_cast<u16>(f.round(exact ? integer(-3, 3) : gauss(random)));
+    }
+
+    /** Chooses two of every four k, also where not all of them exist; a stored weight may be 0 too. */
+    void thin_out(std::mt19937& random) {
+        places.resize(static_cast<std::size_t>(ceil_div(size.k, 4)) * size.n);
+        for (u8& two : places) two = legal_places(random());
+        for (int k = 0; k < size.k; ++k) {
+            for (int n = 0; n < size.n; ++n) {
+                const u8 two = places[static_cast<std::size_t>(k / 4) * size.n + n];
+                if (k % 4 != (two & 3) && k % 4 != two >> 2) codes[static_cast<std::size_t>(k) * size.n + n] = 8;
+            }
+        }
+    }
+
+    /** One of the six that name two of four in order. */
+    static u8 legal_places(u32 random) {
+        static const u8 kLegal[] = {0x4, 0x8, 0xc, 0x9, 0xd, 0xe};
+        return kLegal[random % 6];
     }
 
     std::size_t group_index(int row, int column) const {
@@ -106,17 +127,22 @@ struct Packed {
 
     explicit Packed(const Problem& p) {
         const Size& s = p.size;
+        const int unit = p.form.block_k(), rows_per_block = p.form.rows_per_block();
         strips = ceil_div(s.n, 64);
-        k_blocks = ceil_div(s.k, 64);
-        const bool one_group = s.groups() == 1 && s.group != 32;
-        scale_rows = s.group == 32 ? 2 * k_blocks : one_group ? 1 : ceil_div(k_blocks * 64, s.group);
-        group_shift = one_group || s.group == 32 ? 31 : s.group == 64 ? 0 : s.group == 128 ? 1 : 2;
+        k_blocks = ceil_div(s.k, unit);
+        const bool one_group = s.groups() == 1 && rows_per_block == 1;
+        scale_rows = rows_per_block > 1 ? rows_per_block * k_blocks : one_group ? 1 : ceil_div(k_blocks * unit, s.group);
+        group_shift = one_group || rows_per_block > 1 ? 31 : std::ilogb(s.group / unit);
 
         std::mt19937 random(99);
-        codes.resize(static_cast<std::size_t>(strips) * k_blocks * 2048);
+        block_bytes = p.form.block_bytes();
+        codes.resize(static_cast<std::size_t>(strips) * k_blocks * block_bytes);
         for (u8& byte : codes) byte = static_cast<u8>(random());
-        for (int k = 0; k < s.k; ++k) {
-            for (int n = 0; n < s.n; ++n) put_code(k, n, p.codes[static_cast<std::size_t>(k) * s.n + n]);
+        if (p.form.sparse) put_stored(p, random);
+        else {
+            for (int k = 0; k < s.k; ++k) {
+                for (int n = 0; n < s.n; ++n) put_code(k, n, p.codes[static_cast<std::size_t>(k) * s.n + n]);
+            }
         }
 
         scales.assign(static_cast<std::size_t>(strips) * scale_rows * 64, 0);
@@ -142,6 +168,40 @@ struct Packed {
     }
 
 private:
+    int block_bytes;
+
+    /** Stored row 2 i + which of the i-th four k; places behind the end of k and n must not matter either, but be legal. */
+    void put_stored(const Problem& p, std::mt19937& random) {
+        const Size& s = p.size;
+        for (int quad = 0; quad < k_blocks * 32; ++quad) {
+            for (int n = 0; n < strips * 64; ++n) {
+                const bool exists = 4 * quad < s.k && n < s.n;
+                const u8 two = exists ? p.places[static_cast<std::size_t>(quad) * s.n + n] : Problem::legal_places(random());
+                put_places(quad, n, two);
+                for (int which = 0; which < 2 && exists; ++which) {
+                    const int k = 4 * quad + (two >> 2 * which & 3);
+                    if (k < s.k) put_code(2 * quad + which, n, p.codes[static_cast<std::size_t>(k) * s.n + n]);
+                }
+            }
+        }
+    }
+
+    /**
+     * Metadata as mma.sp.m16n8k32 asks for it: row R of A is column 8 (R % 8) + 2 s + R / 8 of the block in sub-block s, and product j
+     * of a sub-block takes k 32 j .. 32 j + 31. A lane's register has row R in half R / 8, a nibble for each four k; lanes 4 (R % 8) + 0
+     * and 1 have k 0 .. 15 and 16 .. 31 of the product with selector 0, lanes + 2 and + 3 of that with selector 1. Products 2 i
+     * and 2 i + 1 share their registers, so that is selector j % 2. Registers: [s][lane][i] behind the codes.
+     */
+    void put_places(int quad, int n, u8 two) {
+        const int column = n % 64, row = column / 8 + column % 2 * 8, s = column % 8 / 2;
+        const int product = quad % 32 / 8, of_product = quad % 8;
+        const int lane = row % 8 * 4 + product % 2 * 2 + of_product / 4;
+        const int bit = row / 8 * 16 + of_product % 4 * 4;
+        const std::size_t block = static_cast<std::size_t>(n / 64) * k_blocks + quad / 32;
+        u8& byte = codes[block * block_bytes + 2048 + s * 256 + lane * 8 + product / 2 * 4 + bit / 8];
+        byte = static_cast<u8>(bit % 8 ? (byte & 0x0f) | two << 4 : (byte & 0xf0) | two);
+    }
+
     /** Nibble for nibble as the table in the layout's description has it: position of (h, k) in a word of lane t. */
     void put_code(int k, int n, int code) {
         const int column = n % 64, r = column / 8, s = column % 8 / 2, h = column % 2;
@@ -152,7 +212,7 @@ private:
             {{1, 5}, {3, 7}}};
         const int nibble = kNibble[h][offset / 8][offset % 2];
         const std::size_t block = static_cast<std::size_t>(n / 64) * k_blocks + k / 64;
-        const std::size_t byte = ((block * 4 + s) * 32 + r * 4 + t) * 16 + j * 4 + nibble / 2;
+        const std::size_t byte = block * block_bytes + (s * 32 + r * 4 + t) * 16 + j * 4 + nibble / 2;
         codes[byte] = static_cast<u8>(nibble % 2 ? (codes[byte] & 0x0f) | code << 4 : (codes[byte] & 0xf0) | code);
     }
 };

@@ -20,7 +20,7 @@ void exact_striped(Runner& runner) {
     int i = 0;
     for (const Kernel& kernel : runner.kernels("striped_")) {
         for (int m : kRows) {
-            const Size size{m, pick(kColumns, i), pick(kDepths, i), kernel.group32 ? 32 : pick(kGroups, i + i / 44)};
+            const Size size{m, pick(kColumns, i), pick(kDepths, i), kernel.form.group(pick(kGroups, i + i / 44))};
             const int padding[] = {0, 8 + (8 - size.n % 8) % 8, 3};  // rows of C: as they come, aligned, unaligned
             const Launch launch{pick(kGrids, i), pick(kStages, i / 3), 8, pick(padding, i), i % 4 == 3};
             runner.product(kernel, {size, launch, pick(kSchedules, i / 2), static_cast<u64>(i), Values::kExact, i % 3 == 0,
@@ -28,7 +28,7 @@ void exact_striped(Runner& runner) {
             ++i;
         }
         // Long tiles: most stages are followed by others of their tile.
-        const Size size{kernel.rows + 1, 320, 4232, kernel.group32 ? 32 : pick(kGroups, i)};
+        const Size size{kernel.rows + 1, 320, 4232 * kernel.form.block_k() / 64, kernel.form.group(pick(kGroups, i))};
         runner.product(kernel, {size, {pick(kGrids, i), 2 + i % 7}, pick(kSchedules, i), static_cast<u64>(i), Values::kExact, i % 3 == 0,
                                 1000 + static_cast<u32>(i)});
         ++i;
@@ -64,7 +64,7 @@ void exact_hopper(Runner& runner) {
                 }
             }
             // Short, in many orders: consumers that are ahead of producers, and behind.
-            const Size size{kernel.rows / 8, 128, 512, kernel.group32 ? 32 : 128};
+            const Size size{kernel.rows / 8, 128, 512, kernel.form.group(128)};
             const u64 seeds = kernel.rows == 8 ? 600 : 40;
             for (u64 seed = 1; seed <= seeds; ++seed) runner.product(kernel, {size, {1, 5}, Schedule::kRandom, seed});
         }
@@ -141,7 +141,7 @@ void real(Runner& runner) {
     int i = 0;
     for (const Kernel& kernel : runner.kernels("striped_")) {
         const bool deep = kernel.rows == 8 && kernel.columns == 64;  // the deepest layer of a 70B model
-        const int group = kernel.group32 ? 32 : pick(kGroups, i);
+        const int group = kernel.form.group(pick(kGroups, i));
         runner.product(kernel, {deep ? Size{8, 64, 28672, group} : Size{kernel.rows + 1, 192, 1000, group}, {5, 4},
                                 Schedule::kGreedy, 1, Values::kReal, true, 2000 + static_cast<u32>(i)});
         ++i;
@@ -168,7 +168,7 @@ namespace {
 /** Runs one product in several ways, each by a number: the order, the workspace as it was left, the ring, the number of clusters. */
 void same_bits(Runner& runner, const Kernel& kernel, const Size& size, const std::vector<Launch>& launches, int runs) {
     runner.run(Runner::describe(kernel, {size, launches[0]}) + ", " + std::to_string(runs) + " runs of the same bits", [&]() -> std::string {
-        const Problem problem(size, {kernel.bf16}, kernel.zeros, true, Values::kReal, 3000);
+        const Problem problem(size, {kernel.bf16}, kernel.form, true, Values::kReal, 3000);
         const std::vector<double> expected = problem.expected();
         std::vector<std::unique_ptr<Run>> ways;
         for (const Launch& launch : launches) ways.push_back(std::make_unique<Run>(kernel, problem, launch));
@@ -193,7 +193,7 @@ void same_bits(Runner& runner, const Kernel& kernel, const Size& size, const std
 
 void schedules(Runner& runner) {
     for (const Kernel& kernel : runner.kernels("striped_")) {
-        const Size size{kernel.rows + kernel.rows / 2, 200, 520, kernel.group32 ? 32 : 64};
+        const Size size{kernel.rows + kernel.rows / 2, 200, 520, kernel.form.group(64)};
         same_bits(runner, kernel, size, {{7, 2}}, 4);
         same_bits(runner, kernel, size, {{7, 2}, {7, 5}}, 2);
     }
@@ -234,7 +234,7 @@ void count_passes(Runner& runner, const Kernel& kernel, const Size& size, const 
 
 void banks(Runner& runner) {
     for (const Kernel& kernel : runner.kernels("striped_")) {
-        count_passes(runner, kernel, {kernel.rows, 256, 512, kernel.group32 ? 32 : 64}, {3, 3});
+        count_passes(runner, kernel, {kernel.rows, 256, 512, kernel.form.group(64)}, {3, 3});
     }
     static const Row kRows[] = {
         {"f16_sym_g64_m8_n128_p1_s2", {8, 128, 1024, 128}, {0, 0}},     {"f16_sym_g64_m8_n128_p1_s4", {8, 128, 1024, 128}, {0, 0}},
@@ -256,7 +256,7 @@ void once(Runner& runner) {
     for (const Kernel& kernel : runner.kernels("")) {
         if (kernel.columns == 0) continue;   // no product of packed weights
         const int rows[] = {std::max(1, kernel.rows / 8), kernel.rows + 1, kernel.rows - 1};
-        const int group = kernel.group32 ? 32 : pick(kGroups, i);
+        const int group = kernel.form.group(pick(kGroups, i));
         const int padding[] = {0, 5};
         const Size size{pick(rows, i / 2), pick(kColumns, i), i % 2 ? 520 : 384, group};
         runner.product(kernel, {size, {2 + i % 2, kernel.least_stages(), 8, pick(padding, i)}, pick(kSchedules, i),
@@ -270,17 +270,17 @@ void once(Runner& runner) {
 
 void every(Runner& runner) {
     for (const Kernel& kernel : runner.kernels("striped_")) {
-        const int group = kernel.group32 ? 32 : 64, strips = kernel.columns / 64;
-        runner.product(kernel, {{2 * kernel.rows / 3 - 1, kernel.columns, 384 * kernel.depth(), group}, {1, 2}});   // two of three thirds of the rows
+        const int group = kernel.form.group(64), strips = kernel.columns / 64, unit = kernel.form.block_k();
+        runner.product(kernel, {{2 * kernel.rows / 3 - 1, kernel.columns, 6 * unit * kernel.depth(), group}, {1, 2}});   // two of three thirds of the rows
         // All rows of a tile, and some; every tail of columns; portions shorter than the ring, and longer.
         for (int stages = 2; stages <= 8; ++stages) {
             const int rows = stages < 5 ? kernel.rows : std::max(1, kernel.rows * (stages / 2 % 3 + 1) / 3 - 1);
-            const Size size{rows, 64 * (strips + stages) + stages - 1, stages % 2 ? 64 : 70 + 128 * kernel.depth(), group};
+            const Size size{rows, 64 * (strips + stages) + stages - 1, stages % 2 ? unit : unit + 6 + 2 * unit * kernel.depth(), group};
             const Launch launch{stages % 3 == 0 ? 1 : 2 * stages - 1, stages, 8, stages % 2 * 8, stages == 4};
             runner.product(kernel, {size, launch, pick(kSchedules, stages), static_cast<u64>(stages)});
             Launch shared{stages, 2};   // one tile, that so many blocks add up; and next to nothing to fetch
-            shared.next = {0, 1, 0, 1, 1, 1, 1, 0};
-            runner.product(kernel, {{kernel.rows, 64, 64 * stages, group}, shared, pick(kSchedules, stages), static_cast<u64>(stages)});
+            shared.next = {0, 1, 0, 1, 1, 1, 1, 0, 2048};
+            runner.product(kernel, {{kernel.rows, 64, unit * stages, group}, shared, pick(kSchedules, stages), static_cast<u64>(stages)});
         }
     }
     constexpr int kColumns[] = {100, 64, 520, 72, 300}, kDepths[] = {520, 1096, 64, 200, 1544, 384, 712};
@@ -288,28 +288,28 @@ void every(Runner& runner) {
     int i = 0;
     for (const Kernel& kernel : runner.kernels("hopper_")) {
         Launch nothing_next{0, 5};
-        nothing_next.next = {0, 1, 0, 1, 1, 1, 1, 0};
-        const int group32 = kernel.group32 ? 32 : 64, columns = kernel.columns * kernel.neighbours;
-        runner.product(kernel, {{1, columns + 1, 200, group32}, nothing_next, kSchedules[i % 5], 3, Values::kExact, false});   // one column, one row
-        runner.product(kernel, {{1, 64, 64, group32}, {2, 5}, kSchedules[i % 5], 3, Values::kExact, false});   // clusters without work
-        runner.product(kernel, {{2 * kernel.rows + 1, 64, 136, group32}, {1, 5}, kSchedules[i % 5], 3});     // several tiles
-        const Size spread{std::max(1, kernel.rows / 8), 66, 256 * kernel.depth() * kernel.split, group32};
+        nothing_next.next = {0, 1, 0, 1, 1, 1, 1, 0, 2048};
+        const int group = kernel.form.group(64), columns = kernel.columns * kernel.neighbours, unit = kernel.form.block_k();
+        runner.product(kernel, {{1, columns + 1, 200, group}, nothing_next, kSchedules[i % 5], 3, Values::kExact, false});   // one column, one row
+        runner.product(kernel, {{1, 64, 64, group}, {2, 5}, kSchedules[i % 5], 3, Values::kExact, false});   // clusters without work
+        runner.product(kernel, {{2 * kernel.rows + 1, 64, 136, group}, {1, 5}, kSchedules[i % 5], 3});     // several tiles
+        const Size spread{std::max(1, kernel.rows / 8), 66, 4 * unit * kernel.depth() * kernel.split, group};
         runner.product(kernel, {spread, {1, 5}, kSchedules[i % 5], 3});
-        runner.product(kernel, {{kernel.rows, 64, 64, group32}, {1, 5}, kSchedules[i % 5], 3});              // blocks without a part of k
+        runner.product(kernel, {{kernel.rows, 64, 64, group}, {1, 5}, kSchedules[i % 5], 3});              // blocks without a part of k
         for (int m = 17; kernel.stripes() && m < kernel.rows; m += 16) {                                     // some of the rows that are staged
-            runner.product(kernel, {{m, 66, 72, group32}, {1, 5}, kSchedules[i % 5], 3});
+            runner.product(kernel, {{m, 66, 72, group}, {1, 5}, kSchedules[i % 5], 3});
         }
-        const int two_stages = 64 * (2 * kernel.depth() * kernel.split - 1);    // each block two, the last one's ragged
-        runner.product(kernel, {{kernel.rows * 2 / 3, 64, two_stages - 8, group32}, {1, 5}, kSchedules[i % 5], 3});
-        runner.product(kernel, {{kernel.rows, columns + 65, 704, group32}, {2, 5}, kSchedules[i % 5], 3});
+        const int two_stages = unit * (2 * kernel.depth() * kernel.split - 1);    // each block two, the last one's ragged
+        runner.product(kernel, {{kernel.rows * 2 / 3, 64, two_stages - 8, group}, {1, 5}, kSchedules[i % 5], 3});
+        runner.product(kernel, {{kernel.rows, columns + 65, 704, group}, {2, 5}, kSchedules[i % 5], 3});
         for (int blocks = 2; blocks <= 6 && kernel.stripes(); ++blocks) {                                   // share a tile
-            runner.product(kernel, {{blocks % 2 ? kernel.rows : 1, blocks % 2 ? 65 : 64, 64 * blocks, group32}, {blocks, 5}, kSchedules[i % 5], 3,
+            runner.product(kernel, {{blocks % 2 ? kernel.rows : 1, blocks % 2 ? 65 : 64, unit * blocks, group}, {blocks, 5}, kSchedules[i % 5], 3,
                                     Values::kExact, blocks < 5});
         }
         for (int m : {std::max(1, kernel.rows / 8), kernel.rows - 1, kernel.rows, 2 * kernel.rows + 3}) {
-            const int depth = m <= kernel.rows / 8 ? 64 * (4 + i % 23) : pick(kDepths, i);   // whole blocks: spread rows
+            const int depth = m <= kernel.rows / 8 ? unit * (4 + i % 23) : pick(kDepths, i);   // whole blocks: spread rows
             const int stages = kernel.least_stages() + i % (kernel.most_stages() - kernel.least_stages() + 1);
-            const Size size{m, pick(kColumns, i), depth, kernel.group32 ? 32 : pick(kGroups, i / 5)};
+            const Size size{m, pick(kColumns, i), depth, kernel.form.group(pick(kGroups, i / 5))};
             const Launch launch{pick(kClusters, i), stages, 8, i % 3 == 0 ? 3 : 0, i % 4 == 3};
             runner.product(kernel, {size, launch, pick(kSchedules, i), static_cast<u64>(i), i % 5 == 4 ? Values::kReal : Values::kExact, i % 2 == 0});
             ++i;

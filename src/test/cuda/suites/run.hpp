@@ -84,7 +84,7 @@ public:
         args.a = a_->address();
         args.codes = codes_->address();
         args.scales = scales_->address();
-        args.zeros = kernel_.zeros ? zeros_->address() : 0;
+        args.zeros = kernel_.form.zeros ? zeros_->address() : 0;
         args.factors = factors_->address();
         args.bias = problem_.has_bias ? bias_->address() : 0;
         args.c = c_->address() + launch_.epilogue.bytes() * c_offset_;
@@ -132,7 +132,7 @@ public:
     /** What the kernel before this one is told: where the blocks start, see prefetch.cuh. */
     Prefetch as_next(int units) const {
         return {codes_->address(), packed_.k_blocks, packed_.strips, kernel_.columns * kernel_.neighbours / 64, m_tiles_,
-                kernel_.stripes() ? units_ : ceil_div(packed_.k_blocks, kernel_.split), launch_.starts * kernel_.split, units};
+                kernel_.stripes() ? units_ : ceil_div(packed_.k_blocks, kernel_.split), launch_.starts * kernel_.split, units, kernel_.form.block_bytes()};
     }
 
     /** Launches with that much less shared memory; the workspace is left as the launch before left it, as in real use. */

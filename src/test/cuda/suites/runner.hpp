@@ -69,7 +69,7 @@ public:
                  const std::function<std::string(const Result&)>& also = [](const Result&) { return ""; }) {
         run(describe(kernel, c) + more, [&] {
             const u32 data = c.data ? c.data : static_cast<u32>(c.size.m * 7 + c.size.n * 3 + c.size.k);
-            const Problem problem(c.size, {kernel.bf16}, kernel.zeros, c.bias, c.values, data);
+            const Problem problem(c.size, {kernel.bf16}, kernel.form, c.bias, c.values, data);
             Run run(kernel, problem, c.launch);
             Options options = with ? *with : c.options();
             options.coverage = &coverage;

@@ -19,8 +19,8 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * The families of a source folder. A family is a folder {@code <family>} with its entry points in {@code <family>/<family>.cu}, where
- * comment lines say what the build must know:
+ * The families of a source folder. A family is an entry file: {@code striped/striped.cu}, and beside it for what only some callers need
+ * {@code striped/striped_sp24.cu}, which becomes images of its own. Comment lines in it say what the build must know:
  * <pre>
  *   // targets: sm_90a compute_90a   what it can be compiled for; all that the build knows without the line
  *   // ptx: 8.0                      the oldest PTX version that has its instructions
@@ -44,16 +44,18 @@ final class KernelSources {
     }
 
     /**
+     * @param name of the entry file, without .cu
+     * @param folder that it is in
      * @param inputs the entry file and everything it includes, relative to the source folder
      * @param tiles the numbers of each tile, as in 8,64; one empty string if there are none
      * @param letters a letter for each number
      * @param registers of every kernel; -1 if any number will do
      */
-    record Family(String name, Set<Path> inputs, List<String> targets, int ptxVersion, List<String> tiles, List<String> letters,
-                  int registers) {
+    record Family(String name, String folder, Set<Path> inputs, List<String> targets, int ptxVersion, List<String> tiles,
+                  List<String> letters, int registers) {
         /** As nvcc is given it in the source folder. */
         String entryName() {
-            return name + "/" + name + ".cu";
+            return folder + "/" + name + ".cu";
         }
 
         /** An image of each tile for a target. */
@@ -74,22 +76,20 @@ final class KernelSources {
     List<Family> families() throws IOException {
         List<Family> families = new ArrayList<>();
         for (Path child : Files.isDirectory(folder) ? sorted(folder, Files::isDirectory) : List.<Path>of()) {
-            List<Path> units = sorted(child, p -> p.toString().endsWith(".cu"));
-            if (units.isEmpty()) {
-                continue;
-            }
             String name = child.getFileName().toString();
-            Path entry = Path.of(name, name + ".cu");
-            if (!units.equals(List.of(folder.resolve(entry)))) {
-                throw new KernelBuildException("kernel family " + name + ": its entry points belong in " + entry + " alone, found "
-                        + units.stream().map(folder::relativize).toList());
+            for (Path entry : sorted(child, p -> p.toString().endsWith(".cu"))) {
+                families.add(family(name, folder.relativize(entry)));
             }
-            families.add(family(name, entry));
         }
         return families;
     }
 
-    private Family family(String name, Path entry) throws IOException {
+    private Family family(String parent, Path entry) throws IOException {
+        String name = entry.getFileName().toString().replaceFirst("\\.cu$", "");
+        if (!name.equals(parent) && !name.startsWith(parent + "_")) {
+            throw new KernelBuildException("kernel family " + entry + ": entry files of " + parent + " are " + parent + ".cu and "
+                    + parent + "_<what it is for>.cu: kernels and images are named after them");
+        }
         Set<Path> inputs = new LinkedHashSet<>();
         addIncludes(entry, inputs);
         String source = Files.readString(folder.resolve(entry));
@@ -103,7 +103,7 @@ final class KernelSources {
         }
         List<String> registers = words(source, REGISTERS);
         List<String> letters = words(source, TILES);
-        return new Family(name, inputs, targets.isEmpty() ? Targets.ALL : targets,
+        return new Family(name, parent, inputs, targets.isEmpty() ? Targets.ALL : targets,
                 ptx.isEmpty() ? Targets.PTX_OF_80 : Integer.parseInt(ptx.get(0).replace(".", "")),
                 letters.isEmpty() ? List.of("") : tiles(entry, inputs, letters), letters,
                 registers.isEmpty() ? -1 : Integer.parseInt(registers.get(0)));

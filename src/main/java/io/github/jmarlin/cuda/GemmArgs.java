@@ -5,7 +5,7 @@ package io.github.jmarlin.cuda;
  * and {@link KernelModule} refuses an image whose offsets differ from these.
  */
 final class GemmArgs {
-    static final int ABI_VERSION = 3;
+    static final int ABI_VERSION = 4;
 
     static final int A = 0;
     static final int CODES = 8;
@@ -24,6 +24,7 @@ final class GemmArgs {
     static final int NEXT_UNITS_PER_START = 96;
     static final int NEXT_STARTS = 100;
     static final int NEXT_UNITS = 104;
+    static final int NEXT_BLOCK_BYTES = 108;
     static final int LDA = 112;
     static final int LDC = 120;
     static final int M = 128;
@@ -57,7 +58,7 @@ final class GemmArgs {
     static int[] abi() {
         return new int[] {ABI_VERSION, SIZE, A, CODES, SCALES, ZEROS, FACTORS, BIAS, C, PARTIALS, COUNTERS, NEXT_CODES,
             NEXT_K_BLOCKS, NEXT_STRIPS, NEXT_STRIPS_PER_TILE, NEXT_M_TILES, NEXT_UNITS_PER_START, NEXT_STARTS, NEXT_UNITS,
-            LDA, LDC, M, N, K, K_BLOCKS, SCALE_ROWS, GROUP_SHIFT, N_TILES, M_TILES, UNITS_PER_BLOCK, STAGES,
+            NEXT_BLOCK_BYTES, LDA, LDC, M, N, K, K_BLOCKS, SCALE_ROWS, GROUP_SHIFT, N_TILES, M_TILES, UNITS_PER_BLOCK, STAGES,
             K_BLOCKS_INVERSE, M_TILES_INVERSE, UNITS_INVERSE,
             EPILOGUE + EpilogueArgs.RESIDUAL, EPILOGUE + EpilogueArgs.ROW_FACTORS, EPILOGUE + EpilogueArgs.LDR,
             EPILOGUE + EpilogueArgs.STEPS};

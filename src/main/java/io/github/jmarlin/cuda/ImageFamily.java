@@ -1,16 +1,21 @@
 package io.github.jmarlin.cuda;
 
 import io.github.jmarlin.plan.KernelFamily;
-import java.util.ArrayList;
+import io.github.jmarlin.plan.KernelSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Kernels that share a folder of {@code src/main/cuda} and the layout of their one argument, which their images publish as
- * {@code jmarlin_FOLDER_abi}. The first word of a kernel's name is its folder. A family with tiles has an image, a module, for each:
- * {@code striped_f16_sym_g64_m8_n64} is in {@code striped_m8_n64}.
+ * Kernels that share a folder of {@code src/main/cuda} and the layout of their one argument. The first word of a kernel's name is its
+ * folder. What only some weights need is in images of its own, and what has tiles has an image, a module, for each:
+ * <pre>
+ *   kernel                           module                what its images publish, the layout of the argument
+ *   striped_f16_sym_g64_m8_n64       striped_m8_n64        jmarlin_striped_abi
+ *   striped_f16_sp24_g128_m8_n64     striped_sp24_m8_n64   jmarlin_striped_sp24_abi
+ *   gather_16bit                     gather                jmarlin_gather_abi
+ * </pre>
  */
 enum ImageFamily {
     /** The products that run everywhere. */
@@ -22,13 +27,11 @@ enum ImageFamily {
 
     /** What a kernel's name says of its tile: the last words, from the rows on. */
     private static final Pattern TILE = Pattern.compile("_m\\d+_n\\d+\\w*$");
+    /** What it says of the weights behind the folder: type, what a weight is, group size. */
+    private static final Pattern WEIGHTS = Pattern.compile("^_(b?f16)_([a-z0-9]+)_g\\d+");
 
-    /** What setmaxnreg divides between the warps of a Hopper kernel; hopper.cu says the same to the build. */
+    /** What setmaxnreg divides between the warps of a Hopper kernel; its entry files say the same to the build. */
     static final int HOPPER_REGISTERS = 168;
-
-    /** Types, zero points and group sizes that every tile has a kernel for. */
-    private static final List<String> FORMS = List.of("f16_sym_g64", "f16_sym_g32", "f16_zp_g64", "f16_zp_g32", "bf16_sym_g64",
-            "bf16_sym_g32", "bf16_zp_g64", "bf16_zp_g32");
 
     private final String firstTile;
     private final int[] abi;
@@ -56,11 +59,13 @@ enum ImageFamily {
 
     /** The image that holds a kernel of this family, without its target. */
     String module(String kernel) {
-        Matcher tile = TILE.matcher(kernel);
-        return tile.find() ? folder() + tile.group() : folder();
+        String rest = kernel.substring(folder().length());
+        Matcher weights = WEIGHTS.matcher(rest);
+        Matcher tile = TILE.matcher(rest);
+        return folder() + (weights.find() ? KernelSet.ofTag(weights.group(2)).imageWord() : "") + (tile.find() ? tile.group() : "");
     }
 
-    /** The module to ask about the whole family: where this one loads, all do. */
+    /** The module to ask about the whole family: where this one loads, all do that need no newer driver. */
     String firstModule() {
         return folder() + firstTile;
     }
@@ -73,20 +78,23 @@ enum ImageFamily {
         if (firstTile.isEmpty()) {
             return List.of();
         }
-        List<String> kernels = new ArrayList<>();
-        for (String form : this == HOPPER ? FORMS : FORMS.subList(0, 1)) {
-            kernels.add(folder() + "_" + form + module.substring(folder().length()));
+        Matcher tile = TILE.matcher(module);
+        if (!tile.find()) {
+            throw new IllegalArgumentException("module " + module + " of " + this + " is of no tile");
         }
-        return kernels;
+        String word = module.substring(folder().length(), tile.start());
+        List<String> kernels = KernelSet.ofImageWord(word).instances().stream()
+                .map(instance -> folder() + "_" + instance + tile.group()).toList();
+        return this == HOPPER ? kernels : kernels.subList(0, 1);
     }
 
     String folder() {
         return name().toLowerCase(Locale.ROOT);
     }
 
-    /** The name under which an image publishes its words. */
-    String abiName() {
-        return "jmarlin_" + folder() + "_abi";
+    /** The name under which a module's images publish their words. */
+    static String abiName(String module) {
+        return "jmarlin_" + TILE.matcher(module).replaceFirst("") + "_abi";
     }
 
     /** The words of an image that fits this library: version, size and field offsets of the argument. */

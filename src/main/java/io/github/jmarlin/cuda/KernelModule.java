@@ -106,7 +106,7 @@ final class KernelModule implements AutoCloseable {
      */
     private Optional<String> check(String name) {
         try {
-            checkAbi();
+            checkAbi(name);
             for (String kernel : family.kernelsToCheck(name)) {
                 CUfunction function = function(kernel);
                 Optional<String> unfit = family == ImageFamily.HOPPER ? otherRegisters(kernel, function) : Optional.empty();
@@ -140,8 +140,8 @@ final class KernelModule implements AutoCloseable {
         return new ImageStatus(image.file(), refusals, "");
     }
 
-    private void checkAbi() {
-        String abi = family.abiName();
+    private void checkAbi(String name) {
+        String abi = ImageFamily.abiName(name);
         CUdeviceptr address = new CUdeviceptr();
         long[] size = new long[1];
         int code = Cuda.code(() -> cuModuleGetGlobal(address, size, module, abi));

@@ -79,6 +79,7 @@ final class LaunchBlock implements AutoCloseable {
         memory.putInt(ARGS + GemmArgs.NEXT_UNITS_PER_START, next.unitsPerStart());
         memory.putInt(ARGS + GemmArgs.NEXT_STARTS, next.starts());
         memory.putInt(ARGS + GemmArgs.NEXT_UNITS, next.units());
+        memory.putInt(ARGS + GemmArgs.NEXT_BLOCK_BYTES, next.blockBytes());
     }
 
     /** Of a product's launch, of which {@code row} is the first row; C begins at {@code c}. */

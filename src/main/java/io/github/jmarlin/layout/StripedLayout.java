@@ -36,10 +36,10 @@ package io.github.jmarlin.layout;
  *
  * <p>Of {@linkplain WeightForm.Sparsity#TWO_OF_FOUR sparse} weights a block is 128 rows: the 64 x 64 codes of the two rows that are stored
  * of every four, rows 2 i and 2 i + 1 of those being of the quad of rows 4 i to 4 i + 3, and 1024 bytes behind them that say which two.
- * The stored weights are the operand of {@code mma.sp.m16n8k32}, whose metadata a lane loads 16 bytes at a time:
+ * The stored weights are the operand of {@code mma.sp.m16n8k32}, whose metadata a lane loads 8 bytes at a time, those of a sub-block:
  *
  * <pre>
- *   metadata   [half of the block, 64 rows: 2][lane 4 r + t: 32][sub-block s: 4][h: 2] of 16 bits
+ *   metadata   [sub-block s: 4][lane 4 r + t: 32][half of the block, 64 rows: 2][h: 2] of 16 bits
  *   Quad q (0..3) of the rows 16 t .. 16 t + 15 of a half, column 8 r + 2 s + h, is nibble q of that: first | second &lt;&lt; 2
  * </pre>
  *
@@ -70,8 +70,8 @@ public record StripedLayout(int k, int n, WeightForm form) {
     /** How many of a quad are stored. */
     public static final int STORED = 2;
 
-    /** Bytes of the metadata of half a block. */
-    private static final int HALF_METADATA_BYTES = 32 * LANE_BYTES;
+    /** Bytes of one lane's share of the metadata of a sub-block. */
+    private static final int LANE_METADATA_BYTES = 8;
 
     /** Checks the shape. */
     public StripedLayout {
@@ -210,7 +210,7 @@ public record StripedLayout(int k, int n, WeightForm form) {
         int t = quad % (BLOCK / QUAD) / 4;
         int q = quad % 4;
         int lane = 4 * r + t;
-        return half * HALF_METADATA_BYTES + lane * LANE_BYTES + 4 * s + 2 * h + q / 2;
+        return (32 * s + lane) * LANE_METADATA_BYTES + 4 * half + 2 * h + q / 2;
     }
 
     /** Where in its byte the places of a quad begin. */

@@ -231,11 +231,28 @@ class KernelBuildTest {
                 + "properties.; building without CUDA kernels, the CPU path works\n", console.toString(StandardCharsets.UTF_8));
     }
 
+    /** A file of its own has its own tiles, targets and PTX version, and is made again without the others. */
     @Test
-    void entryPointsInASecondFileAreRefused() throws Exception {
+    void aSecondEntryFileMakesImagesOfItsOwn() throws Exception {
+        build("required");
+        made();
+        write("striped/few.cuh", "#define T(TILE, ...) TILE(__VA_ARGS__, 8)\n");
+        write("striped/striped_sp24.cu", "// targets: sm_80 compute_80\n// ptx: 8.5\n// tiles: m\n#include \"few.cuh\"\n");
+        build("required");
+        assertEquals(List.of("striped_sp24_m8.compute_80.ptx", "striped_sp24_m8.sm_80.cubin"), made());
+        String manifest = Files.readString(published().resolve("images.properties"));
+        assertTrue(manifest.contains("striped_sp24_m8.compute_80.ptx.driver=R555 (CUDA 12.5)\n"), manifest);
+        assertTrue(manifest.contains("striped_m8.compute_80.ptx.driver=R470 (CUDA 11.4)\n"), manifest);
+        assertEquals(ALL.size() + 2, publishedNames().size());
+        assertTrue(Files.readString(published().resolve("striped_sp24_m8.compute_80.ptx")).startsWith(".version 8.5\n"));
+    }
+
+    @Test
+    void entryFilesAreNamedAfterTheirFolder() throws Exception {
         write("striped/more.cu", "");
         String message = assertThrows(KernelBuildException.class, () -> build("auto")).getMessage();
-        assertTrue(message.startsWith("kernel family striped: its entry points belong in " + Path.of("striped/striped.cu")), message);
+        assertTrue(message.startsWith("kernel family " + Path.of("striped/more.cu") + ": entry files of striped are striped.cu and "
+                + "striped_<what it is for>.cu"), message);
     }
 
     /** Another assembler makes the machine code of the older architectures anew; the younger ones keep nvcc's own. */

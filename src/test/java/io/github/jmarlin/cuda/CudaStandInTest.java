@@ -226,7 +226,7 @@ class CudaStandInTest extends GpuTest {
                 for (int block = 0; block < plan.grid(); block++) {
                     int units = Math.min(prefetch.units(),
                             plan.stripes().totalUnits() - block * plan.stripes().unitsPerBlock());
-                    expected += 2048L * units * plan.tile().warpsN();
+                    expected += (long) prefetch.blockBytes() * units * plan.tile().warpsN();
                 }
                 StandIn.reset();
                 gemm.launch(operands.a(), 256, operands.c(), 192, m, workspace, next);

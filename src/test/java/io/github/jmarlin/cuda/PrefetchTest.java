@@ -43,7 +43,7 @@ class PrefetchTest {
     @Test
     void stripesByHand() {
         GemmPlan plan = plan(A100, weights(4096, 4096), PlanOptions.DEFAULT.withTile(new TileShape(8, 128)).withGrid(128), 1);
-        assertEquals(new Prefetch(CODES, 64, 64, 2, 1, 16, 128, 16), Prefetch.of(CODES, plan, A100.l2Bytes()));
+        assertEquals(new Prefetch(CODES, 64, 64, 2, 1, 16, 128, 16, 2048), Prefetch.of(CODES, plan, A100.l2Bytes()));
         // A quarter of 2.5 MiB, for 128 starts of two strips of 2048 bytes: one k-block each.
         assertEquals(1, Prefetch.of(CODES, plan, 5 * MIB / 2).units());
     }
@@ -52,7 +52,7 @@ class PrefetchTest {
     @Test
     void clustersByHand() {
         GemmPlan plan = plan(H200, weights(14336, 4096), PlanOptions.DEFAULT.withHopperTile(new HopperTile(16, 256, 1, 4)), 16);
-        assertEquals(new Prefetch(CODES, 224, 64, 4, 1, 56, 64, 12), Prefetch.of(CODES, plan, H200.l2Bytes()));
+        assertEquals(new Prefetch(CODES, 224, 64, 4, 1, 56, 64, 12, 2048), Prefetch.of(CODES, plan, H200.l2Bytes()));
     }
 
     /** Pairs of blocks walk 8 tiles of 8 strips side by side: 512 units, for 66 pairs 8 each, so 64 starting places. */
@@ -61,7 +61,7 @@ class PrefetchTest {
         GemmPlan plan = plan(H200, weights(4096, 4096), PlanOptions.DEFAULT.withHopperTile(new HopperTile(64, 256, 2, 1))
                 .withCut(Stripes.Cut.EVEN), 64);
         assertEquals(128, plan.grid());
-        assertEquals(new Prefetch(CODES, 64, 64, 8, 1, 8, 64, 8), Prefetch.of(CODES, plan, H200.l2Bytes()));
+        assertEquals(new Prefetch(CODES, 64, 64, 8, 1, 8, 64, 8, 2048), Prefetch.of(CODES, plan, H200.l2Bytes()));
     }
 
     /**
@@ -72,7 +72,7 @@ class PrefetchTest {
     void onlyWhatIsReadFirstIsFetched() {
         GemmPlan plan = plan(H200, weights(4096, 28672), PlanOptions.DEFAULT.withHopperTile(new HopperTile(16, 128, 2, 2)), 16);
         assertEquals(124, plan.grid());
-        assertEquals(new Prefetch(CODES, 64, 448, 4, 1, 32, 62, 24), Prefetch.of(CODES, plan, H200.l2Bytes()));
+        assertEquals(new Prefetch(CODES, 64, 448, 4, 1, 32, 62, 24, 2048), Prefetch.of(CODES, plan, H200.l2Bytes()));
     }
 
     @Test
@@ -98,7 +98,7 @@ class PrefetchTest {
         assertTrue(prefetch.starts() >= 1 && prefetch.starts() <= plan.grid(), what);
         assertTrue((prefetch.starts() - 1L) * prefetch.unitsPerStart() < units, what);
         assertTrue(prefetch.units() >= 1 && prefetch.units() <= prefetch.unitsPerStart(), what);
-        long bytes = 2048L * prefetch.starts() * prefetch.stripsPerTile() * prefetch.units();
+        long bytes = (long) prefetch.blockBytes() * prefetch.starts() * prefetch.stripsPerTile() * prefetch.units();
         assertTrue(bytes <= device.l2Bytes() / 4 && bytes <= 98304L * plan.grid(), what);
     }
 

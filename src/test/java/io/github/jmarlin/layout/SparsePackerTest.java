@@ -36,7 +36,7 @@ final class SparsePackerTest {
         int quad = k / 4;
         // Steps 0, 1: the first 64 rows, selectors 0 and 1.
         int lane = 4 * (row % 8) + step % 2 * 2 + quad / 4;
-        int word = packed.codes().getInt(blockAt + 2048 + step / 2 * 512 + lane * 16 + 4 * subBlock);
+        int word = packed.codes().getInt(blockAt + 2048 + subBlock * 256 + lane * 8 + step / 2 * 4);
         int nibble = word >>> (row / 8 * 16 + quad % 4 * 4) & 15;
         assertTrue(nibble % 4 < nibble / 4, "places " + nibble);
         for (int i = 0; i < 2; i++) {
@@ -124,9 +124,9 @@ final class SparsePackerTest {
             assertEquals(0x88588888, packed.codes().getInt(512 + (4 + 3) * 16 + 3 * 4));
             assertEquals(0x88888888, packed.codes().getInt(0));
             // Places 1 and 3: 1 | 3 << 2 = d, in nibble 0 of the high half-word; all others 0 and 1: 4.
-            assertEquals(0x444d4444, packed.codes().getInt(2048 + 512 + 4 * 16 + 4));
+            assertEquals(0x444d4444, packed.codes().getInt(2048 + 256 + 4 * 8 + 4));
             // Places 0 and 2 in nibble 3, of lane 4 + 2: rows 96 to 111.
-            assertEquals(0x84444444, packed.codes().getInt(2048 + 512 + (4 + 2) * 16 + 4));
+            assertEquals(0x84444444, packed.codes().getInt(2048 + 256 + (4 + 2) * 8 + 4));
             assertEquals(0x44444444, packed.codes().getInt(2048));
         }
     }

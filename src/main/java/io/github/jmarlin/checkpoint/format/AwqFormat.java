@@ -9,6 +9,7 @@ import io.github.jmarlin.checkpoint.container.TensorStore;
 import io.github.jmarlin.checkpoint.container.TensorType;
 import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
 import io.github.jmarlin.checkpoint.container.Words;
+import io.github.jmarlin.layout.WeightForm;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Locale;
@@ -74,9 +75,9 @@ final class AwqFormat implements WeightFormat {
         Shapes.requireType(zeros, TensorType.I32);
         Shapes.require(zeros, groups, n / Nibbles.PER_WORD);
         boolean zeroPoints = Words.firstOther(zeros, 0x88888888) >= 0;
-        return new Layer(new LayerSource.Facts(name, scheme(), k, n, rows, zeroPoints,
-                Floats.scaleTypes(scales),
-                bias, null, List.of(codes, zeros, scales)), codes, zeros, scales);
+        WeightForm form = WeightForm.int4(GroupSizes.forFile(rows, k), zeroPoints);
+        return new Layer(new LayerSource.Facts(name, scheme(), k, n, rows, form, Floats.scaleTypes(scales), bias, null,
+                List.of(codes, zeros, scales)), codes, zeros, scales);
     }
 
     private static final class Layer extends LayerSource {

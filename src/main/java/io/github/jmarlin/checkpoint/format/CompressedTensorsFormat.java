@@ -6,6 +6,7 @@ import io.github.jmarlin.checkpoint.container.Shapes;
 import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.TensorStore;
 import io.github.jmarlin.checkpoint.container.TensorType;
+import io.github.jmarlin.layout.WeightForm;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -127,7 +128,8 @@ final class CompressedTensorsFormat implements WeightFormat {
             inputOrder = InputOrder.of(groupIndex, k, groupSize);
             parts.add(groupIndex);
         }
-        LayerSource.Facts facts = new LayerSource.Facts(name, "compressed-tensors " + FORMAT, k, n, groupSize, zeros != null,
+        WeightForm form = WeightForm.int4(GroupSizes.forFile(groupSize, k), zeros != null);
+        LayerSource.Facts facts = new LayerSource.Facts(name, "compressed-tensors " + FORMAT, k, n, groupSize, form,
                 Floats.scaleTypes(scales), bias, inputOrder, parts);
         return new CompressedTensorsLayer(facts, codes, zeros, scales);
     }

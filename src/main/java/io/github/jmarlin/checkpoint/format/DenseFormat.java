@@ -9,6 +9,7 @@ import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.TensorStore;
 import io.github.jmarlin.checkpoint.container.TensorType;
 import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
+import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.memory.NativeMemory;
 import io.github.jmarlin.quantize.GptqOptions;
 import io.github.jmarlin.quantize.GptqQuantizer;
@@ -79,10 +80,11 @@ public final class DenseFormat implements WeightFormat {
         }
         boolean actOrdered = calibrated && how.pruning() != Pruning.GIVEN;
         int[] inputOrder = actOrdered ? GptqQuantizer.byImportance(how.calibration().diagonal(name, k)) : null;
+        WeightForm form = WeightForm.int4(GroupSizes.forFile(groupSize, k), !how.symmetric()).withSparsity(how.sparsity());
         LayerSource.Facts facts = new LayerSource.Facts(name, scheme() + " " + weight.type()
                 + (inOut ? " [in][out]" : "") + method(calibrated), k, n,
-                groupSize, !how.symmetric(), new Floats.ScaleTypes(scaleType, scaleType), tensors.find(name + ".bias"),
-                inputOrder, List.of(weight), how.sparsity());
+                groupSize, form, new Floats.ScaleTypes(scaleType, scaleType), tensors.find(name + ".bias"),
+                inputOrder, List.of(weight));
         return calibrated ? new CalibratedLayer(facts, weight, inOut, how) : new NearestLayer(facts, weight, inOut, how);
     }
 

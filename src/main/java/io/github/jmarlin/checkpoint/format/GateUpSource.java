@@ -24,8 +24,8 @@ public final class GateUpSource extends LayerSource {
 
     private GateUpSource(LayerSource gate, LayerSource up) {
         super(new Facts(nameOf(gate), gate.scheme(), gate.k(), Math.multiplyExact(2, gate.n()), gate.facts().fileGroupSize(),
-                gate.hasZeroPoints() || up.hasZeroPoints(), gate.facts().scales(), null, gate.facts().inputOrder(),
-                Stream.of(gate, up).flatMap(layer -> layer.tensors().stream()).toList(), gate.form().sparsity()));
+                (up.hasZeroPoints() ? up : gate).form().withColumns(WeightForm.Columns.GATE_UP), gate.facts().scales(), null,
+                gate.facts().inputOrder(), Stream.of(gate, up).flatMap(layer -> layer.tensors().stream()).toList()));
         this.gate = gate;
         this.up = up;
     }
@@ -76,11 +76,6 @@ public final class GateUpSource extends LayerSource {
     /** The two layers that it is made of. */
     public List<LayerSource> parts() {
         return List.of(gate, up);
-    }
-
-    @Override
-    public WeightForm form() {
-        return super.form().withColumns(WeightForm.Columns.GATE_UP);
     }
 
     @Override

@@ -9,6 +9,7 @@ import io.github.jmarlin.checkpoint.container.TensorStore;
 import io.github.jmarlin.checkpoint.container.TensorType;
 import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
 import io.github.jmarlin.checkpoint.container.Words;
+import io.github.jmarlin.layout.WeightForm;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -157,7 +158,8 @@ final class GptqFormat implements WeightFormat {
             parts.add(groupIndex);
         }
         boolean zeroPoints = hasZeroPoints(zeros);
-        LayerSource.Facts facts = new LayerSource.Facts(name, scheme(), k, n, groupSize, zeroPoints, Floats.scaleTypes(scales),
+        WeightForm form = WeightForm.int4(GroupSizes.forFile(groupSize, k), zeroPoints);
+        LayerSource.Facts facts = new LayerSource.Facts(name, scheme(), k, n, groupSize, form, Floats.scaleTypes(scales),
                 bias, inputOrder, parts);
         return new GptqLayer(facts, codes, zeros, scales, version == Version.V2);
     }

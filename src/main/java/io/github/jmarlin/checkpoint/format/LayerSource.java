@@ -29,19 +29,13 @@ public abstract class LayerSource {
      * What every format must find out about a layer.
      *
      * @param fileGroupSize rows per scale in the file; at least k for one group
-     * @param zeroPoints the layer needs zero points: not all are 8
+     * @param form what a weight is, in the groups of the matrix: {@link GroupSizes#forFile} of the file's
      * @param bias the bias tensor, or null
      * @param inputOrder see {@link QuantizedMatrix#inputOrder}, or null
      * @param tensors the tensors the layer is made of, without the bias
-     * @param sparsity which weights are stored
      */
-    record Facts(String name, String scheme, int k, int n, int fileGroupSize, boolean zeroPoints, Floats.ScaleTypes scales,
-            Tensor bias, int[] inputOrder, List<Tensor> tensors, WeightForm.Sparsity sparsity) {
-        /** All of them. */
-        Facts(String name, String scheme, int k, int n, int fileGroupSize, boolean zeroPoints, Floats.ScaleTypes scales,
-                Tensor bias, int[] inputOrder, List<Tensor> tensors) {
-            this(name, scheme, k, n, fileGroupSize, zeroPoints, scales, bias, inputOrder, tensors, WeightForm.Sparsity.DENSE);
-        }
+    record Facts(String name, String scheme, int k, int n, int fileGroupSize, WeightForm form, Floats.ScaleTypes scales,
+            Tensor bias, int[] inputOrder, List<Tensor> tensors) {
     }
 
     LayerSource(Facts facts) {
@@ -91,12 +85,12 @@ public abstract class LayerSource {
      * then repeated), or -1.
      */
     public int groupSize() {
-        return GroupSizes.forFile(facts.fileGroupSize, facts.k);
+        return facts.form.groupSize();
     }
 
     /** What a weight is, in the groups of the matrix. */
     public WeightForm form() {
-        return WeightForm.int4(groupSize(), facts.zeroPoints).withSparsity(facts.sparsity);
+        return facts.form;
     }
 
     /** Whether there are zero points; otherwise all are 8. */
@@ -164,7 +158,7 @@ public abstract class LayerSource {
                     + columnStep() + " or the end, and not the same");
         }
         try (QuantizedMatrix.Builder matrix = QuantizedMatrix.builder(k(), to - from, groupSize(), scaleType())) {
-            if (facts.zeroPoints) {
+            if (facts.form.hasZeroPoints()) {
                 matrix.withZeroPoints();
             }
             if (facts.inputOrder != null) {

@@ -110,8 +110,9 @@ final class Marlin24Format implements WeightFormat {
             throw scales.malformed("k " + k + " in groups of " + rows, "groups of " + GROUP + " or one per column expected");
         }
         Shapes.require(scales, (k - 1) / rows + 1, n);
-        return new Layer(new LayerSource.Facts(name, scheme() + " 2:4", k, n, rows, false, Floats.scaleTypes(scales),
-                tensors.find(name + ".bias"), null, List.of(codes, meta, scales), WeightForm.Sparsity.TWO_OF_FOUR), codes, meta, scales);
+        WeightForm form = WeightForm.int4(GroupSizes.forFile(rows, k), false).withSparsity(WeightForm.Sparsity.TWO_OF_FOUR);
+        return new Layer(new LayerSource.Facts(name, scheme() + " 2:4", k, n, rows, form, Floats.scaleTypes(scales),
+                tensors.find(name + ".bias"), null, List.of(codes, meta, scales)), codes, meta, scales);
     }
 
     private static final class Layer extends LayerSource {

@@ -8,6 +8,7 @@ import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.TensorStore;
 import io.github.jmarlin.checkpoint.container.TensorType;
 import io.github.jmarlin.checkpoint.container.Words;
+import io.github.jmarlin.layout.WeightForm;
 import java.util.Arrays;
 import java.util.List;
 
@@ -79,8 +80,9 @@ final class MarlinFormat implements WeightFormat {
         int groups = k / rows;
         Shapes.requireType(scales, TensorType.F16, TensorType.BF16, TensorType.F32);
         Shapes.require(scales, groups, n);
-        return new Layer(new LayerSource.Facts(name, scheme(), k, n, rows, false, Floats.scaleTypes(scales),
-                bias, null, List.of(codes, scales)), codes, scales);
+        WeightForm form = WeightForm.int4(GroupSizes.forFile(rows, k), false);
+        return new Layer(new LayerSource.Facts(name, scheme(), k, n, rows, form, Floats.scaleTypes(scales), bias, null,
+                List.of(codes, scales)), codes, scales);
     }
 
     private static final class Layer extends LayerSource {
