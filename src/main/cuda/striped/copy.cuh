@@ -34,7 +34,7 @@ class StageCopier {
     // The copies of a stage in pieces: codes, scales, activations. An inner stage is whole, since another of the same
     // tile follows; its pieces are free of branches, so that they mix with the arithmetic of another stage.
     static constexpr int kPlaces = 12;     // a sub-block each of the first three steps
-    static constexpr int kPieces = Form::kBlockPieces + 1 + Shape::kRowPasses * Shape::kSlicePasses;
+    static constexpr int kPieces = Shape::kCodePieces + 1 + Shape::kRowPasses * Shape::kSlicePasses;
 
     JMARLIN_DEVICE bool at_inner_stage() const { return k_block_ < inner_end_; }
 
@@ -51,7 +51,7 @@ class StageCopier {
         if (stripe_.finished()) return;
         if (k_block_ < strip_end_) {
 #pragma unroll
-            for (int piece = 0; piece < Form::kBlockPieces; ++piece) copy_codes_if(true, piece, slot);
+            for (int piece = 0; piece < Shape::kCodePieces; ++piece) copy_codes_if(true, piece, slot);
             copy_scales_if(true, slot);
         }
         copy_activations(slot);
@@ -93,12 +93,12 @@ class StageCopier {
     }
 
     JMARLIN_DEVICE void copy_inner_piece_if(bool wanted, int piece, u32 slot) {
-        if (piece < Form::kBlockPieces) {
+        if (piece < Shape::kCodePieces) {
             copy_codes_if(wanted, piece, slot);
-        } else if (piece == Form::kBlockPieces) {
+        } else if (piece == Shape::kCodePieces) {
             copy_scales_if(wanted, slot);
         } else if (piece < kPieces) {
-            const int pass = piece - Form::kBlockPieces - 1;
+            const int pass = piece - Shape::kCodePieces - 1;
             const int rows = pass / Shape::kSlicePasses * Shape::kLineRows;
             const int slice = pass % Shape::kSlicePasses * Shape::kLineSlices;
             cp_async_16_if(wanted && rows < rows_left_, activation_place(slot, rows, slice), activation_source(rows, slice));

@@ -6,20 +6,21 @@
 
 namespace jmarlin {
 
-// A lane's share of one block, in pieces of 16 bytes: the codes of sub-block s are kStepWords pieces, of step j as many words of them.
+// A lane's share of one block, in pieces of 16 bytes: the codes of sub-block s are kWords pieces, of step j as many words of them.
 template <class Form>
 struct BlockCodes {
-    Vec16 piece[Form::kBlockPieces];
+    static constexpr int kPieces = Form::kBlockBytes / 512;
+    Vec16 piece[kPieces];
 
     JMARLIN_DEVICE void load(u32 address) {
 #pragma unroll
-        for (int i = 0; i < Form::kBlockPieces; ++i) piece[i] = ld_shared_16(address + i * 512);
+        for (int i = 0; i < kPieces; ++i) piece[i] = ld_shared_16(address + i * 512);
     }
 
     // Word i of step j.
     JMARLIN_DEVICE u32 word(int s, int j, int i) const {
-        const int in_sub_block = j * Form::kStepWords + i;
-        const Vec16& v = piece[s * Form::kStepWords + in_sub_block / 4];
+        const int in_sub_block = j * Form::kWords + i;
+        const Vec16& v = piece[s * Form::kWords + in_sub_block / 4];
         const int w = in_sub_block % 4;
         return w == 0 ? v.x : w == 1 ? v.y : w == 2 ? v.z : v.w;
     }
@@ -40,10 +41,8 @@ struct BlockScales {
     // Apart from the load, so that nothing waits for it before the numbers are needed.
     JMARLIN_DEVICE void derive_offsets() {
         using T = typename Shape::Type;
-        if constexpr (!Form::kHasOffsets) {
-            offset = {Form::template offset<T>(scale.x), Form::template offset<T>(scale.y), Form::template offset<T>(scale.z),
-                      Form::template offset<T>(scale.w)};
-        }
+        offset = {Form::template offset<T>(scale.x, offset.x), Form::template offset<T>(scale.y, offset.y),
+                  Form::template offset<T>(scale.z, offset.z), Form::template offset<T>(scale.w, offset.w)};
     }
 
     JMARLIN_DEVICE static u32 of(const Vec16& v, int s) { return s == 0 ? v.x : s == 1 ? v.y : s == 2 ? v.z : v.w; }
@@ -159,9 +158,9 @@ class BlockMultiplier {
     }
 
     JMARLIN_DEVICE void dequantize_at(u32 (&weights)[4], int s, int step) {
-        u32 words[Form::kStepWords];
+        u32 words[Form::kWords];
 #pragma unroll
-        for (int i = 0; i < Form::kStepWords; ++i) words[i] = codes_.word(s, step, i);
+        for (int i = 0; i < Form::kWords; ++i) words[i] = codes_.word(s, step, i);
         Form::template dequantize<typename Shape::Type>(weights, words, Scales::of(scales_.scale, s), Scales::of(scales_.offset, s));
     }
 

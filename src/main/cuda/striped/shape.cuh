@@ -31,7 +31,8 @@ struct StripedShape {
 
     // One slot of the ring: codes, scales (with offsets) and activations, each warp's or slice's share side by side. A slice is 64 k
     // of the activations.
-    static constexpr u32 kCodeBytes = Form::kBlockPieces * 512;                              // per warp
+    static constexpr u32 kCodeBytes = Form::kBlockBytes;                                     // per warp
+    static constexpr int kCodePieces = kCodeBytes / 512;                                     // of 16 bytes per lane
     static constexpr u32 kScaleRowBytes = 128;
     static constexpr u32 kOffsetsAt = kScaleRowBytes * kScaleRows;                           // behind the scales
     static constexpr u32 kScaleBytes = kOffsetsAt * (Form::kHasOffsets ? 2 : 1);             // per warp
