@@ -8,19 +8,19 @@
 
 using namespace jmarlin;
 
-#define ENTRY(name, T, zero_points, group32)                                                                     \
+#define ENTRY(name, T, Form, scale_rows)                                                                               \
     extern "C" __global__ void __launch_bounds__(256) dequantize_##name(const __grid_constant__ DequantizeArgs args) { \
-        dequantize_matrix<T, zero_points, group32>(args);                                                        \
+        dequantize_matrix<T, Form, scale_rows>(args);                                                                  \
     }
 
-ENTRY(f16_sym_g64, Half, false, false)
-ENTRY(f16_sym_g32, Half, false, true)
-ENTRY(f16_zp_g64, Half, true, false)
-ENTRY(f16_zp_g32, Half, true, true)
-ENTRY(bf16_sym_g64, Bfloat16, false, false)
-ENTRY(bf16_sym_g32, Bfloat16, false, true)
-ENTRY(bf16_zp_g64, Bfloat16, true, false)
-ENTRY(bf16_zp_g32, Bfloat16, true, true)
+ENTRY(f16_sym_g64, Half, Symmetric4, 1)
+ENTRY(f16_sym_g32, Half, Symmetric4, 2)
+ENTRY(f16_zp_g64, Half, ZeroPoints4, 1)
+ENTRY(f16_zp_g32, Half, ZeroPoints4, 2)
+ENTRY(bf16_sym_g64, Bfloat16, Symmetric4, 1)
+ENTRY(bf16_sym_g32, Bfloat16, Symmetric4, 2)
+ENTRY(bf16_zp_g64, Bfloat16, ZeroPoints4, 1)
+ENTRY(bf16_zp_g32, Bfloat16, ZeroPoints4, 2)
 
 extern "C" __global__ void __launch_bounds__(256) dequantize_finish_f16(const __grid_constant__ FinishArgs args) {
     finish_sums<Half>(args, 256);
