@@ -21,7 +21,6 @@ final class E2m1Layer extends LayerSource {
     private static final int FP16_SPREAD = 29;
 
     private final ColumnCodes codes;
-    private final Tensor codeBytes;
     private final Tensor scales;
     private final ByteScales kind;
     private final float factor;
@@ -48,7 +47,6 @@ final class E2m1Layer extends LayerSource {
     private E2m1Layer(Facts facts, Tensor codes, Tensor scales, Numbers numbers) {
         super(facts);
         this.codes = new ColumnCodes(codes, 4, 0, facts.k(), null);
-        this.codeBytes = codes;
         this.scales = scales;
         this.kind = numbers.kind;
         this.factor = numbers.factor;
@@ -73,7 +71,7 @@ final class E2m1Layer extends LayerSource {
         if (numbers.hasFactor()) {
             form = form.withScaleSource(WeightForm.ScaleSource.GROUP_AND_COLUMN);
         }
-        return new E2m1Layer(new Facts(name, scheme, k, n, numbers.group, form, scaleTypes(scales, numbers.kind), bias, null, parts),
+        return new E2m1Layer(new Facts(name, scheme, k, n, numbers.group, form, scaleTypes(codes, scales, numbers), bias, null, parts),
                 codes, scales, numbers);
     }
 
@@ -91,8 +89,8 @@ final class E2m1Layer extends LayerSource {
     }
 
     /** E4M3 fits both 16-bit types; powers of two are FP32 of which packing loses nothing, in bf16 if they spread too far for fp16. */
-    private static Floats.ScaleTypes scaleTypes(Tensor scales, ByteScales kind) {
-        if (kind == ByteScales.E4M3) {
+    private static Floats.ScaleTypes scaleTypes(Tensor codes, Tensor scales, Numbers numbers) {
+        if (numbers.kind == ByteScales.E4M3) {
             return new Floats.ScaleTypes(DataType.FP16, DataType.FP16);
         }
         int groups = Math.toIntExact(scales.shape().get(1));
@@ -102,14 +100,27 @@ final class E2m1Layer extends LayerSource {
             int most = 0;
             for (int group = 0; group < groups; group++) {
                 int exponent = exponents.get(group) & 0xff;
-                least = exponent == 0 ? least : Math.min(least, exponent);
-                most = Math.max(most, exponent);
+                if (exponent != 0 || !isZero(codes, column * groups + group, numbers.group / 2)) {
+                    least = Math.min(least, exponent);
+                    most = Math.max(most, exponent);
+                }
             }
             if (most - least > FP16_SPREAD) {
                 return new Floats.ScaleTypes(DataType.FP32, DataType.BF16);
             }
         }
         return new Floats.ScaleTypes(DataType.FP32, DataType.FP16);
+    }
+
+    /** Whether all weights of a group are 0: writers then take the logarithm of 0, and the least exponent means nothing. */
+    private static boolean isZero(Tensor codes, long group, int bytes) {
+        ByteBuffer pairs = codes.slice(group * bytes, bytes);
+        for (int i = 0; i < bytes; i++) {
+            if ((pairs.get(i) & 0x77) != 0) {
+                return false;
+            }
+        }
+        return true;
     }
 
     @Override
@@ -124,8 +135,7 @@ final class E2m1Layer extends LayerSource {
         for (int column = from; column < to; column++) {
             float[] values = kind.read(scales, (long) column * fileGroups, (column + 1L) * fileGroups);
             for (int group = 0; group < groups(); group++) {
-                float value = values[fileGroup(group)];
-                matrix.setScale(group, column - from, isNothing(column, fileGroup(group), value) ? 0 : value);
+                matrix.setScale(group, column - from, values[fileGroup(group)]);
             }
         }
         if (!Float.isNaN(factor)) {
@@ -133,20 +143,5 @@ final class E2m1Layer extends LayerSource {
             Arrays.fill(factors, factor);
             matrix.withColumnScales(factors);
         }
-    }
-
-    /** A group of zeros with the least power of two: writers take the logarithm of 0. It must not count as a scale 2^100 from others. */
-    private boolean isNothing(int column, int group, float scale) {
-        if (kind != ByteScales.E8M0 || scale > 0x1p-127f) {
-            return false;
-        }
-        int bytes = fileGroupSize() / 2;
-        ByteBuffer pairs = codeBytes.slice(column * (k() / 2L) + (long) group * bytes, bytes);
-        for (int i = 0; i < bytes; i++) {
-            if ((pairs.get(i) & 0x77) != 0) {
-                return false;
-            }
-        }
-        return true;
     }
 }
