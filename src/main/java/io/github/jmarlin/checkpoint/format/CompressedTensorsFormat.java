@@ -155,7 +155,7 @@ final class CompressedTensorsFormat implements WeightFormat {
         E2m1Layer.Numbers numbers = E2m1Layer.Numbers.MXFP4;
         if (format(scheme).equals(NVFP4)) {
             Tensor divisor = tensors.require(name + ".weight_global_scale");
-            numbers = E2m1Layer.Numbers.nvfp4(1 / E2m1Layer.factor(divisor));
+            numbers = E2m1Layer.Numbers.nvfp4(E2m1Layer.factor(divisor, true));
             parts.add(divisor);
         }
         return E2m1Layer.of(name, describe(scheme), codes, scales, numbers, tensors.find(name + ".bias"), parts);

@@ -75,17 +75,22 @@ final class E2m1Layer extends LayerSource {
                 codes, scales, numbers);
     }
 
-    /** The one float of a tensor, which multiplies or divides: finite and not 0. */
-    static float factor(Tensor tensor) {
+    /**
+     * What the one float of a tensor multiplies all weights with.
+     *
+     * @param divides whether weights are divided by it
+     */
+    static float factor(Tensor tensor, boolean divides) {
         Shapes.requireType(tensor, TensorType.F32);
         if (tensor.bytes() != Float.BYTES) {
             throw tensor.malformed("shape " + tensor.shape(), "must be one number");
         }
         float value = Floats.read(tensor, 0, 1)[0];
-        if (value == 0) {
-            throw tensor.malformed(0, value, "must not be 0");
+        float factor = divides ? 1 / value : value;
+        if (factor == 0 || !Float.isFinite(factor)) {
+            throw tensor.malformed(0, value, divides ? "must be a number to divide by" : "must not be 0");
         }
-        return value;
+        return factor;
     }
 
     /** E4M3 fits both 16-bit types; powers of two are FP32 of which packing loses nothing, in bf16 if they spread too far for fp16. */

@@ -64,7 +64,7 @@ final class ModelOptFormat implements WeightFormat {
         E2m1Layer.Numbers numbers = E2m1Layer.Numbers.MXFP4;
         if (!mxfp4) {
             Tensor factor = tensors.require(name + ".weight_scale_2");
-            numbers = E2m1Layer.Numbers.nvfp4(E2m1Layer.factor(factor));
+            numbers = E2m1Layer.Numbers.nvfp4(E2m1Layer.factor(factor, false));
             parts.add(factor);
         }
         String unused = tensors.find(name + ".input_scale") == null ? "" : ", input_scale not used";

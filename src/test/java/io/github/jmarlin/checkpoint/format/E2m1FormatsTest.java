@@ -8,7 +8,9 @@ import io.github.jmarlin.DataType;
 import io.github.jmarlin.JMarlinException;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.checkpoint.BitWriter;
 import io.github.jmarlin.checkpoint.Checkpoint;
+import io.github.jmarlin.checkpoint.NumberLayers;
 import io.github.jmarlin.checkpoint.TestModel;
 import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
 import io.github.jmarlin.checkpoint.container.TensorStore;
@@ -25,7 +27,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** MXFP4 and NVFP4 as compressed-tensors, ModelOpt and gpt-oss write them. */
 final class E2m1FormatsTest {
-    private static final float GLOBAL = 2731.5f;
     private static final String COMPRESSED = TestModel.quantization("{\"quant_method\":\"compressed-tensors\",\"format\":\"%s\","
             + "\"config_groups\":{\"group_0\":{\"targets\":[\"Linear\"],\"weights\":{\"num_bits\":4,\"type\":\"float\","
             + "\"symmetric\":true,\"strategy\":\"%s\",\"group_size\":%d},\"input_activations\":%s}}}");
@@ -35,44 +36,9 @@ final class E2m1FormatsTest {
     @TempDir
     Path folder;
 
-    /** Scales of every exponent that the kind may have beside each other in a column of fp16. */
-    static ByteBuffer scales(int n, int groups, boolean e4m3) {
-        BitWriter writer = new BitWriter((long) n * groups);
-        for (int i = 0; i < n * groups; i++) {
-            writer.put(8L * i, 8, e4m3 ? (i * 37 + 5) % 127 : 100 + (i * 13 + 2) % 28);
-        }
-        return writer.bytes();
-    }
-
-    static TestModel compressed(TestModel model, String name, int[][] codes, boolean nvfp4) {
-        int k = codes.length;
-        int n = codes[0].length;
-        int groups = k / (nvfp4 ? 16 : 32);
-        model.add(name + ".weight_packed", TensorType.U8, BitWriter.alongK(codes, 4, 1), n, k / 2)
-                .add(name + ".weight_scale", nvfp4 ? TensorType.F8_E4M3 : TensorType.U8, scales(n, groups, nvfp4), n, groups);
-        return nvfp4 ? model.floats(name + ".weight_global_scale", TensorType.F32, new float[] {GLOBAL}, 1)
-                .floats(name + ".input_global_scale", TensorType.F32, new float[] {100}, 1) : model;
-    }
-
     private Path write(TestModel model, boolean nvfp4) throws IOException {
         return model.write(folder.resolve("model"), nvfp4 ? String.format(COMPRESSED, "nvfp4-pack-quantized", "tensor_group", 16, "{\"num_bits\":4}")
                 : String.format(COMPRESSED, "mxfp4-pack-quantized", "group", 32, "null"));
-    }
-
-    static TestModel modelOpt(TestModel model, String name, int[][] codes) {
-        int k = codes.length;
-        int n = codes[0].length;
-        return model.add(name + ".weight", TensorType.U8, BitWriter.alongK(codes, 4, 1), n, k / 2)
-                .add(name + ".weight_scale", TensorType.F8_E4M3, scales(n, k / 16, true), n, k / 16)
-                .floats(name + ".weight_scale_2", TensorType.F32, new float[] {0.000123f})
-                .floats(name + ".input_scale", TensorType.F32, new float[] {0.01f});
-    }
-
-    private static TestModel blocks(String layer, String separator, int[][] codes) {
-        int k = codes.length;
-        int n = codes[0].length;
-        return new TestModel().add(layer + separator + "blocks", TensorType.U8, BitWriter.alongK(codes, 4, 1), n, k / 32, 16)
-                .add(layer + separator + "scales", TensorType.U8, scales(n, k / 32, false), n, k / 32);
     }
 
     private static void assertWritten(int[][] codes, SecondDecoder decoder) {
@@ -87,11 +53,11 @@ final class E2m1FormatsTest {
     @CsvSource({"true, 128, 72", "true, 80, 130", "false, 160, 100", "false, 32, 64"})
     void compressedTensors(boolean nvfp4, int k, int n) throws IOException {
         int[][] codes = BitWriter.codes(k, n, 4, n);
-        Path model = write(compressed(new TestModel(), "a", codes, nvfp4), nvfp4);
+        Path model = write(NumberLayers.compressed(new TestModel(), "a", codes, nvfp4), nvfp4);
         TensorStore store = TensorStore.open(model);
         LayerSource source = Checkpoint.open(model).layer("a");
         SecondDecoder expected = SecondDecoder.floats(store.require("a.weight_packed"), store.require("a.weight_scale"), k,
-                nvfp4 ? 16 : 32, nvfp4 ? 1 / GLOBAL : 1);
+                nvfp4 ? 16 : 32, nvfp4 ? 1 / NumberLayers.GLOBAL : 1);
         assertWritten(codes, expected);
         assertEquals("compressed-tensors " + (nvfp4 ? "nvfp4-pack-quantized, activations as they are" : "mxfp4-pack-quantized"),
                 source.scheme());
@@ -104,7 +70,7 @@ final class E2m1FormatsTest {
     @ValueSource(booleans = {true, false})
     void modelOptNvfp4(boolean ownFile) throws IOException {
         int[][] codes = BitWriter.codes(96, 72, 4, 3);
-        Path model = modelOpt(new TestModel(), "a", codes).write(folder, ownFile ? "{\"model_type\":\"llama\"}"
+        Path model = NumberLayers.modelOpt(new TestModel(), "a", codes).write(folder, ownFile ? "{\"model_type\":\"llama\"}"
                 : TestModel.quantization("{\"quant_method\":\"modelopt\",\"quant_algo\":\"NVFP4\",\"group_size\":16,"
                 + "\"config_groups\":{\"group_0\":{\"targets\":[\"Linear\"]}}}"));
         if (ownFile) {
@@ -123,7 +89,7 @@ final class E2m1FormatsTest {
     void modelOptMxfp4() throws IOException {
         int[][] codes = BitWriter.codes(96, 64, 4, 4);
         Path model = new TestModel().add("a.weight", TensorType.U8, BitWriter.alongK(codes, 4, 1), 64, 48)
-                .add("a.weight_scale", TensorType.U8, scales(64, 3, false), 64, 3)
+                .add("a.weight_scale", TensorType.U8, NumberLayers.scales(64, 3, false), 64, 3)
                 .write(folder, TestModel.quantization("{\"quant_method\":\"modelopt\",\"quant_algo\":\"MXFP4\"}"));
         TensorStore store = TensorStore.open(model);
         LayerSource source = Checkpoint.open(model).layer("a");
@@ -135,7 +101,7 @@ final class E2m1FormatsTest {
     @ValueSource(strings = {"_", "."})
     void gptOss(String separator) throws IOException {
         int[][] codes = BitWriter.codes(96, 72, 4, 5);
-        Path model = blocks("mlp.up_proj", separator, codes)
+        Path model = NumberLayers.blocks("mlp.up_proj", separator, codes)
                 .floats("mlp.up_proj" + separator + "bias", TensorType.BF16, BitWriter.numbers(72, -1, 1, TensorType.BF16, 2), 72)
                 .write(folder, TestModel.quantization("{\"quant_method\":\"mxfp4\"}"));
         TensorStore store = TensorStore.open(model);
@@ -174,7 +140,7 @@ final class E2m1FormatsTest {
     }
 
     private LayerSource spread(int[][] codes, ByteBuffer exponents) throws IOException {
-        TestModel model = compressed(new TestModel(), "a", codes, false).add("a.weight_scale", TensorType.U8, exponents, 64, 2);
+        TestModel model = NumberLayers.compressed(new TestModel(), "a", codes, false).add("a.weight_scale", TensorType.U8, exponents, 64, 2);
         return Checkpoint.open(write(model, false)).layer("a");
     }
 
@@ -186,14 +152,14 @@ final class E2m1FormatsTest {
     @Test
     void illegalNumbersAreRefusedWhereTheyStand() throws IOException {
         int[][] codes = BitWriter.codes(64, 64, 4, 7);
-        ByteBuffer e4m3 = scales(64, 4, true).put(4 * 9 + 2, (byte) 0xff);
-        String message = refused(compressed(new TestModel(), "a", codes, true).add("a.weight_scale", TensorType.F8_E4M3, e4m3, 64, 4), true);
+        ByteBuffer e4m3 = NumberLayers.scales(64, 4, true).put(4 * 9 + 2, (byte) 0xff);
+        String message = refused(NumberLayers.compressed(new TestModel(), "a", codes, true).add("a.weight_scale", TensorType.F8_E4M3, e4m3, 64, 4), true);
         assertTrue(message.contains("tensor a.weight_scale, file offset") && message.contains("E4M3 0xff (NaN)"), message);
-        ByteBuffer e8m0 = scales(64, 2, false).put(2 * 63 + 1, (byte) 255);
-        message = refused(compressed(new TestModel(), "a", codes, false).add("a.weight_scale", TensorType.U8, e8m0, 64, 2), false);
+        ByteBuffer e8m0 = NumberLayers.scales(64, 2, false).put(2 * 63 + 1, (byte) 255);
+        message = refused(NumberLayers.compressed(new TestModel(), "a", codes, false).add("a.weight_scale", TensorType.U8, e8m0, 64, 2), false);
         assertTrue(message.contains("tensor a.weight_scale, file offset") && message.contains("E8M0 0xff (NaN)"), message);
-        for (float factor : new float[] {0, Float.NaN, Float.POSITIVE_INFINITY}) {
-            message = refused(compressed(new TestModel(), "a", codes, true)
+        for (float factor : new float[] {0, 1e-42f, Float.NaN, Float.POSITIVE_INFINITY}) {
+            message = refused(NumberLayers.compressed(new TestModel(), "a", codes, true)
                     .floats("a.weight_global_scale", TensorType.F32, new float[] {factor}, 1), true);
             assertTrue(message.contains("tensor a.weight_global_scale") && message.contains("found " + factor), message);
         }
@@ -202,23 +168,23 @@ final class E2m1FormatsTest {
     @Test
     void shapesMustAgree() throws IOException {
         int[][] codes = BitWriter.codes(64, 64, 4, 8);
-        String message = refused(compressed(new TestModel(), "a", codes, true)
-                .add("a.weight_scale", TensorType.F8_E4M3, scales(64, 2, true), 64, 2), true);
+        String message = refused(NumberLayers.compressed(new TestModel(), "a", codes, true)
+                .add("a.weight_scale", TensorType.F8_E4M3, NumberLayers.scales(64, 2, true), 64, 2), true);
         assertTrue(message.contains("tensor a.weight_scale: found shape [64, 2]") && message.contains("[64, 4]"), message);
-        message = refused(compressed(new TestModel(), "a", codes, false)
+        message = refused(NumberLayers.compressed(new TestModel(), "a", codes, false)
                 .add("a.weight_packed", TensorType.U8, TestModel.buffer(64 * 24), 64, 24), false);
         assertTrue(message.contains("tensor a.weight_packed") && message.contains("k 48") && message.contains("group size 32"), message);
-        message = refused(compressed(new TestModel(), "a", codes, true)
+        message = refused(NumberLayers.compressed(new TestModel(), "a", codes, true)
                 .floats("a.weight_global_scale", TensorType.F32, new float[] {1, 2}, 2), true);
         assertTrue(message.contains("shape [2]; must be one number"), message);
-        assertTrue(refused(compressed(new TestModel(), "a", codes, true).remove("a.weight_global_scale"), true)
+        assertTrue(refused(NumberLayers.compressed(new TestModel(), "a", codes, true).remove("a.weight_global_scale"), true)
                 .contains("tensor a.weight_global_scale"));
     }
 
     @Test
     void whatTheFormatsDoNotHaveIsRefused() throws IOException {
         int[][] codes = BitWriter.codes(64, 64, 4, 9);
-        Path model = write(compressed(new TestModel(), "a", codes, true), true);
+        Path model = write(NumberLayers.compressed(new TestModel(), "a", codes, true), true);
         Path config = model.resolve("config.json");
         String good = Files.readString(config);
         for (String[] change : new String[][] {{"\"num_bits\":4,\"type\"", "\"num_bits\":8,\"type\"", "num_bits 4 and type"},
@@ -229,7 +195,7 @@ final class E2m1FormatsTest {
             String message = assertThrows(JMarlinException.class, () -> checkpoint.layer("a")).getMessage();
             assertTrue(message.contains(change[2]), message);
         }
-        TestModel smoothed = modelOpt(new TestModel(), "a", codes).floats("a.pre_quant_scale", TensorType.F16, new float[64], 64);
+        TestModel smoothed = NumberLayers.modelOpt(new TestModel(), "a", codes).floats("a.pre_quant_scale", TensorType.F16, new float[64], 64);
         Checkpoint awq = Checkpoint.open(smoothed.write(folder.resolve("awq"),
                 TestModel.quantization("{\"quant_method\":\"modelopt\",\"quant_algo\":\"NVFP4_AWQ\"}")));
         assertTrue(awq.whyNot("a").contains("a factor for each input of the layer"), awq.whyNot("a"));

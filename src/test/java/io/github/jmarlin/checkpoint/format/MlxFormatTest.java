@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.JMarlinException;
+import io.github.jmarlin.checkpoint.BitWriter;
 import io.github.jmarlin.checkpoint.Checkpoint;
+import io.github.jmarlin.checkpoint.NumberLayers;
 import io.github.jmarlin.checkpoint.TestModel;
 import io.github.jmarlin.checkpoint.container.TensorStore;
 import io.github.jmarlin.checkpoint.container.TensorType;
@@ -25,15 +27,6 @@ final class MlxFormatTest {
     @TempDir
     Path folder;
 
-    static TestModel layer(TestModel model, String name, int[][] codes, int bits, int group, TensorType type) {
-        int k = codes.length;
-        int n = codes[0].length;
-        int groups = k / group;
-        return model.add(name + ".weight", TensorType.U32, BitWriter.alongK(codes, bits, 4), n, k * bits / 32)
-                .floats(name + ".scales", type, BitWriter.numbers(n * groups, 0.001f, 0.02f, type, 7), n, groups)
-                .floats(name + ".biases", type, BitWriter.numbers(n * groups, -0.2f, 0.1f, type, 8), n, groups);
-    }
-
     private Path write(TestModel model, int group, int bits, String more) throws IOException {
         return model.write(folder, String.format(CONFIG, group, bits, more));
     }
@@ -48,7 +41,7 @@ final class MlxFormatTest {
         "8, 128, 256, 33, F32"})
     void codesScalesAndBiases(int bits, int group, int k, int n, TensorType type) throws IOException {
         int[][] codes = BitWriter.codes(k, n, bits, k + n);
-        Path model = write(layer(new TestModel(), "a", codes, bits, group, type), group, bits, "");
+        Path model = write(NumberLayers.mlx(new TestModel(), "a", codes, bits, group, type), group, bits, "");
         SecondDecoder expected = SecondDecoder.mlx(TensorStore.open(model), "a", bits, k, group);
         LayerSource source = Checkpoint.open(model).layer("a");
         for (int row = 0; row < k; row++) {
@@ -66,8 +59,8 @@ final class MlxFormatTest {
     @Test
     void settingsOfSingleLayersComeFirst() throws IOException {
         int[][] eight = BitWriter.codes(128, 64, 8, 1);
-        TestModel model = layer(new TestModel(), "a", BitWriter.codes(128, 64, 4, 2), 4, 64, TensorType.BF16);
-        layer(model, "m.b", eight, 8, 32, TensorType.BF16);
+        TestModel model = NumberLayers.mlx(new TestModel(), "a", BitWriter.codes(128, 64, 4, 2), 4, 64, TensorType.BF16);
+        NumberLayers.mlx(model, "m.b", eight, 8, 32, TensorType.BF16);
         Path written = write(model, 64, 4, ",\"m.b\":{\"group_size\":32,\"bits\":8},\"m.c\":false");
         Checkpoint checkpoint = Checkpoint.open(written);
         assertEquals("MLX 4-bit", checkpoint.layer("a").scheme());
@@ -98,9 +91,9 @@ final class MlxFormatTest {
     @Test
     void typesOfTheNumbers() throws IOException {
         int[][] codes = BitWriter.codes(64, 64, 4, 4);
-        assertEquals(DataType.BF16, Checkpoint.open(write(layer(new TestModel(), "a", codes, 4, 64, TensorType.BF16), 64, 4, ""))
+        assertEquals(DataType.BF16, Checkpoint.open(write(NumberLayers.mlx(new TestModel(), "a", codes, 4, 64, TensorType.BF16), 64, 4, ""))
                 .layer("a").scaleType());
-        TestModel mixed = layer(new TestModel(), "a", codes, 4, 64, TensorType.F16)
+        TestModel mixed = NumberLayers.mlx(new TestModel(), "a", codes, 4, 64, TensorType.F16)
                 .floats("a.biases", TensorType.BF16, new float[64], 64, 1);
         assertEquals(DataType.FP32, Checkpoint.open(write(mixed, 64, 4, "")).layer("a").scaleType());
     }
@@ -108,7 +101,7 @@ final class MlxFormatTest {
     @Test
     void whatContradictsIsRefused() throws IOException {
         int[][] codes = BitWriter.codes(128, 64, 4, 5);
-        TestModel good = layer(new TestModel(), "a", codes, 4, 64, TensorType.F16);
+        TestModel good = NumberLayers.mlx(new TestModel(), "a", codes, 4, 64, TensorType.F16);
         assertTrue(refused(good, 64, 6, "").contains("bits 6; accepted: 4 or 8 bits"));
         assertTrue(refused(good, 64, 4, ",\"mode\":\"mxfp8\"").contains("mode \"mxfp8\""));
         assertTrue(refused(good, 64, 4, ",\"a\":false").contains("a layer that is not quantized has no U32 weight, but a has"));
@@ -119,10 +112,10 @@ final class MlxFormatTest {
         assertTrue(bits.contains("[64, 2]") && bits.contains("[64, 1]"), bits);
         float[] biases = new float[128];
         biases[77] = Float.POSITIVE_INFINITY;
-        String infinite = refused(layer(new TestModel(), "a", codes, 4, 64, TensorType.F16)
+        String infinite = refused(NumberLayers.mlx(new TestModel(), "a", codes, 4, 64, TensorType.F16)
                 .floats("a.biases", TensorType.F16, biases, 64, 2), 64, 4, "");
         assertTrue(infinite.contains("tensor a.biases") && infinite.contains("Infinity"), infinite);
-        assertTrue(refused(layer(new TestModel(), "a", codes, 4, 64, TensorType.F16).remove("a.biases"), 64, 4, "")
+        assertTrue(refused(NumberLayers.mlx(new TestModel(), "a", codes, 4, 64, TensorType.F16).remove("a.biases"), 64, 4, "")
                 .contains("tensor a.biases"));
         TestModel stack = new TestModel().add("a.weight", TensorType.U32, TestModel.buffer(2 * 64 * 16 * 4), 2, 64, 16)
                 .floats("a.scales", TensorType.F16, new float[256], 2, 64, 2);

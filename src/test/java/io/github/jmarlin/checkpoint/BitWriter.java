@@ -1,21 +1,21 @@
-package io.github.jmarlin.checkpoint.format;
+package io.github.jmarlin.checkpoint;
 
-import io.github.jmarlin.checkpoint.TestModel;
 import io.github.jmarlin.checkpoint.container.TensorType;
 import io.github.jmarlin.layout.HalfFloats;
 import java.nio.ByteBuffer;
 import java.util.Random;
 
 /** Bytes of tensors put together bit by bit, as a format's description says where each number lies. */
-final class BitWriter {
+public final class BitWriter {
     private final ByteBuffer bytes;
 
-    BitWriter(long count) {
+    /** That many zero bytes. */
+    public BitWriter(long count) {
         bytes = TestModel.buffer(Math.toIntExact(count));
     }
 
     /** Sets bits {@code [bit, bit + width)}, the lowest of the first byte first. */
-    BitWriter put(long bit, int width, int value) {
+    public BitWriter put(long bit, int width, int value) {
         for (int i = 0; i < width; i++) {
             int at = (int) ((bit + i) / 8);
             int mask = 1 << (bit + i) % 8;
@@ -24,12 +24,12 @@ final class BitWriter {
         return this;
     }
 
-    ByteBuffer bytes() {
+    public ByteBuffer bytes() {
         return bytes;
     }
 
     /** Random codes {@code [k][n]} of that many bits, with the smallest and the largest among them. */
-    static int[][] codes(int k, int n, int bits, long seed) {
+    public static int[][] codes(int k, int n, int bits, long seed) {
         Random random = new Random(seed);
         int[][] codes = new int[k][n];
         for (int[] row : codes) {
@@ -43,7 +43,7 @@ final class BitWriter {
     }
 
     /** Numbers between {@code from} and {@code to} that the type holds exactly. */
-    static float[] numbers(int count, float from, float to, TensorType type, long seed) {
+    public static float[] numbers(int count, float from, float to, TensorType type, long seed) {
         Random random = new Random(seed);
         float[] values = new float[count];
         for (int i = 0; i < count; i++) {
@@ -55,7 +55,7 @@ final class BitWriter {
     }
 
     /** Codes along k, a row for each out-feature, rows of whole {@code unit} bytes: compressed-tensors, MLX, 4-bit floats. */
-    static ByteBuffer alongK(int[][] codes, int bits, int unit) {
+    public static ByteBuffer alongK(int[][] codes, int bits, int unit) {
         int n = codes[0].length;
         long stride = ((long) codes.length * bits + 8L * unit - 1) / (8L * unit) * unit;
         BitWriter writer = new BitWriter(stride * n);
