@@ -286,6 +286,11 @@ JMARLIN_DEVICE void mma_m16n8k16<Bfloat16>(float (&d)[4], const u32 (&a)[4], u32
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+// ---- Bytes of a register (9.7.9.7, prmt) ----
+
+// prmt.b32: byte i of the result is byte (selector >> 4 i) & 7 of the eight of `low` and `high`.
+JMARLIN_DEVICE u32 permute_bytes(u32 low, u32 high, u32 selector) { return __byte_perm(low, high, selector); }
+
 // ---- Two 16-bit numbers in a register (9.7.4, half precision) ----
 // NOTES: intrinsics, not asm: the compiler then folds the broadcast of a half into the instruction's operand.
 

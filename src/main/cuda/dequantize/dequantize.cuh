@@ -14,8 +14,7 @@
 // so one store instruction of the warp writes 64 contiguous bytes of eight rows.
 #pragma once
 
-#include "../dequant.cuh"
-#include "../ptx.cuh"
+#include "../forms.cuh"
 
 namespace jmarlin {
 
@@ -36,19 +35,21 @@ struct DequantizeArgs {
     s32 group_shift;
 };
 
-// What lane (r, t) needs of a scale row: S and zero codes of its columns 8r .. 8r + 7, a register per sub-block.
+// What lane (r, t) needs of a scale row: S and offsets of its columns 8r .. 8r + 7, a register per sub-block.
+template <class T, class Form>
 struct ColumnScales {
     u32 scale[4];
-    u32 zero[4];
+    u32 loaded_offset[4];
 
-    template <bool kZeroPoints>
     JMARLIN_DEVICE static ColumnScales load(const DequantizeArgs& args, s32 strip, s32 row) {
-        const u64 offset = (static_cast<u64>(strip) * args.scale_rows + row) * 128 + lane_index() / 4 * 16;
-        const Vec16 s = ld_global_16(args.scales + offset);
-        Vec16 z{kSymmetricZeroCodes, kSymmetricZeroCodes, kSymmetricZeroCodes, kSymmetricZeroCodes};
-        if constexpr (kZeroPoints) z = ld_global_16(args.zeros + offset);
+        const u64 at = (static_cast<u64>(strip) * args.scale_rows + row) * 128 + lane_index() / 4 * 16;
+        const Vec16 s = ld_global_16(args.scales + at);
+        Vec16 z{};
+        if constexpr (Form::kHasOffsets) z = ld_global_16(args.zeros + at);
         return {{s.x, s.y, s.z, s.w}, {z.x, z.y, z.z, z.w}};
     }
+
+    JMARLIN_DEVICE u32 offset(int s) const { return Form::template offset<T>(scale[s], loaded_offset[s]); }
 };
 
 // Both halves times the column's factor, rounded once more (exactly, unless the weight is subnormal or overflows).
@@ -87,7 +88,7 @@ JMARLIN_DEVICE void store_column(const DequantizeArgs& args, s32 column, s32 fir
     }
 }
 
-template <class T, bool kZeroPoints, bool kGroup32>
+template <class T, class Form, int kScaleRows>
 JMARLIN_DEVICE void dequantize_matrix(const DequantizeArgs& args) {
     const s32 strips = (args.n + 63) / 64;
     const s64 blocks = static_cast<s64>(strips) * args.k_blocks;
@@ -98,13 +99,20 @@ JMARLIN_DEVICE void dequantize_matrix(const DequantizeArgs& args) {
         const s32 first_column = strip * 64 + static_cast<s32>(lane_index() / 4 * 8);
         const F32x4 low_factors = ld_global_f32x4(args.factors + 4 * static_cast<u64>(first_column));
         const F32x4 high_factors = ld_global_f32x4(args.factors + 4 * static_cast<u64>(first_column) + 16);
-        const s32 row = kGroup32 ? 2 * k_block : k_block >> args.group_shift;
-        const auto first = ColumnScales::load<kZeroPoints>(args, strip, row);
-        const auto second = kGroup32 ? ColumnScales::load<kZeroPoints>(args, strip, row + 1) : first;
+        const s32 row = kScaleRows > 1 ? kScaleRows * k_block : k_block >> args.group_shift;
+        using Scales = ColumnScales<T, Form>;
+        Scales scales[kScaleRows];
+#pragma unroll
+        for (int i = 0; i < kScaleRows; ++i) scales[i] = Scales::load(args, strip, row + i);
 #pragma unroll
         for (int s = 0; s < 4; ++s) {
-            const Vec16 codes = ld_global_16(args.codes + static_cast<u64>(block) * 2048 + s * 512 + lane_index() * 16);
-            const u32 words[4] = {codes.x, codes.y, codes.z, codes.w};
+            u32 words[4 * Form::kWords];
+#pragma unroll
+            for (int i = 0; i < Form::kWords; ++i) {
+                const u64 at = static_cast<u64>(block) * Form::kBlockBytes + (s * Form::kWords + i) * 512 + lane_index() * 16;
+                const Vec16 piece = ld_global_16(args.codes + at);
+                words[4 * i] = piece.x, words[4 * i + 1] = piece.y, words[4 * i + 2] = piece.z, words[4 * i + 3] = piece.w;
+            }
             const s32 column = first_column + 2 * s;
             const F32x4& quad = s < 2 ? low_factors : high_factors;
             const float even_factor = s % 2 == 0 ? quad.x : quad.z;
@@ -113,11 +121,12 @@ JMARLIN_DEVICE void dequantize_matrix(const DequantizeArgs& args) {
             u32 odd[8];
 #pragma unroll
             for (int j = 0; j < 4; ++j) {
-                const auto& scales = j < 2 ? first : second;
+                const Scales& of = scales[j * kScaleRows / 4];
+                u32 step[Form::kWords];
+#pragma unroll
+                for (int i = 0; i < Form::kWords; ++i) step[i] = words[j * Form::kWords + i];
                 u32 a[4];
-                // The same two ways as the products' kernels, so that their weights are the same bit for bit.
-                if constexpr (kZeroPoints) dequantize_with_zeros<T>(a, words[j], scales.scale[s], scales.zero[s]);
-                else dequantize<T>(a, words[j], scales.scale[s], mul2<T>(scales.scale[s], scales.zero[s]));
+                Form::template dequantize<T>(a, step, of.scale[s], of.offset(s));   // as the products' kernels do, bit for bit
                 even[2 * j] = scale_pair<T>(a[0], even_factor);
                 odd[2 * j] = scale_pair<T>(a[1], odd_factor);
                 even[2 * j + 1] = scale_pair<T>(a[2], even_factor);

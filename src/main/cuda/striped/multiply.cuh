@@ -1,74 +1,85 @@
-// The arithmetic half of the striped kernel: one warp multiplies one 64 x 64 block of weights with the batch tile.
+// The arithmetic half of the striped kernel: one warp multiplies one block of weights with the batch tile.
 #pragma once
 
-#include "../dequant.cuh"
 #include "../reduce.cuh"
 #include "copy.cuh"
 
 namespace jmarlin {
 
-// The codes of one block: word j of sub-block s covers k 16 j .. 16 j + 15 of the block.
+// A lane's share of one block, in pieces of 16 bytes: the codes of sub-block s are kWords pieces, of step j as many words of them.
+template <class Form>
 struct BlockCodes {
-    Vec16 sub_block[4];
+    static constexpr int kPieces = Form::kBlockBytes / 512;
+    Vec16 piece[kPieces];
 
     JMARLIN_DEVICE void load(u32 address) {
 #pragma unroll
-        for (int s = 0; s < 4; ++s) sub_block[s] = ld_shared_16(address + s * 512);
+        for (int i = 0; i < kPieces; ++i) piece[i] = ld_shared_16(address + i * 512);
     }
 
-    JMARLIN_DEVICE u32 word(int s, int j) const {
-        const Vec16& v = sub_block[s];
-        return j == 0 ? v.x : j == 1 ? v.y : j == 2 ? v.z : v.w;
+    // Word i of step j.
+    JMARLIN_DEVICE u32 word(int s, int j, int i) const {
+        const int in_sub_block = j * Form::kWords + i;
+        const Vec16& v = piece[s * Form::kWords + in_sub_block / 4];
+        const int w = in_sub_block % 4;
+        return w == 0 ? v.x : w == 1 ? v.y : w == 2 ? v.z : v.w;
     }
 };
 
-// S of a lane's eight columns, the two of sub-block s in one register, and beside it their Z or their zero codes.
+// S of a lane's eight columns, the two of sub-block s in one register, and beside it their offsets, Z or zero codes.
 template <class Shape>
 struct BlockScales {
+    using Form = typename Shape::Form;
     Vec16 scale;
-    Vec16 zero;
+    Vec16 offset;
 
     JMARLIN_DEVICE void load(u32 address) {
         scale = ld_shared_16(address);
-        if (Shape::kHasZeros) zero = ld_shared_16(address + Shape::kZeroOffset);
+        if (Form::kHasOffsets) offset = ld_shared_16(address + Shape::kOffsetsAt);
     }
 
     // Apart from the load, so that nothing waits for it before the numbers are needed.
-    JMARLIN_DEVICE void derive_zeros() {
+    JMARLIN_DEVICE void derive_offsets() {
         using T = typename Shape::Type;
-        constexpr u32 z8 = kSymmetricZeroCodes;
-        if (!Shape::kHasZeros) zero = {mul2<T>(scale.x, z8), mul2<T>(scale.y, z8), mul2<T>(scale.z, z8), mul2<T>(scale.w, z8)};
+        offset = {Form::template offset<T>(scale.x, offset.x), Form::template offset<T>(scale.y, offset.y),
+                  Form::template offset<T>(scale.z, offset.z), Form::template offset<T>(scale.w, offset.w)};
     }
 
     JMARLIN_DEVICE static u32 of(const Vec16& v, int s) { return s == 0 ? v.x : s == 1 ? v.y : s == 2 ? v.z : v.w; }
 };
 
-// The B operand of one or two k16 steps. An ldmatrix.x4 brings four 8 x 8 matrices: two batch tiles times the two
-// halves of a k16 step or, with a single batch tile, the halves of two steps.
+// The B operand of one or two steps. An ldmatrix.x4 brings four 8 x 8 matrices: the two halves of a k16 step for two batch tiles
+// or, with a single batch tile, of two steps; or the four quarters of a k32 step of one batch tile.
 template <class Shape>
 struct BlockActivations {
-    static constexpr bool kTwoSteps = Shape::kBatchTiles == 1;
+    static constexpr int kStepMatrices = Shape::Form::kBlockK / 32;     // of a batch tile
+    static constexpr bool kTwoSteps = Shape::kBatchTiles == 1 && kStepMatrices == 2;
     static constexpr int kSteps = kTwoSteps ? 2 : 1;
-    static constexpr int kLoads = kTwoSteps ? 1 : Shape::kBatchTiles / 2;
+    static constexpr int kLoads = kTwoSteps ? 1 : Shape::kBatchTiles * kStepMatrices / 4;
+    static constexpr int kLoadRows = kStepMatrices == 2 ? 16 : 8;       // with more than one load
     u32 v[kLoads][4];
 
     // Place of this lane's matrix row within the block's activations, at step 0.
     JMARLIN_DEVICE static u32 lane_offset() {
         const u32 matrix = lane_index() / 8;
-        const u32 row = lane_index() % 8 + (kTwoSteps ? 0 : matrix / 2 * 8);
-        return row * Shape::kActivationRowBytes + swizzled_chunk(row, kTwoSteps ? matrix : matrix % 2);
+        const u32 row = lane_index() % 8 + (kTwoSteps || kStepMatrices == 4 ? 0 : matrix / 2 * 8);
+        return row * Shape::kActivationRowBytes + swizzled_chunk(row, kTwoSteps || kStepMatrices == 4 ? matrix : matrix % 2);
     }
 
-    // A step is two chunks on, which in the swizzled row is an exclusive or.
+    // A step is two chunks on, or four, which in the swizzled row is an exclusive or; a slice has four steps, or two.
     JMARLIN_DEVICE void load(u32 lane_address, int step) {
+        constexpr int kSliceSteps = 8 / kStepMatrices;
+        const u32 slice_address = lane_address + step / kSliceSteps * Shape::kActivationBytes;
 #pragma unroll
         for (int i = 0; i < kLoads; ++i) {
-            ldmatrix_x4(v[i], (lane_address ^ (step * 32)) + i * 16 * Shape::kActivationRowBytes);
+            ldmatrix_x4(v[i], (slice_address ^ (step % kSliceSteps * kStepMatrices * 16)) + i * kLoadRows * Shape::kActivationRowBytes);
         }
     }
 
-    JMARLIN_DEVICE u32 half(int step, int tile, int i) const {
-        return kTwoSteps ? v[0][step % 2 * 2 + i] : v[tile / 2][tile % 2 * 2 + i];
+    // Matrix i of a step and batch tile.
+    JMARLIN_DEVICE u32 matrix(int step, int tile, int i) const {
+        if constexpr (kStepMatrices == 4) return v[tile][i];
+        else return kTwoSteps ? v[0][step % 2 * 2 + i] : v[tile / 2][tile % 2 * 2 + i];
     }
 };
 
@@ -82,7 +93,7 @@ class BlockMultiplier {
     JMARLIN_DEVICE BlockMultiplier()
         : codes_at_(warp_index() * Shape::kCodeBytes + lane_index() * 16),
           scales_at_(Shape::kScalesAt + warp_index() * Shape::kScaleBytes + lane_index() / 4 * 16),
-          activations_at_(Shape::kActivationsAt + warp_index() / Shape::kStrips * Shape::kActivationBytes +
+          activations_at_(Shape::kActivationsAt + warp_index() / Shape::kStrips * (Shape::kBlockSlices * Shape::kActivationBytes) +
                           Activations::lane_offset()) {
         keep(scales_at_);
         keep(activations_at_);
@@ -95,13 +106,13 @@ class BlockMultiplier {
         activations_[0].load(slot + activations_at_, 0);
     }
 
-    // 4 steps of 16 k, 4 sub-blocks of 16 columns each: here three steps' products, and the weights of the fourth. The
+    // 4 steps, 4 sub-blocks of 16 columns each: here three steps' products, and the weights of the fourth. The
     // next step's activations and the next sub-block's weights are fetched before the tensor core is given the current
     // ones. also(i), i = 0 .. 11, is other work to mix in.
     template <class Also>
     JMARLIN_DEVICE void multiply_until_last_step(Accumulators<Shape::kBatchTiles>& acc, u32 slot, Also also) {
         u32 weights[2][4];
-        scales_.derive_zeros();
+        scales_.derive_offsets();
         dequantize_at(weights[0], 0, 0);
 #pragma unroll
         for (int step = 0; step < 3; ++step) {
@@ -111,9 +122,10 @@ class BlockMultiplier {
 #pragma unroll
             for (int s = 0; s < 4; ++s) {
                 const int next = step * 4 + s + 1;
-                if (Shape::kHasTwoRows && next == 8) {
-                    scales_.load(slot + scales_at_ + Shape::kScaleRowBytes);
-                    scales_.derive_zeros();
+                constexpr int kRowSubBlocks = 16 / Shape::kScaleRows;   // that share a scale row
+                if (next % kRowSubBlocks == 0) {
+                    scales_.load(slot + scales_at_ + next / kRowSubBlocks * Shape::kScaleRowBytes);
+                    scales_.derive_offsets();
                 }
                 dequantize_at(next < 12 ? weights[next % 2] : last_weights_[0], next % 4, next / 4);
                 also(next - 1);
@@ -130,6 +142,7 @@ class BlockMultiplier {
     }
 
   private:
+    using Form = typename Shape::Form;
     using Activations = BlockActivations<Shape>;
     using Scales = BlockScales<Shape>;
 
@@ -140,16 +153,15 @@ class BlockMultiplier {
 #pragma unroll
         for (int tile = 0; tile < Shape::kBatchTiles; ++tile) {
             const Activations& activations = activations_[buffer(step)];
-            mma_m16n8k16<typename Shape::Type>(acc.v[tile][s], weights, activations.half(step, tile, 0), activations.half(step, tile, 1));
+            mma_m16n8k16<typename Shape::Type>(acc.v[tile][s], weights, activations.matrix(step, tile, 0), activations.matrix(step, tile, 1));
         }
     }
 
     JMARLIN_DEVICE void dequantize_at(u32 (&weights)[4], int s, int step) {
-        using T = typename Shape::Type;
-        const u32 scale = Scales::of(scales_.scale, s);
-        const u32 zero = Scales::of(scales_.zero, s);
-        if (Shape::kHasZeros) dequantize_with_zeros<T>(weights, codes_.word(s, step), scale, zero);
-        else dequantize<T>(weights, codes_.word(s, step), scale, zero);
+        u32 words[Form::kWords];
+#pragma unroll
+        for (int i = 0; i < Form::kWords; ++i) words[i] = codes_.word(s, step, i);
+        Form::template dequantize<typename Shape::Type>(weights, words, Scales::of(scales_.scale, s), Scales::of(scales_.offset, s));
     }
 
     // Places within a slot.
@@ -157,7 +169,7 @@ class BlockMultiplier {
     u32 scales_at_;
     u32 activations_at_;
 
-    BlockCodes codes_;
+    BlockCodes<Form> codes_;
     Scales scales_;
     Activations activations_[2];
     u32 last_weights_[4][4];  // of the last step, by sub-block

@@ -2,33 +2,18 @@
 // the weights have zero points, the group size (g64: a multiple of 64, or per column; g32: 32), and the tile.
 // ptx: 7.4
 // tiles: m n
-#include "one_tile.cuh"
-#include "striped.cuh"
 #include "tiles.cuh"
 
-using namespace jmarlin;
+#include "entries.cuh"
 
-#define ENTRY(name, T, zero_points, group32, batch, columns)                                             \
-    extern "C" __global__ void __launch_bounds__(256, 1)                                                 \
-        striped_##name##_m##batch##_n##columns(const __grid_constant__ GemmArgs args) {                  \
-        striped_gemm<StripedShape<T, zero_points, group32, batch, columns>>(args);                       \
-    }
-
-#ifdef JMARLIN_TILE
-#define TILES JMARLIN_ONE_TILE
-#else
-#define TILES JMARLIN_STRIPED_TILES
-#endif
-#define ENTRIES(name, T, zero_points, group32) TILES(ENTRY, name, T, zero_points, group32)
-
-ENTRIES(f16_sym_g64, Half, false, false)
-ENTRIES(f16_sym_g32, Half, false, true)
-ENTRIES(f16_zp_g64, Half, true, false)
-ENTRIES(f16_zp_g32, Half, true, true)
-ENTRIES(bf16_sym_g64, Bfloat16, false, false)
-ENTRIES(bf16_sym_g32, Bfloat16, false, true)
-ENTRIES(bf16_zp_g64, Bfloat16, true, false)
-ENTRIES(bf16_zp_g32, Bfloat16, true, true)
+ENTRIES(f16_sym_g64, Half, Symmetric4, 1)
+ENTRIES(f16_sym_g32, Half, Symmetric4, 2)
+ENTRIES(f16_zp_g64, Half, ZeroPoints4, 1)
+ENTRIES(f16_zp_g32, Half, ZeroPoints4, 2)
+ENTRIES(bf16_sym_g64, Bfloat16, Symmetric4, 1)
+ENTRIES(bf16_sym_g32, Bfloat16, Symmetric4, 2)
+ENTRIES(bf16_zp_g64, Bfloat16, ZeroPoints4, 1)
+ENTRIES(bf16_zp_g32, Bfloat16, ZeroPoints4, 2)
 
 // What the host checks before it trusts an image: version, size of the arguments, offset of every field in order.
-extern "C" __device__ const u32 jmarlin_striped_abi[] = JMARLIN_GEMM_ABI;
+extern "C" __device__ const jmarlin::u32 jmarlin_striped_abi[] = JMARLIN_GEMM_ABI;

@@ -1,4 +1,4 @@
-// The striped kernel, for sm_80 and up: C = A * W with 4-bit weights, one persistent block per stripe of the weights.
+// The striped kernel, for sm_80 and up: C = A * W with packed weights, one persistent block per stripe of the weights.
 //
 // Computes the transpose, C' = W' A': the weights are the tensor core's A operand and can stay in registers, and the
 // batch lies on the side whose granularity is 8. A block's life: copy ahead of the arithmetic into a ring of stages;
@@ -74,7 +74,7 @@ JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
                 }
             }
             multiplier.multiply_until_last_step(acc, ring.oldest, [&](int i) {
-                copier.copy_inner_piece_if(inner, i, ring.vacant);
+                copier.copy_inner_pieces_if(inner, i, ring.vacant);
             });
             copier.leave_inner_stage_if(inner);
             enter_next_stage();

@@ -23,7 +23,10 @@ final class Mutant {
     private static final Path HEADERS = PtxSuite.ROOT.resolve("src/main/cuda");
     private static final Path OUTPUT = PtxSuite.ROOT.resolve("target/machine/mutants");
     private static final Pattern NAME =
-            Pattern.compile("(striped|hopper)_(f16|bf16)_(sym|zp)_(g64|g32)_m(\\d+)_n(\\d+)(?:_p(\\d+)_s(\\d+))?");
+            Pattern.compile("(striped|hopper)_(f16|bf16)_(\\w+)_g(\\d+)_m(\\d+)_n(\\d+)(?:_p(\\d+)_s(\\d+))?");
+
+    /** The device's name of a weight's form by its tag. */
+    private static final Map<String, String> FORMS = Map.of("sym", "Symmetric4", "zp", "ZeroPoints4");
 
     private static final Pattern DECODER =
             Pattern.compile("decoder_(embed|norm|rotary|attention|silu_mul|product|argmax)(?:_(f16|bf16)(?:_(floats|same)_m(\\d+))?)?");
@@ -40,12 +43,17 @@ final class Mutant {
         return text(entry, shipped(entry));
     }
 
+    /** The forms of 4-bit integers share an image, and those of 8-bit ones; it is named after neither's offset. */
+    private static String imageTag(String form) {
+        return form.equals("sym") || form.equals("zp") ? "" : form.startsWith("i8") ? "_i8" : "_" + form;
+    }
+
     // ---- The text ----
 
     /** Of an image's text what belongs to one entry. */
     private static String shipped(String entry) throws IOException {
         Matcher name = NAME.matcher(entry);
-        String module = name.matches() ? name.group(1) + entry.substring(name.start(5) - 2) : entry.substring(0, entry.indexOf('_'));
+        String module = name.matches() ? name.group(1) + imageTag(name.group(3)) + entry.substring(name.start(5) - 2) : entry.substring(0, entry.indexOf('_'));
         String images = module + "\\." + target(entry);
         String text = Files.readString(PtxSuite.texts(images).get(0));
         int files = text.indexOf("\n\t.file\t");
@@ -128,12 +136,14 @@ final class Mutant {
         if (!name.matches()) {
             throw new IOException("not the name of a kernel: " + entry);
         }
-        String types = (name.group(2).equals("f16") ? "Half, " : "Bfloat16, ") + name.group(3).equals("zp") + ", "
-                + name.group(4).equals("g32") + ", " + name.group(5) + ", " + name.group(6);
+        String element = name.group(2).equals("f16") ? "Half, " : "Bfloat16, ";
+        String tile = ", " + name.group(5) + ", " + name.group(6);
+        int group = Integer.parseInt(name.group(4));
         boolean striped = name.group(1).equals("striped");
         int cluster = striped ? 1 : Integer.parseInt(name.group(7)) * Integer.parseInt(name.group(8));
-        String kernel = striped ? "striped_gemm<StripedShape<" + types + ">>"
-                : "hopper::multiply<hopper::Shape<" + types + ", " + name.group(7) + ", " + name.group(8) + ">>";
+        String kernel = striped ? "striped_gemm<StripedShape<" + element + FORMS.get(name.group(3)) + ", " + 64 / group + tile + ">>"
+                : "hopper::multiply<hopper::Shape<" + element + name.group(3).equals("zp") + ", " + (group == 32) + tile + ", "
+                        + name.group(7) + ", " + name.group(8) + ">>";
         return "#include \"" + name.group(1) + "/" + name.group(1) + ".cuh\"\nusing namespace jmarlin;\nextern \"C\" __global__ void "
                 + (striped ? "__launch_bounds__(256, 1) " : "__cluster_dims__(" + cluster + ") __launch_bounds__(hopper::kThreads, 1) ")
                 + entry + "(const __grid_constant__ GemmArgs args) {\n    " + kernel + "(args);\n}\n";
