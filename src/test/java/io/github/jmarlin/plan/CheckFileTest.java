@@ -48,8 +48,8 @@ class CheckFileTest {
         CheckFile.write(file, MACHINE, KernelChecks.NONE.with(KernelFamily.STRIPED, new Result(Outcome.FAILED, "before")));
         CheckFile.write(file, MACHINE, CHECKS);
         assertEquals(CHECKS, CheckFile.load(PlannerTest.H200, () -> MACHINE));
-        assertEquals(Map.of(Kernels.of(KernelFamily.STRIPED), new Result(Outcome.PASSED, "64 instances"), KernelFamily.HOPPER,
-                new Result(Outcome.FAILED, "one: row 3, column 7 is NaN = wrong # \u00fc"), KernelFamily.DENSE,
+        assertEquals(Map.of(Kernels.of(KernelFamily.STRIPED), new Result(Outcome.PASSED, "64 instances"), Kernels.of(KernelFamily.HOPPER),
+                new Result(Outcome.FAILED, "one: row 3, column 7 is NaN = wrong # \u00fc"), Kernels.of(KernelFamily.DENSE),
                 new Result(Outcome.UNCHECKED, "no cuBLAS"), new Kernels(KernelFamily.STRIPED, KernelSet.SPARSE),
                 new Result(Outcome.FAILED, "another")), CheckFile.load(PlannerTest.H200, () -> MACHINE).results());
         try (Stream<Path> files = Files.list(folder.resolve("new"))) {
