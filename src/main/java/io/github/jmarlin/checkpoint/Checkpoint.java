@@ -50,11 +50,11 @@ public final class Checkpoint {
         this.store = store;
         this.config = config;
         this.dense = new DenseFormat(onTheFly, config.architecture(), store);
-        String marker = config.format() == null ? null : "." + config.format().marker();
         for (Tensor tensor : store.tensors().values()) {
             String name = tensor.name();
-            if (marker != null && name.endsWith(marker)) {
-                layers.put(name.substring(0, name.length() - marker.length()), config.format());
+            String layer = config.format() == null ? null : config.format().layerOf(tensor, store);
+            if (layer != null) {
+                layers.put(layer, config.format());
             } else if (dense.isMatrix(tensor) && !UnclaimedTensors.looksQuantized(tensor)) {
                 String why = dense.whyLeft(tensor);
                 if (why == null) {
@@ -146,9 +146,9 @@ public final class Checkpoint {
                 survey.refused().put(name, e);
             }
         }
+        WeightFormat names = config.format() != null ? config.format() : dense;
         for (String tensor : store.tensors().keySet()) {
-            int dot = tensor.lastIndexOf('.');
-            if (dot > 0 && survey.refused().containsKey(tensor.substring(0, dot))) {
+            if (survey.refused().containsKey(names.moduleOf(tensor))) {
                 taken.add(tensor);
             }
         }

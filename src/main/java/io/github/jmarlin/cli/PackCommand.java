@@ -19,7 +19,7 @@ import picocli.CommandLine.Spec;
 
 /** Writes a model in the form that devices multiply with. */
 @Command(name = "pack", mixinStandardHelpOptions = true,
-        description = "Pack a 4-bit model (GPTQ, AWQ, compressed-tensors, Marlin) or quantize one in full precision, so that it "
+        description = "Pack a 4- or 8-bit model (GPTQ, AWQ, compressed-tensors, Marlin, MLX, MXFP4, NVFP4) or quantize one in full precision, so that it "
                 + "opens in an instant. May be interrupted and run again: what is finished is kept.")
 final class PackCommand implements Callable<Integer> {
     @Spec

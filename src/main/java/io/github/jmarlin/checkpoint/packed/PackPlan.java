@@ -235,7 +235,8 @@ final class PackPlan {
                 hash.add(tensor + " " + tensor.fileOffset());
             }
         }
-        for (String config : List.of("config.json", "quantize_config.json", "quant_config.json", "quantization_config.json")) {
+        for (String config : List.of("config.json", "quantize_config.json", "quant_config.json", "quantization_config.json",
+                "hf_quant_config.json")) {
             if (Files.exists(source.folder().resolve(config))) {
                 hash.add(new String(Files.readAllBytes(source.folder().resolve(config)), StandardCharsets.ISO_8859_1));
             }
