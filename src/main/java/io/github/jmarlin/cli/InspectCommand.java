@@ -34,7 +34,7 @@ final class InspectCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Parameters(index = "0", paramLabel = "MODEL_DIR", description = "folder with safetensors files and configuration")
+    @Parameters(index = "0", paramLabel = "MODEL", description = "folder with safetensors files and configuration, or a .gguf file")
     private Path folder;
 
     @Option(names = "--all", description = "a line for every layer")

@@ -177,7 +177,11 @@ final class ModelReader {
     private DenseMatrix matrix(String name, int rows, int columns, float[] bias) throws IOException {
         Tensor tensor = tensor(name + ".weight", rows, columns);
         DataType type = TYPES.get(tensor.type());
-        DenseMatrix matrix = new DenseMatrix(type, tensor.memory((long) columns * type.bytes()), rows, columns, bias);
+        NativeMemory data = tensor.memory((long) columns * type.bytes());
+        if (!tensor.isMapped()) {
+            owned.add(data);
+        }
+        DenseMatrix matrix = new DenseMatrix(type, data, rows, columns, bias);
         long place = matrix.firstNonFinite();
         if (place >= 0) {
             throw tensor.malformed(place * type.bytes(), "infinity or NaN", "must be finite");

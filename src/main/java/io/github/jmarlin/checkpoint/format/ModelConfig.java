@@ -1,15 +1,15 @@
 package io.github.jmarlin.checkpoint.format;
 
 import io.github.jmarlin.checkpoint.container.ConfigNode;
-import io.github.jmarlin.checkpoint.container.Json;
 import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.TensorStore;
 import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
+import io.github.jmarlin.checkpoint.container.gguf.GgufModel;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 
 /**
  * What a model folder's configuration means: the reader of its quantized layers, and the architecture around them.
@@ -32,8 +32,17 @@ public record ModelConfig(QuantizationConfig quantization, WeightFormat format, 
      * @throws io.github.jmarlin.checkpoint.container.MalformedCheckpointException if a key has a wrong type, or two places disagree
      */
     public static ModelConfig read(Path folder, TensorStore tensors) throws IOException {
-        Path file = folder.resolve("config.json");
-        return of(folder, Files.exists(file) ? Json.read(file) : null, tensors);
+        return of(folder, tensors.document("config.json"), tensors);
+    }
+
+    /** What a GGUF file means: its own types say how a layer is stored. */
+    public static ModelConfig of(GgufModel model) throws IOException {
+        Architecture architecture = Architecture.of(model.store().document("config.json"));
+        if (model.blocks().isEmpty()) {
+            return new ModelConfig(null, null, null, architecture);
+        }
+        ConfigNode place = ConfigNode.of(model.store().folder(), "types of its tensors, architecture " + model.architecture(), Map.of());
+        return new ModelConfig(QuantizationConfig.of(place, "gguf"), new GgufFormat(model.blocks()), null, architecture);
     }
 
     /**
