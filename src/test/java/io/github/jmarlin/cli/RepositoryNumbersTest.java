@@ -161,6 +161,25 @@ final class RepositoryNumbersTest {
                 + "\"config_groups\":{" + all + "}}"), 3, "pack-quantized", "int-quantized", "4 of 4 can run");
     }
 
+    /** Float zeros of fp16 numbers keep what is promised in fp16 only; those of bf16 numbers fit both types. */
+    @Test
+    void floatZerosFinerThanBf16StayInFp16() throws IOException {
+        for (TensorType type : new TensorType[] {TensorType.F16, TensorType.BF16}) {
+            Path model = NumberLayers.mlx(new TestModel(), BLOCK + "down_proj", codes(4, 1), 4, 64, type)
+                    .write(folder.resolve("mlx" + type), "{\"quantization\":{\"group_size\":64,\"bits\":4}}");
+            Path fp16 = folder.resolve("fp16" + type);
+            assertEquals(0, Cli.run("pack", "--dtype", "fp16", model.toString(), fp16.toString()).status());
+            assertEquals(0, Cli.run("verify", fp16.toString(), "--device", "cpu").status());
+            Path bf16 = folder.resolve("bf16" + type);
+            String[] command = {"pack", "--dtype", "bf16", model.toString(), bf16.toString()};
+            if (type == TensorType.BF16) {
+                assertEquals(0, Cli.run(command).status());
+            } else {
+                Repository.assertRefused(bf16, 1, command, "layer " + BLOCK + "down_proj", "packed for BF16", "accepted: FP16");
+            }
+        }
+    }
+
     private static String group(String target, String format, int bits, boolean symmetric, String strategy, String size) {
         return "{\"targets\":[\"" + target + "\"],\"format\":\"" + format + "\",\"weights\":{\"num_bits\":" + bits
                 + ",\"type\":\"int\",\"symmetric\":" + symmetric + ",\"strategy\":\"" + strategy + "\",\"group_size\":" + size + "}}";
