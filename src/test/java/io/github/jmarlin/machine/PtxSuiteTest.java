@@ -30,7 +30,9 @@ class PtxSuiteTest {
     /** On exact and on real data, with races on. How many there are is part of the promise. */
     @ParameterizedTest
     @CsvSource({"striped, compute_80, 64", "striped, compute_90a, 64", "hopper, compute_90a, 192", "dequantize, compute_80, 10",
-        "dequantize, compute_90a, 10", "gather, compute_80, 1", "gather, compute_90a, 1"})
+        "dequantize, compute_90a, 10", "gather, compute_80, 1", "gather, compute_90a, 1", "striped_fz, compute_80, 20",
+        "striped_i8, compute_80, 42", "striped_fp4, compute_80, 30", "dequantize_fz, compute_80, 4", "dequantize_i8, compute_80, 14",
+        "dequantize_fp4, compute_80, 6"})
     void everyEntryRuns(String family, String target, int entries) throws IOException {
         assertEquals(entries, passes(family, target, List.of("abi", "once", "finish", "dense")).entries());
     }
@@ -92,8 +94,8 @@ class PtxSuiteTest {
     /** The plan asks for the bytes that {@code kernel.hpp} computes and the suite {@code shared} shows to be enough, and not too many. */
     @Test
     void tilesAreThoseOfThePlan() throws IOException {
-        List<Path> texts = new ArrayList<>(PtxSuite.texts("striped.*\\.compute_80"));
-        texts.addAll(PtxSuite.texts("hopper.*"));
+        List<Path> texts = new ArrayList<>(PtxSuite.texts("striped_m.*\\.compute_80"));
+        texts.addAll(PtxSuite.texts("hopper_m.*"));
         TreeSet<String> planned = new TreeSet<>();
         for (DataType type : List.of(DataType.FP16, DataType.BF16)) {
             for (int group : new int[] {64, 32}) {
@@ -119,7 +121,9 @@ class PtxSuiteTest {
 
     @Tag("long")
     @ParameterizedTest
-    @CsvSource({"striped, compute_80", "striped, compute_90a", "hopper, compute_90a", "dequantize, compute_80", "dequantize, compute_90a",
+    @CsvSource({"striped, compute_80", "striped, compute_90a", "striped_fz, compute_80", "striped_fz, compute_90a", "striped_i8, compute_80",
+        "striped_i8, compute_90a", "striped_fp4, compute_80", "striped_fp4, compute_90a", "hopper, compute_90a", "dequantize, compute_80",
+        "dequantize, compute_90a", "dequantize_fz, compute_80", "dequantize_i8, compute_80", "dequantize_fp4, compute_80",
         "gather, compute_80", "gather, compute_90a", "decoder, compute_80", "decoder, compute_90a"})
     void allCasesPassAndCoverTheInstructions(String family, String target) throws IOException {
         Covered covered = passes(family, target,
@@ -156,7 +160,7 @@ class PtxSuiteTest {
         for (int part = 0; part < PtxSuite.PROCESSORS; part++) {
             files.add(folder.resolve(family + "." + target + "." + suites.size() + "." + part));
         }
-        passed(PtxSuite.runInParts(SECONDS, PtxSuite.texts(family + "(_.*)?\\." + target), suites,
+        passed(PtxSuite.runInParts(SECONDS, PtxSuite.texts(family + "(_m\\d.*)?\\." + target), suites,
                 part -> List.of("--coverage", files.get(part).toString())));
         Covered covered = new Covered(family);
         for (Path file : files) {
