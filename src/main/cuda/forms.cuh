@@ -3,6 +3,7 @@
 //
 //   form           names   weight       code q, kept in          instructions per 8 codes (a copy of the sub-block's share excluded)
 //   Symmetric4     sym     S (q - 8)    4 bits                    9
+//   SparseSymmetric4  sp24 S (q - 8)    4 bits, two rows of four  9
 //   ZeroPoints4    zp      S (q - z)    4 bits                   13
 //   FloatZero4     fz      S q + Z      4 bits                    9
 //   Symmetric8     i8      S (q - 128)  8 bits                    8
@@ -56,6 +57,12 @@ struct Symmetric4 : Codes4 {
     JMARLIN_DEVICE static void dequantize(u32 (&a)[4], const u32 (&words)[1], u32 scale, u32 offset) {
         jmarlin::dequantize<T>(a, words[0], scale, offset);
     }
+};
+
+struct SparseSymmetric4 : Symmetric4 {
+    static constexpr int kBlockK = 128;
+    static constexpr int kBlockBytes = 2048 + 1024;
+    static constexpr bool kSparse = true;
 };
 
 struct ZeroPoints4 : Codes4, LoadedOffsets {

@@ -53,12 +53,13 @@ struct StripedShape {
     // The usual rings: what fits, 8 slots at most.
     static constexpr s32 stages_fitting(u32 kilobytes) {
         const s32 stages = (kilobytes * 1024 - kReductionBytes) / kSlotBytes;
-        return stages < 8 ? stages : 8;
+        return stages < 2 ? 2 : stages < 8 ? stages : 8;
     }
     static constexpr s32 kStagesIn227 = stages_fitting(227);  // sm_90
     static constexpr s32 kStagesIn163 = stages_fitting(163);  // sm_80, sm_87
     static constexpr s32 kStagesIn99 = stages_fitting(99);    // sm_86, sm_89
-    static_assert(shared_bytes(2) <= 99 * 1024, "every instance fits the smallest device, sm_86: 99 KB a block");
+    static_assert(shared_bytes(2) <= (Form::kSparse && kBatch == 64 ? 163 : 99) * 1024,
+                  "every instance fits the smallest device, sm_86: 99 KB a block; but the largest of sparse weights");
 
     // Batch tiles whose sums fit beside each other into the smallest ring and the buffer before it.
     static constexpr int kTilesAtOnce = kBatchTiles * kReductionBytes <= shared_bytes(2) ? kBatchTiles : kBatchTiles / 2;

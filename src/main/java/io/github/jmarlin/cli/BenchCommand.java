@@ -16,6 +16,7 @@ import io.github.jmarlin.bench.decode.GenerationFigures;
 import io.github.jmarlin.bench.decode.SyntheticModel;
 import io.github.jmarlin.bench.report.GenerationReport;
 import io.github.jmarlin.plan.KernelFamily;
+import io.github.jmarlin.plan.Kernels;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -90,7 +91,7 @@ final class BenchCommand implements Callable<Integer> {
                 + "16 and 64 sequences: blocks in the shape of Llama-3.1 8B and 70B (--quick: 8B alone) with random weights, extrapolated")
         private boolean generate;
 
-        @Option(names = "--model", paramLabel = "MODEL", description = "a model's folder instead, whole")
+        @Option(names = "--model", paramLabel = "MODEL", description = "a model's folder or .gguf file instead, whole")
         private Path model;
     }
 
@@ -111,7 +112,7 @@ final class BenchCommand implements Callable<Integer> {
     private static final class Family implements ITypeConverter<KernelFamily> {
         @Override
         public KernelFamily convert(String text) {
-            return Arrays.stream(KernelFamily.values()).filter(family -> CheckCommand.text(family).equals(text.toLowerCase(Locale.ROOT)))
+            return Arrays.stream(KernelFamily.values()).filter(family -> Kernels.of(family).equals(text.toLowerCase(Locale.ROOT)))
                     .findFirst().orElseThrow(() -> new TypeConversionException("must be striped, hopper or dense, not " + text));
         }
     }
