@@ -4,6 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.jmarlin.DataType;
+import io.github.jmarlin.layout.WeightForm;
+import io.github.jmarlin.layout.WeightForm.Code;
+import io.github.jmarlin.layout.WeightForm.Offset;
+import io.github.jmarlin.layout.WeightForm.Sparsity;
 import io.github.jmarlin.plan.HopperTile;
 import io.github.jmarlin.plan.Stripes;
 import io.github.jmarlin.plan.TileShape;
@@ -94,27 +98,42 @@ class PtxSuiteTest {
     /** The plan asks for the bytes that {@code kernel.hpp} computes and the suite {@code shared} shows to be enough, and not too many. */
     @Test
     void tilesAreThoseOfThePlan() throws IOException {
-        List<Path> texts = new ArrayList<>(PtxSuite.texts("striped_m.*\\.compute_80"));
-        texts.addAll(PtxSuite.texts("hopper_m.*"));
+        List<Path> texts = new ArrayList<>(PtxSuite.texts("striped_.*\\.compute_80"));
+        texts.addAll(PtxSuite.texts("hopper_.*"));
         TreeSet<String> planned = new TreeSet<>();
         for (DataType type : List.of(DataType.FP16, DataType.BF16)) {
-            for (int group : new int[] {64, 32}) {
-                for (boolean zeros : new boolean[] {false, true}) {
-                    WeightShape weights = new WeightShape(256, 256, group, type, zeros);
-                    for (HopperTile tile : HopperTile.INSTANCES) {
-                        int stages = tile.stagesFitting(weights, 227 * 1024);
-                        planned.add("tile " + tile.kernelName(weights) + " " + tile.slotBytes(weights) + " " + stages + " "
-                                + tile.sharedBytes(weights, stages));
-                    }
-                    for (TileShape tile : TileShape.INSTANCES) {
-                        planned.add("tile " + tile.kernelName(weights) + " " + tile.stageBytes(weights) + " " + TileShape.MAX_STAGES + " "
-                                + tile.sharedBytes(weights, TileShape.MAX_STAGES));
-                    }
+            for (WeightForm form : forms()) {
+                WeightShape weights = new WeightShape(256, 256, type, form);
+                for (HopperTile tile : weights.kernels().hopperTiles()) {
+                    int stages = tile.stagesFitting(weights, 227 * 1024);
+                    planned.add("tile " + tile.kernelName(weights) + " " + tile.slotBytes(weights) + " " + stages + " "
+                            + tile.sharedBytes(weights, stages));
+                }
+                for (TileShape tile : weights.kernels().tiles()) {
+                    planned.add("tile " + tile.kernelName(weights) + " " + tile.stageBytes(weights) + " " + TileShape.MAX_STAGES + " "
+                            + tile.sharedBytes(weights, TileShape.MAX_STAGES));
                 }
             }
         }
         PtxSuite.program();
         assertEquals(String.join("\n", planned), String.join("\n", new TreeSet<>(PtxSuite.run(SECONDS, texts, List.of("tiles")))));
+    }
+
+    /** Each kind of weights that kernels tell apart. */
+    private static List<WeightForm> forms() {
+        List<WeightForm> forms = new ArrayList<>();
+        for (int group : new int[] {64, 32}) {
+            for (Code code : List.of(Code.INT4, Code.INT8)) {
+                for (Offset offset : Offset.values()) {
+                    forms.add(WeightForm.of(code, offset, group));
+                }
+            }
+            forms.add(WeightForm.of(Code.E2M1, Offset.MIDDLE, group));
+            forms.add(WeightForm.int4(2 * group, false).withSparsity(Sparsity.TWO_OF_FOUR));
+        }
+        forms.add(WeightForm.of(Code.INT8, Offset.MIDDLE, 16));
+        forms.add(WeightForm.of(Code.E2M1, Offset.MIDDLE, 16));
+        return forms;
     }
 
     // ---- The long profile: every case of every entry, and what of them never runs ----
