@@ -67,7 +67,8 @@ final class RepositoryNumbersTest {
                 assertEquals(gate.hasInputOrder() ? gate.inputOrder().get(row) : row, input);
                 for (int column = 0; column < 2 * N; column++) {
                     double expected = (column % 2 == 0 ? gate : up).exactWeight(row, column / 2);
-                    assertEquals(expected, both.exactWeight(row, column), Math.abs(expected) * 1e-6 + 1e-30, "row " + row + ", column " + column);
+                    assertEquals(expected, both.exactWeight(row, column), Math.abs(expected) * 1e-6 + 1e-30,
+                            "row " + row + ", column " + column);
                 }
             }
         }
@@ -153,7 +154,8 @@ final class RepositoryNumbersTest {
                 .floats(attention + ".weight_scale", TensorType.F16, BitWriter.numbers(N, 0.01f, 0.02f, TensorType.F16, 1), N, 1)
                 .longs(attention + ".weight_shape", new long[] {N, K}, 2);
         String[] groups = {group("re:.*(gate|up)_proj", "pack-quantized", 8, false, "group", "64"),
-            group("re:.*down_proj", "int-quantized", 8, true, "channel", "null"), group("Linear", "pack-quantized", 4, true, "channel", "null")};
+            group("re:.*down_proj", "int-quantized", 8, true, "channel", "null"),
+            group("Linear", "pack-quantized", 4, true, "channel", "null")};
         StringBuilder all = new StringBuilder();
         Arrays.stream(groups).forEach(group -> all.append(all.length() == 0 ? "" : ",").append("\"g").append(all.length()).append("\":")
                 .append(group));

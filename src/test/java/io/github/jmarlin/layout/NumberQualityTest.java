@@ -9,6 +9,7 @@ import io.github.jmarlin.checkpoint.container.ByteScales;
 import io.github.jmarlin.layout.WeightForm.Code;
 import io.github.jmarlin.layout.WeightForm.Offset;
 import io.github.jmarlin.layout.WeightForm.ScaleSource;
+import io.github.jmarlin.testing.Errors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -48,7 +49,7 @@ final class NumberQualityTest {
      * @param product of a product
      * @param kernel of a product, against fp64 with the weights as packed
      */
-    private record Errors(double packing, double product, double kernel) {
+    private record Found(double packing, double product, double kernel) {
     }
 
     private static List<Format> formats() {
@@ -118,7 +119,8 @@ final class NumberQualityTest {
         int first = form.offset() == Offset.MIDDLE && form.code() == Code.INT8 ? middle - format.levels / 2 : 0;
         for (int i = 0; i < weights.length; i++) {
             double value = form.hasFloatZeros() ? (weights[i] - floatZero) / scale : weights[i] / (scale * factor) + zero;
-            int code = form.code() == Code.E2M1 ? nearestFloat(value) : (int) Math.max(first, Math.min(first + format.levels - 1, Math.round(value)));
+            int code = form.code() == Code.E2M1 ? nearestFloat(value)
+                    : (int) Math.max(first, Math.min(first + format.levels - 1, Math.round(value)));
             matrix.setCode(group * weights.length + i, column, code);
         }
     }
@@ -161,7 +163,7 @@ final class NumberQualityTest {
         return (exact ? weight : HalfFloats.decode(type, HalfFloats.encode(type, weight))) * factor;
     }
 
-    private static Errors measure(Format format, DataType type) {
+    private static Found measure(Format format, DataType type) {
         Random random = new Random(7);
         double[] a = new double[M * K];
         for (int i = 0; i < a.length; i++) {
@@ -192,7 +194,7 @@ final class NumberQualityTest {
         for (int i = 0; i < found.length; i++) {
             results[i] = HalfFloats.decode(type, HalfFloats.encode(type, found[i]));
         }
-        return new Errors(Math.sqrt(lost / all), io.github.jmarlin.testing.Errors.relativeFrobenius(ofFile, results), io.github.jmarlin.testing.Errors.relativeFrobenius(ofPacked, results));
+        return new Found(Math.sqrt(lost / all), Errors.relativeFrobenius(ofFile, results), Errors.relativeFrobenius(ofPacked, results));
     }
 
     /** The README's table is this one, and against the packed numbers every product keeps what is promised. */
@@ -204,7 +206,7 @@ final class NumberQualityTest {
         for (Format format : formats()) {
             StringBuilder row = new StringBuilder("| ").append(format.name).append(" |");
             for (DataType type : new DataType[] {DataType.FP16, DataType.BF16}) {
-                Errors errors = measure(format, type);
+                Found errors = measure(format, type);
                 row.append(errors.packing == 0 ? " none" : String.format(Locale.ROOT, " %.1e", errors.packing))
                         .append(String.format(Locale.ROOT, " | %.1e |", errors.product));
                 double promised = type == DataType.BF16 ? 3.5e-3 : format.form.storesOffsets() ? 4.5e-4 : 3e-4;
