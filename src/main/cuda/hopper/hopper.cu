@@ -11,10 +11,10 @@
 
 using namespace jmarlin;
 
-#define ENTRY(name, T, zero_points, group32, batch, columns, neighbours, split)                                    \
+#define ENTRY(name, T, form, rows, batch, columns, neighbours, split)                                    \
     extern "C" __global__ void __cluster_dims__(neighbours * split) __launch_bounds__(hopper::kThreads, 1)         \
         hopper_##name##_m##batch##_n##columns##_p##neighbours##_s##split(const __grid_constant__ GemmArgs args) {  \
-        hopper::multiply<hopper::Shape<T, zero_points, group32, batch, columns, neighbours, split>>(args);         \
+        hopper::multiply<hopper::Shape<T, form, rows, batch, columns, neighbours, split>>(args);         \
     }
 
 #ifdef JMARLIN_TILE
@@ -22,16 +22,16 @@ using namespace jmarlin;
 #else
 #define TILES JMARLIN_HOPPER_TILES
 #endif
-#define ENTRIES(name, T, zero_points, group32) TILES(ENTRY, name, T, zero_points, group32)
+#define ENTRIES(name, T, form, rows) TILES(ENTRY, name, T, form, rows)
 
-ENTRIES(f16_sym_g64, Half, false, false)
-ENTRIES(f16_sym_g32, Half, false, true)
-ENTRIES(f16_zp_g64, Half, true, false)
-ENTRIES(f16_zp_g32, Half, true, true)
-ENTRIES(bf16_sym_g64, Bfloat16, false, false)
-ENTRIES(bf16_sym_g32, Bfloat16, false, true)
-ENTRIES(bf16_zp_g64, Bfloat16, true, false)
-ENTRIES(bf16_zp_g32, Bfloat16, true, true)
+ENTRIES(f16_sym_g64, Half, Symmetric4, 1)
+ENTRIES(f16_sym_g32, Half, Symmetric4, 2)
+ENTRIES(f16_zp_g64, Half, ZeroPoints4, 1)
+ENTRIES(f16_zp_g32, Half, ZeroPoints4, 2)
+ENTRIES(bf16_sym_g64, Bfloat16, Symmetric4, 1)
+ENTRIES(bf16_sym_g32, Bfloat16, Symmetric4, 2)
+ENTRIES(bf16_zp_g64, Bfloat16, ZeroPoints4, 1)
+ENTRIES(bf16_zp_g32, Bfloat16, ZeroPoints4, 2)
 
 // What the host checks before it trusts an image.
 extern "C" __device__ const u32 jmarlin_hopper_abi[] = JMARLIN_GEMM_ABI;
