@@ -19,20 +19,15 @@ struct Fragments {
 template <class Shape>
 struct Packed {
     using Form = typename Shape::Form;
-    Vec16 codes[Form::kStepWords];
+    Vec16 codes[Form::kWords];
     u32 scale[Shape::kBlockRows];
-    u32 loaded_offset[Shape::kBlockRows];
+    u32 offset[Shape::kBlockRows];
     U32x2 metadata;
 
     // Of the codes.
     JMARLIN_DEVICE u32 word(int i) const {
         const Vec16& v = codes[i / 4];
         return i % 4 == 0 ? v.x : i % 4 == 1 ? v.y : i % 4 == 2 ? v.z : v.w;
-    }
-
-    JMARLIN_DEVICE u32 offset(int row) const {
-        if constexpr (Form::kHasOffsets) return loaded_offset[row];
-        else return Form::template offset<typename Shape::Element>(scale[row]);
     }
 };
 
@@ -52,7 +47,7 @@ struct Consumer {
     static constexpr int kStrips = Shape::kStripsPerWarpgroup;
     static constexpr u32 kBlockDescriptor = Shape::kSlices * Shape::kActivationBytes / 16;  // from one k-block's activations to the next
     static constexpr u32 kStepDescriptor = Form::kBlockK / 4 * 2 / 16;                      // from one fragment's to the next
-    static constexpr u32 kHalfDescriptor = Form::kIsSparse ? Shape::kActivationBytes / 16 : 2 * kStepDescriptor;
+    static constexpr u32 kHalfDescriptor = Form::kSparse ? Shape::kActivationBytes / 16 : 2 * kStepDescriptor;
 
     const GemmArgs& args;
     const Ring<Shape>& ring;
@@ -69,13 +64,13 @@ struct Consumer {
     JMARLIN_DEVICE Consumer(const GemmArgs& args_, const Ring<Shape>& ring_) : args(args_), ring(ring_) {
         u32 warp = warp_index() % 4;
         strip = warp_index() / 4 * kStrips;
-        codes_at = ring.codes(0) + strip * Shape::kDepth * Shape::kBlockBytes + warp * (512 * Form::kStepWords) + lane_index() * 16;
-        metadata_at = ring.codes(0) + strip * Shape::kDepth * Shape::kBlockBytes + 2048 + warp * 256 + lane_index() * 8;
+        codes_at = ring.codes(0) + strip * Shape::kDepth * Form::kBlockBytes + warp * (512 * Form::kWords) + lane_index() * 16;
+        metadata_at = ring.codes(0) + strip * Shape::kDepth * Form::kBlockBytes + 2048 + warp * 256 + lane_index() * 8;
         scales_at = ring.scales(0) + strip * Shape::kScaleRows * 128 + lane_index() / 4 * 16 + warp * 4;
         activations_at = u32(swizzled_descriptor(ring.activations(0)));
         group_mask = Shape::kBlockRows > 1 ? 0 : s32((1u << args.group_shift) - 1);
         keep(codes_at);
-        if (Form::kIsSparse) keep(metadata_at);
+        if (Form::kSparse) keep(metadata_at);
         keep(scales_at);
         keep(activations_at);
         keep(group_mask);
@@ -95,7 +90,7 @@ struct Consumer {
                     u64(kDescriptorHigh) << 32 | activations, k_block & group_mask};
         mbarrier_wait(ring.full(slot), drain.parity);
         keep(stage.codes);
-        if (Form::kIsSparse) keep(stage.metadata);
+        if (Form::kSparse) keep(stage.metadata);
         keep(stage.scales);
         return stage;
     }
@@ -103,16 +98,16 @@ struct Consumer {
     JMARLIN_DEVICE Packed<Shape> load(const Stage& stage, u32 of_warpgroup, s32 block) const {
         constexpr s32 kRows = Shape::kBlockRows;
         s32 row = kRows > 1 ? kRows * block : (stage.into_group + block) >> args.group_shift;
-        u32 place = (of_warpgroup * Shape::kDepth + u32(block)) * Shape::kBlockBytes;
+        u32 place = (of_warpgroup * Shape::kDepth + u32(block)) * Form::kBlockBytes;
         Packed<Shape> p;
 #pragma unroll
-        for (int i = 0; i < Form::kStepWords; ++i) p.codes[i] = ld_shared_16(stage.codes + place + i * 512);
-        if (Form::kIsSparse) p.metadata = ld_shared_u32x2(stage.metadata + place);
+        for (int i = 0; i < Form::kWords; ++i) p.codes[i] = ld_shared_16(stage.codes + place + i * 512);
+        if (Form::kSparse) p.metadata = ld_shared_u32x2(stage.metadata + place);
 #pragma unroll
         for (int i = 0; i < kRows; ++i) {
             u32 scale = stage.scales + (of_warpgroup * Shape::kScaleRows + u32(row + i)) * 128;
             p.scale[i] = ld_shared_4(scale);
-            if (Form::kHasOffsets) p.loaded_offset[i] = ld_shared_4(scale + (Shape::kOffsetsAt - Shape::kScales));
+            if (Form::kHasOffsets) p.offset[i] = ld_shared_4(scale + (Shape::kOffsetsAt - Shape::kScales));
         }
         return p;
     }
@@ -124,14 +119,14 @@ struct Consumer {
         for (int i = 0; i < 2; ++i) {
             const int fragment = 2 * kHalf + i;
             const int row = fragment * Shape::kBlockRows / 4;
-            u32 words[Form::kStepWords];
+            u32 words[Form::kWords];
 #pragma unroll
-            for (int w = 0; w < Form::kStepWords; ++w) words[w] = p.word(fragment * Form::kStepWords + w);
-            Form::template dequantize<T>(f.a[i], words, p.scale[row], p.offset(row));
+            for (int w = 0; w < Form::kWords; ++w) words[w] = p.word(fragment * Form::kWords + w);
+            Form::template dequantize<T>(f.a[i], words, p.scale[row], Form::template offset<T>(p.scale[row], p.offset[row]));
         }
         settle(f.a[0]);
         settle(f.a[1]);
-        if constexpr (Form::kIsSparse) {
+        if constexpr (Form::kSparse) {
             f.metadata[0] = kHalf == 0 ? p.metadata.x : p.metadata.y;
             settle(f.metadata);     // a register of its own, as long as the product is under way
         }
@@ -141,7 +136,7 @@ struct Consumer {
     template <int kHalf>
     static JMARLIN_DEVICE void multiply(float (&d)[Shape::kM / 2], const Fragments& f, u64 activations) {
         wgmma_fence();
-        if constexpr (Form::kIsSparse) {
+        if constexpr (Form::kSparse) {
             wgmma_sp_m64k32<T, 0>(d, f.a[0], activations + kHalf * kHalfDescriptor, f.metadata[0]);
             wgmma_sp_m64k32<T, 1>(d, f.a[1], activations + kHalf * kHalfDescriptor + kStepDescriptor, f.metadata[0]);
         } else {

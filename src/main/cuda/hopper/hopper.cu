@@ -5,24 +5,9 @@
 // ptx: 8.0
 // tiles: m n p s
 // registers: 168
-#include "hopper.cuh"
-#include "one_tile.cuh"
 #include "tiles.cuh"
 
-using namespace jmarlin;
-
-#define ENTRY(name, T, form, rows, batch, columns, neighbours, split)                                    \
-    extern "C" __global__ void __cluster_dims__(neighbours * split) __launch_bounds__(hopper::kThreads, 1)         \
-        hopper_##name##_m##batch##_n##columns##_p##neighbours##_s##split(const __grid_constant__ GemmArgs args) {  \
-        hopper::multiply<hopper::Shape<T, form, rows, batch, columns, neighbours, split>>(args);         \
-    }
-
-#ifdef JMARLIN_TILE
-#define TILES JMARLIN_ONE_TILE
-#else
-#define TILES JMARLIN_HOPPER_TILES
-#endif
-#define ENTRIES(name, T, form, rows) TILES(ENTRY, name, T, form, rows)
+#include "entries.cuh"
 
 ENTRIES(f16_sym_g64, Half, Symmetric4, 1)
 ENTRIES(f16_sym_g32, Half, Symmetric4, 2)
@@ -34,4 +19,4 @@ ENTRIES(bf16_zp_g64, Bfloat16, ZeroPoints4, 1)
 ENTRIES(bf16_zp_g32, Bfloat16, ZeroPoints4, 2)
 
 // What the host checks before it trusts an image.
-extern "C" __device__ const u32 jmarlin_hopper_abi[] = JMARLIN_GEMM_ABI;
+extern "C" __device__ const jmarlin::u32 jmarlin_hopper_abi[] = JMARLIN_GEMM_ABI;

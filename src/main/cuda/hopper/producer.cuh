@@ -49,13 +49,13 @@ struct BulkCopies {
         bool exists = strip < (args.n + 63) / 64;
         brings_codes = exists && warp < Shape::kStrips;
         brings_scales = exists && (kWarpsPerStrip == 1 || warp >= Shape::kStrips);
-        codes = args.codes + (u64(u32(strip)) * u32(args.k_blocks) + u32(first)) * Shape::kBlockBytes;
+        codes = args.codes + (u64(u32(strip)) * u32(args.k_blocks) + u32(first)) * Shape::Form::kBlockBytes;
         scale_offset = u64(u32(strip)) * u32(args.scale_rows) * 128;
         if (Shape::kCanSpread) row = args.a + (u64(u32(first_token())) * u64(args.lda) + u32(first * Shape::kSlices + slice()) * 64) * 2;
     }
 
     JMARLIN_DEVICE void advance() {
-        codes += Shape::kDepth * Shape::kBlockBytes;
+        codes += Shape::kDepth * Shape::Form::kBlockBytes;
         if (Shape::kCanSpread) row += Shape::kStageSlices * 128;
     }
 
@@ -64,7 +64,7 @@ struct BulkCopies {
         constexpr s32 kRows = Shape::kBlockRows;
         s32 scale_row = kRows > 1 ? kRows * first : first >> args.group_shift;
         s32 scale_end = kRows > 1 ? kRows * (first + blocks) : ((first + blocks - 1) >> args.group_shift) + 1;
-        u32 code_bytes = u32(blocks) * Shape::kBlockBytes;
+        u32 code_bytes = u32(blocks) * Shape::Form::kBlockBytes;
         u32 scale_bytes = u32(scale_end - scale_row) * 128;
         bool brings_rows = Shape::kCanSpread && tokens > 0 && slice() < blocks * Shape::kSlices;
 
@@ -72,7 +72,7 @@ struct BulkCopies {
         mbarrier_arrive_expect_tx(full, (brings_codes ? code_bytes : 0) + (brings_scales ? scale_bytes * (Shape::Form::kHasOffsets ? 2 : 1) : 0)
                                         + (brings_rows ? u32(tokens + kTokenStep - 1) / kTokenStep * 128 : 0) + kFromNeighbour);
         if (brings_codes) {
-            bulk_copy(ring.codes(slot) + strip_of_tile() * (Shape::kDepth * Shape::kBlockBytes), codes, code_bytes, full, codes_policy);
+            bulk_copy(ring.codes(slot) + strip_of_tile() * (Shape::kDepth * Shape::Form::kBlockBytes), codes, code_bytes, full, codes_policy);
         }
         if (brings_scales) {
             u64 offset = scale_offset + u64(u32(scale_row)) * 128;

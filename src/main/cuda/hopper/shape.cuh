@@ -35,22 +35,21 @@ struct Shape {
     static constexpr int kCluster = kNeighbours * kSplit;
     static constexpr bool kStriped = kSplit == 1;
 
-    static constexpr int kBlockBytes = Form::kBlockPieces * 512;                   // of a strip's k-block: codes, and metadata behind them
     static constexpr int kStrips = kN / 64;
     static constexpr int kStripsPerWarpgroup = kStrips / 2;
     static constexpr int kStageBytes = kM <= 32 ? 16384 : 8192;                   // of codes, if a k-block of each strip is no more
-    static constexpr int kFullDepth = kStageBytes / (kStrips * kBlockBytes);
+    static constexpr int kFullDepth = kStageBytes / (kStrips * Form::kBlockBytes);
     static constexpr int kDepth = kFullDepth > 0 ? kFullDepth : 1;                // k-blocks of a stage
     static constexpr int kSlices = Form::kBlockK / 64;                            // of 64 k, of a k-block's activations
     static constexpr int kStageSlices = kDepth * kSlices;
     static constexpr bool kCanSpread = kNeighbours == 1 && kM <= 32;              // see spread_rows
     static constexpr int kScaleRows = kDepth * kBlockRows;                        // at most, of one strip in a stage
 
-    // A slot of the ring: activations [kStageSlices][kM][128 bytes], codes [kStrips][kDepth][kBlockBytes], scales
+    // A slot of the ring: activations [kStageSlices][kM][128 bytes], codes [kStrips][kDepth][Form::kBlockBytes], scales
     // [kStrips][kScaleRows][128 bytes], offsets alike.
     static constexpr int kActivationBytes = kM * 128;                             // of one slice
     static constexpr int kCodes = kStageSlices * kActivationBytes;
-    static constexpr int kScales = kCodes + kStrips * kDepth * kBlockBytes;
+    static constexpr int kScales = kCodes + kStrips * kDepth * Form::kBlockBytes;
     static constexpr int kOffsetsAt = kScales + kStrips * kScaleRows * 128;
     static constexpr int kUsed = kOffsetsAt + (Form::kHasOffsets ? kStrips * kScaleRows * 128 : 0);
     static constexpr int kSlotBytes = (kUsed + 1023) / 1024 * 1024;               // the swizzle counts from multiples of 1024
