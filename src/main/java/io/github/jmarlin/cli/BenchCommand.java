@@ -112,7 +112,7 @@ final class BenchCommand implements Callable<Integer> {
     private static final class Family implements ITypeConverter<KernelFamily> {
         @Override
         public KernelFamily convert(String text) {
-            return Arrays.stream(KernelFamily.values()).filter(family -> Kernels.of(family).equals(text.toLowerCase(Locale.ROOT)))
+            return Arrays.stream(KernelFamily.values()).filter(family -> Kernels.of(family).toString().equals(text.toLowerCase(Locale.ROOT)))
                     .findFirst().orElseThrow(() -> new TypeConversionException("must be striped, hopper or dense, not " + text));
         }
     }

@@ -7,6 +7,7 @@ import io.github.jmarlin.LinearLayer;
 import io.github.jmarlin.MultiplyContractTest;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.layout.WeightForm;
+import io.github.jmarlin.layout.ShiftedScales;
 import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.KernelSet;
 import io.github.jmarlin.plan.Kernels;
@@ -40,6 +41,12 @@ class CudaLinearTest extends MultiplyContractTest {
     @Override
     protected boolean multipliesSparseWeights() {
         return new Kernels(family(), KernelSet.SPARSE).exist();
+    }
+
+    /** Kernels round weights too, to 16 bits; and the root of so many squared errors scatters. */
+    @Override
+    protected double allowed(double bound, DataType type, int results) {
+        return results < 16 ? Math.max(bound, 2 * ShiftedScales.unitRoundoff(type)) : bound * (1 + 1 / Math.sqrt(2 * results));
     }
 
     /** Whose kernels multiply. */
