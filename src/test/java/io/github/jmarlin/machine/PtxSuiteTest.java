@@ -36,7 +36,8 @@ class PtxSuiteTest {
     @CsvSource({"striped, compute_80, 64", "striped, compute_90a, 64", "hopper, compute_90a, 192", "dequantize, compute_80, 10",
         "dequantize, compute_90a, 10", "gather, compute_80, 1", "gather, compute_90a, 1", "striped_fz, compute_80, 20",
         "striped_i8, compute_80, 42", "striped_fp4, compute_80, 30", "dequantize_fz, compute_80, 4", "dequantize_i8, compute_80, 14",
-        "dequantize_fp4, compute_80, 6"})
+        "dequantize_fp4, compute_80, 6",
+        "dequantize_sp24, compute_80, 4"})
     void everyEntryRuns(String family, String target, int entries) throws IOException {
         assertEquals(entries, passes(family, target, List.of("abi", "once", "finish", "dense")).entries());
     }
@@ -143,6 +144,7 @@ class PtxSuiteTest {
     @CsvSource({"striped, compute_80", "striped, compute_90a", "striped_fz, compute_80", "striped_fz, compute_90a", "striped_i8, compute_80",
         "striped_i8, compute_90a", "striped_fp4, compute_80", "striped_fp4, compute_90a", "hopper, compute_90a", "dequantize, compute_80",
         "dequantize, compute_90a", "dequantize_fz, compute_80", "dequantize_i8, compute_80", "dequantize_fp4, compute_80",
+        "dequantize_sp24, compute_80",
         "gather, compute_80", "gather, compute_90a", "decoder, compute_80", "decoder, compute_90a"})
     void allCasesPassAndCoverTheInstructions(String family, String target) throws IOException {
         Covered covered = passes(family, target,
