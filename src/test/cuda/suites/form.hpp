@@ -21,10 +21,14 @@ struct Form {
     /** Of a kernel {family}_{type}_{tag}_g{rows}...; any other kernel is as if it had int4 weights. */
     static Form of(const std::string& kernel) {
         struct Tag { const char* name; Number number; Offset offset; bool sparse; };
-        static const Tag kTags[] = {{"_sym_", Number::kInt4, Offset::kMiddle, false},     {"_zp_", Number::kInt4, Offset::kZeroPoint, false},
-                                    {"_fz_", Number::kInt4, Offset::kFloatZero, false},   {"_sp24_", Number::kInt4, Offset::kMiddle, true},
-                                    {"_i8_", Number::kInt8, Offset::kMiddle, false},      {"_i8zp_", Number::kInt8, Offset::kZeroPoint, false},
-                                    {"_i8fz_", Number::kInt8, Offset::kFloatZero, false}, {"_fp4_", Number::kE2m1, Offset::kMiddle, false}};
+        static const Tag kTags[] = {{"_sym_", Number::kInt4, Offset::kMiddle, false},
+                                    {"_zp_", Number::kInt4, Offset::kZeroPoint, false},
+                                    {"_fz_", Number::kInt4, Offset::kFloatZero, false},
+                                    {"_sp24_", Number::kInt4, Offset::kMiddle, true},
+                                    {"_i8_", Number::kInt8, Offset::kMiddle, false},
+                                    {"_i8zp_", Number::kInt8, Offset::kZeroPoint, false},
+                                    {"_i8fz_", Number::kInt8, Offset::kFloatZero, false},
+                                    {"_fp4_", Number::kE2m1, Offset::kMiddle, false}};
         const std::size_t group = kernel.find("_g");
         const int rows = group == std::string::npos ? 0 : std::atoi(kernel.c_str() + group + 2);
         for (const Tag& tag : kTags) {

@@ -78,10 +78,12 @@ final class RepositoryNumbersTest {
         for (Path file : PackedModel.open(target).tensors().values().stream().map(Tensor::file).distinct().toList()) {
             for (Tensor tensor : SafetensorsFile.open(file).tensors().values()) {
                 if (tensor.name().contains(".striped.")) {
-                    flip(file, tensor.fileOffset() + 1);
+                    // Of a factor a bit that no rounding of FP32 scales explains.
+                    long offset = tensor.fileOffset() + (tensor.type() == TensorType.F32 ? 2 : 1);
+                    flip(file, offset);
                     Cli found = Cli.run("verify", target.toString(), "--device", "cpu");
                     assertEquals(1, found.status(), tensor + " changed: " + found);
-                    flip(file, tensor.fileOffset() + 1);
+                    flip(file, offset);
                 }
             }
         }

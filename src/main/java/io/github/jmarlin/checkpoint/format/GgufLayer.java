@@ -1,10 +1,10 @@
 package io.github.jmarlin.checkpoint.format;
 
 import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.checkpoint.container.Floats;
 import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.gguf.GgufBlocks;
 import io.github.jmarlin.checkpoint.container.gguf.GgufType;
-import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.memory.NativeMemory;
 import java.nio.ByteBuffer;
 
@@ -19,7 +19,7 @@ final class GgufLayer extends LayerSource {
     private static final int OCTET = 8;
     /** Columns that are read together: a block row of them meets in the cache. */
     private static final int COLUMNS = 512;
-    private static final long SLAB_BYTES = 1 << 29;
+    private static final int SLAB_BYTES = 4 << 20;
 
     private final Tensor weight;
     private final GgufBlocks blocks;
@@ -36,10 +36,11 @@ final class GgufLayer extends LayerSource {
 
     @Override
     void fill(QuantizedMatrix.Builder matrix, int from, int to) {
-        int step = (int) Math.min(COLUMNS, SLAB_BYTES / rowBytes) / OCTET * OCTET;
+        int step = (int) Math.max(1, Math.min(COLUMNS, SLAB_BYTES / rowBytes) / OCTET) * OCTET;
+        byte[] bytes = new byte[Math.min(step, to - from) * rowBytes];
         for (int first = from; first < to; first += step) {
             int width = Math.min(step, to - first);
-            ByteBuffer bytes = weight.slice((long) first * rowBytes, width * rowBytes);
+            weight.slice((long) first * rowBytes, width * rowBytes).get(bytes, 0, width * rowBytes);
             for (int block = 0; block < k() / type.blockElements(); block++) {
                 codes(matrix.codes(), bytes, block, first - from, width, to - from);
                 parameters(matrix, bytes, block, first, first - from, width, to - from);
@@ -48,19 +49,17 @@ final class GgufLayer extends LayerSource {
     }
 
     /** Writes the codes of a block of rows: columns {@code [column, column + width)} of n. */
-    private void codes(NativeMemory codes, ByteBuffer bytes, int block, int column, int width, int n) {
+    private void codes(NativeMemory codes, byte[] bytes, int block, int column, int width, int n) {
         long[] words = new long[OCTET];
         long[][] rows = new long[OCTET][(width + OCTET - 1) / OCTET];
         for (int octet = 0; octet < type.blockElements() / OCTET; octet++) {
+            int at = block * type.blockBytes();
             for (int first = 0; first < width; first += OCTET) {
                 int count = Math.min(OCTET, width - first);
-                for (int j = 0; j < count; j++) {
-                    words[j] = blocks.octet(bytes, (first + j) * rowBytes + block * type.blockBytes(), octet);
+                for (int j = 0; j < count; j++, at += rowBytes) {
+                    words[j] = blocks.octet(bytes, at, octet);
                 }
-                Octets.transpose(words);
-                for (int i = 0; i < OCTET; i++) {
-                    rows[i][first / OCTET] = words[i];
-                }
+                Octets.transpose(words, rows, first / OCTET);
             }
             long row = (long) block * type.blockElements() + octet * OCTET;
             for (int i = 0; i < OCTET; i++) {
@@ -74,49 +73,64 @@ final class GgufLayer extends LayerSource {
         long stride = (n + perByte - 1) / perByte;
         ByteBuffer target = codes.slice(row * stride + column / perByte, (width + perByte - 1) / perByte);
         int whole = width / OCTET;
-        for (int i = 0; i < whole; i++) {
-            if (perByte == 1) {
-                target.putLong(octets[i]);
-            } else {
-                target.putInt(Octets.nibbles(octets[i]));
+        long rest = width % OCTET == 0 ? 0 : octets[whole];
+        if (perByte == 1) {
+            target.asLongBuffer().put(octets, 0, whole);
+        } else {
+            int[] words = new int[whole];
+            for (int i = 0; i < whole; i++) {
+                words[i] = Octets.nibbles(octets[i]);
             }
+            target.asIntBuffer().put(words);
+            rest = Octets.nibbles(rest) & 0xffffffffL >>> 32 - 4 * (width % OCTET);
         }
-        if (target.hasRemaining()) {
-            long rest = perByte == 1 ? octets[whole] : Octets.nibbles(octets[whole]) & 0xffffffffL >>> 32 - 4 * (width % OCTET);
-            while (target.hasRemaining()) {
-                target.put((byte) rest);
-                rest >>>= Byte.SIZE;
-            }
+        for (int i = whole * OCTET / perByte; i < target.capacity(); i++) {
+            target.put(i, (byte) rest);
+            rest >>>= Byte.SIZE;
         }
     }
 
     /** Writes the scales of a block of rows, and the minima if there are any. */
-    private void parameters(QuantizedMatrix.Builder matrix, ByteBuffer bytes, int block, int first, int column, int width, int n) {
-        int groups = type.blockElements() / blocks.groupSize();
-        int size = scaleType().bytes();
+    private void parameters(QuantizedMatrix.Builder matrix, byte[] bytes, int block, int first, int column, int width, int n) {
+        int groups = blocks.groups();
+        float[][] scales = new float[groups][width];
+        float[][] minima = new float[blocks.hasMinimum() ? groups : 0][width];
+        float[] ofBlock = new float[groups];
+        float[] minimaOfBlock = new float[groups];
+        for (int j = 0; j < width; j++) {
+            blocks.parameters(bytes, j * rowBytes + block * type.blockBytes(), ofBlock, minimaOfBlock);
+            for (int group = 0; group < groups; group++) {
+                scales[group][j] = finite(ofBlock[group], first + j, block);
+            }
+            for (int group = 0; group < minima.length; group++) {
+                minima[group][j] = finite(minimaOfBlock[group], first + j, block);
+            }
+        }
         for (int group = 0; group < groups; group++) {
-            long offset = ((long) (block * groups + group) * n + column) * size;
-            ByteBuffer scales = matrix.scales().slice(offset, width * size);
-            ByteBuffer minima = blocks.hasMinimum() ? matrix.floatZeros().slice(offset, width * size) : null;
-            for (int j = 0; j < width; j++) {
-                int at = j * rowBytes + block * type.blockBytes();
-                put(scales, blocks.scale(bytes, at, group), first + j, block);
-                if (minima != null) {
-                    put(minima, blocks.minimum(bytes, at, group), first + j, block);
-                }
+            long at = (long) (block * groups + group) * n + column;
+            put(matrix.scales(), at, scales[group]);
+            if (minima.length != 0) {
+                put(matrix.floatZeros(), at, minima[group]);
             }
         }
     }
 
-    private void put(ByteBuffer target, float value, int column, int block) {
+    private float finite(float value, int column, int block) {
         if (!Float.isFinite(value)) {
             throw weight.malformed((long) column * rowBytes + (long) block * type.blockBytes(), "a scale or minimum of " + value
                     + " in a block of " + type, "must be finite");
         }
+        return value;
+    }
+
+    /** Writes numbers of the scale type from element {@code at} on. */
+    private void put(NativeMemory target, long at, float[] values) {
+        int size = scaleType().bytes();
+        ByteBuffer bytes = target.slice(at * size, values.length * size);
         if (scaleType().is16Bit()) {
-            target.putShort(HalfFloats.encode(scaleType(), value));
+            bytes.asShortBuffer().put(Floats.encode(scaleType(), values));
         } else {
-            target.putFloat(value);
+            bytes.asFloatBuffer().put(values);
         }
     }
 }

@@ -1,7 +1,9 @@
 package io.github.jmarlin.checkpoint.container.gguf;
 
 import io.github.jmarlin.layout.HalfFloats;
-import java.nio.ByteBuffer;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.nio.ByteOrder;
 
 /**
  * How each kind of block holds numbers. All of them are {@code (code - middle) * scale + minimum}, codes unsigned, with a scale, and
@@ -28,85 +30,90 @@ import java.nio.ByteBuffer;
 public enum GgufBlocks {
     Q4_0(GgufType.Q4_0, 4, 32, false) {
         @Override
-        public long octet(ByteBuffer bytes, int at, int octet) {
+        public long octet(byte[] bytes, int at, int octet) {
             return nibbles(bytes, at + 2, octet);
         }
     },
     Q4_1(GgufType.Q4_1, 4, 32, true) {
         @Override
-        public long octet(ByteBuffer bytes, int at, int octet) {
+        public long octet(byte[] bytes, int at, int octet) {
             return nibbles(bytes, at + 4, octet);
         }
     },
     Q5_0(GgufType.Q5_0, 8, 32, false) {
         @Override
-        public long octet(ByteBuffer bytes, int at, int octet) {
-            return (nibbles(bytes, at + 6, octet) | spread(bytes.get(at + 2 + octet)) << 4) + (128 - 16) * ONES;
+        public long octet(byte[] bytes, int at, int octet) {
+            return (nibbles(bytes, at + 6, octet) | spread(bytes[at + 2 + octet]) << 4) + (128 - 16) * ONES;
         }
     },
     Q5_1(GgufType.Q5_1, 8, 32, true) {
         @Override
-        public long octet(ByteBuffer bytes, int at, int octet) {
-            return nibbles(bytes, at + 8, octet) | spread(bytes.get(at + 4 + octet)) << 4;
+        public long octet(byte[] bytes, int at, int octet) {
+            return nibbles(bytes, at + 8, octet) | spread(bytes[at + 4 + octet]) << 4;
         }
     },
     Q8_0(GgufType.Q8_0, 8, 32, false) {
         @Override
-        public long octet(ByteBuffer bytes, int at, int octet) {
-            return bytes.getLong(at + 2 + 8 * octet) ^ 128 * ONES;
+        public long octet(byte[] bytes, int at, int octet) {
+            return word(bytes, at + 2 + 8 * octet) ^ 128 * ONES;
         }
     },
     Q4_K(GgufType.Q4_K, 4, 32, true) {
         @Override
-        public long octet(ByteBuffer bytes, int at, int octet) {
+        public long octet(byte[] bytes, int at, int octet) {
             return halves(bytes, at + 16, octet);
         }
 
         @Override
-        public float scale(ByteBuffer bytes, int at, int group) {
-            return fp16(bytes, at) * factor(bytes, at + 4, group);
-        }
-
-        @Override
-        public float minimum(ByteBuffer bytes, int at, int group) {
-            return -(fp16(bytes, at + 2) * subtrahend(bytes, at + 4, group));
+        public void parameters(byte[] bytes, int at, float[] scales, float[] minima) {
+            float scale = fp16(bytes, at);
+            float minimum = fp16(bytes, at + 2);
+            long low = word(bytes, at + 4);
+            long high = low >>> 2 & 0x30 * ONES;
+            int rest = (int) (word(bytes, at + 8) >>> 32);
+            for (int group = 0; group < 4; group++) {
+                int shift = 8 * group;
+                scales[group] = scale * (low >>> shift & 63);
+                minima[group] = -(minimum * (low >>> shift + 32 & 63));
+                scales[group + 4] = scale * (rest >>> shift & 15 | high >>> shift & 0x30);
+                minima[group + 4] = -(minimum * (rest >>> shift + 4 & 15 | high >>> shift + 32 & 0x30));
+            }
         }
     },
     Q5_K(GgufType.Q5_K, 8, 32, true) {
         @Override
-        public long octet(ByteBuffer bytes, int at, int octet) {
-            long fifth = bytes.getLong(at + 16 + 8 * (octet % 4)) >>> octet / 4 & ONES;
+        public long octet(byte[] bytes, int at, int octet) {
+            long fifth = word(bytes, at + 16 + 8 * (octet % 4)) >>> octet / 4 & ONES;
             return halves(bytes, at + 48, octet) | fifth << 4;
         }
 
         @Override
-        public float scale(ByteBuffer bytes, int at, int group) {
-            return Q4_K.scale(bytes, at, group);
-        }
-
-        @Override
-        public float minimum(ByteBuffer bytes, int at, int group) {
-            return Q4_K.minimum(bytes, at, group);
+        public void parameters(byte[] bytes, int at, float[] scales, float[] minima) {
+            Q4_K.parameters(bytes, at, scales, minima);
         }
     },
     Q6_K(GgufType.Q6_K, 8, 16, false) {
         @Override
-        public long octet(ByteBuffer bytes, int at, int octet) {
+        public long octet(byte[] bytes, int at, int octet) {
             int half = octet / 16;
             int part = octet % 16 / 4;
             int j = 8 * (octet % 4);
-            long low = bytes.getLong(at + 64 * half + 32 * (part % 2) + j) >>> 4 * (part / 2) & 15 * ONES;
-            long high = bytes.getLong(at + 128 + 32 * half + j) >>> 2 * part & 3 * ONES;
+            long low = word(bytes, at + 64 * half + 32 * (part % 2) + j) >>> 4 * (part / 2) & 15 * ONES;
+            long high = word(bytes, at + 128 + 32 * half + j) >>> 2 * part & 3 * ONES;
             return (low | high << 4) + (128 - 32) * ONES;
         }
 
         @Override
-        public float scale(ByteBuffer bytes, int at, int group) {
-            return fp16(bytes, at + 208) * bytes.get(at + 192 + group);
+        public void parameters(byte[] bytes, int at, float[] scales, float[] minima) {
+            float scale = fp16(bytes, at + 208);
+            for (int group = 0; group < 16; group++) {
+                scales[group] = scale * bytes[at + 192 + group];
+            }
         }
     };
 
     private static final long ONES = 0x0101010101010101L;
+    private static final VarHandle WORDS = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
 
     private final GgufType type;
     private final int bits;
@@ -160,60 +167,63 @@ public enum GgufBlocks {
      *
      * @param at the block's first byte
      */
-    public abstract long octet(ByteBuffer bytes, int at, int octet);
+    public abstract long octet(byte[] bytes, int at, int octet);
 
-    /** The scale of a group of a block, exact. */
-    public float scale(ByteBuffer bytes, int at, int group) {
-        return fp16(bytes, at);
+    /**
+     * The scales of a block's groups, and their minima if there are any, exact.
+     *
+     * @param scales filled, one for each group
+     * @param minima filled if {@link #hasMinimum}
+     */
+    public void parameters(byte[] bytes, int at, float[] scales, float[] minima) {
+        scales[0] = fp16(bytes, at);
+        if (hasMinimum) {
+            minima[0] = fp16(bytes, at + 2);
+        }
     }
 
-    /** The minimum of a group of a block, exact; 0 if there is none. */
-    public float minimum(ByteBuffer bytes, int at, int group) {
-        return hasMinimum ? fp16(bytes, at + 2) : 0;
+    /** Groups of a block. */
+    public int groups() {
+        return type.blockElements() / groupSize;
     }
 
     /** The numbers of a block, each operation rounded to fp32: {@code scale * (code - middle) + minimum}. */
-    void decode(ByteBuffer bytes, int at, float[] values) {
+    void decode(byte[] bytes, int at, float[] values) {
         int middle = hasMinimum ? 0 : bits == 4 ? 8 : 128;
-        for (int group = 0; group < values.length / groupSize; group++) {
-            float scale = scale(bytes, at, group);
-            float minimum = minimum(bytes, at, group);
+        float[] scales = new float[groups()];
+        float[] minima = new float[groups()];
+        parameters(bytes, at, scales, minima);
+        for (int group = 0; group < groups(); group++) {
             for (int i = group * groupSize; i < (group + 1) * groupSize; i += 8) {
                 long codes = octet(bytes, at, i / 8);
                 for (int j = 0; j < 8; j++) {
-                    values[i + j] = scale * ((int) (codes >>> 8 * j & 0xff) - middle) + minimum;
+                    values[i + j] = scales[group] * ((int) (codes >>> 8 * j & 0xff) - middle) + minima[group];
                 }
             }
         }
     }
 
-    private static float fp16(ByteBuffer bytes, int at) {
-        return HalfFloats.fromFp16(bytes.getShort(at));
+    private static long word(byte[] bytes, int at) {
+        return (long) WORDS.get(bytes, at);
+    }
+
+    private static float fp16(byte[] bytes, int at) {
+        return HalfFloats.fromFp16((short) (bytes[at] & 0xff | bytes[at + 1] << 8));
     }
 
     /** Of 32 codes in 16 bytes. */
-    private static long nibbles(ByteBuffer bytes, int at, int octet) {
-        return bytes.getLong(at + 8 * (octet % 2)) >>> 4 * (octet / 2) & 15 * ONES;
+    private static long nibbles(byte[] bytes, int at, int octet) {
+        return word(bytes, at + 8 * (octet % 2)) >>> 4 * (octet / 2) & 15 * ONES;
     }
 
     /** Of 256 codes in 128 bytes, 64 in each 32. */
-    private static long halves(ByteBuffer bytes, int at, int octet) {
-        return bytes.getLong(at + 32 * (octet / 8) + 8 * (octet % 4)) >>> 4 * (octet % 8 / 4) & 15 * ONES;
+    private static long halves(byte[] bytes, int at, int octet) {
+        return word(bytes, at + 32 * (octet / 8) + 8 * (octet % 4)) >>> 4 * (octet % 8 / 4) & 15 * ONES;
     }
 
     /** Bit i of a byte as byte i of a word. */
     private static long spread(byte bits) {
         long chosen = (bits & 0xff) * ONES & 0x8040201008040201L;
         return ((chosen & 0x7f * ONES) + 0x7f * ONES | chosen) >>> 7 & ONES;
-    }
-
-    /** Scale {@code group} of the eight in the 12 bytes from {@code at} on. */
-    private static int factor(ByteBuffer bytes, int at, int group) {
-        return group < 4 ? bytes.get(at + group) & 63 : bytes.get(at + 4 + group) & 15 | (bytes.get(at + group - 4) & 0xc0) >>> 2;
-    }
-
-    /** Minimum {@code group} of the eight in the same bytes. */
-    private static int subtrahend(ByteBuffer bytes, int at, int group) {
-        return group < 4 ? bytes.get(at + 4 + group) & 63 : bytes.get(at + 4 + group) >>> 4 & 15 | (bytes.get(at + group) & 0xc0) >>> 2;
     }
 }

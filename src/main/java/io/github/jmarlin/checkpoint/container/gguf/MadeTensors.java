@@ -47,7 +47,8 @@ final class MadeTensors {
         return Tensor.derived(matrix, info, (offset, length) -> {
             long first = offset / made;
             int used = length == 0 ? 0 : (int) ((offset + length - 1) / made - first + 1);
-            ByteBuffer source = matrix.slice(first * type.blockBytes(), used * type.blockBytes());
+            byte[] source = new byte[used * type.blockBytes()];
+            matrix.slice(first * type.blockBytes(), source.length).get(source);
             ByteBuffer all = buffer(used * made);
             float[] values = new float[type.blockElements()];
             for (int block = 0; block < used; block++) {
