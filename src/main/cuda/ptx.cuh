@@ -82,6 +82,12 @@ JMARLIN_DEVICE Vec16 ld_shared_16(u32 address) {
     return v;
 }
 
+JMARLIN_DEVICE Vec8 ld_shared_8(u32 address) {
+    Vec8 v;
+    asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(address) : "memory");
+    return v;
+}
+
 JMARLIN_DEVICE F32x4 ld_shared_f32x4(u32 address) {
     F32x4 v;
     asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"

@@ -1,4 +1,4 @@
-// The arithmetic half of the striped kernel: one warp multiplies one block of weights with the batch tile.
+// The arithmetic half of the striped kernel: one warp multiplies one block of weights, or half of one, with the batch tile.
 #pragma once
 
 #include "../reduce.cuh"
@@ -7,13 +7,14 @@
 namespace jmarlin {
 
 // A lane's share of one block, in pieces of 16 bytes: the codes of sub-block s are kStepWords pieces, of step j as many words of them.
-template <class Form>
+template <class Shape>
 struct BlockCodes {
-    Vec16 piece[Form::kBlockPieces];
+    using Form = typename Shape::Form;
+    Vec16 piece[Shape::kPieces];
 
     JMARLIN_DEVICE void load(u32 address) {
 #pragma unroll
-        for (int i = 0; i < Form::kBlockPieces; ++i) piece[i] = ld_shared_16(address + i * 512);
+        for (int i = 0; i < Shape::kPieces; ++i) piece[i] = ld_shared_16(address + i * 512);
     }
 
     // Word i of step j.
@@ -25,7 +26,8 @@ struct BlockCodes {
     }
 };
 
-// S of a lane's eight columns, the two of sub-block s in one register, and beside it their offsets, Z or zero codes.
+// S of a lane's eight columns, the two of sub-block s in one register, and beside it their offsets, Z or zero codes. In halves, of the
+// warp's four columns.
 template <class Shape>
 struct BlockScales {
     using Form = typename Shape::Form;
@@ -33,8 +35,8 @@ struct BlockScales {
     Vec16 offset;
 
     JMARLIN_DEVICE void load(u32 address) {
-        scale = ld_shared_16(address);
-        if (Form::kHasOffsets) offset = ld_shared_16(address + Shape::kOffsetsAt);
+        scale = load_columns(address);
+        if (Form::kHasOffsets) offset = load_columns(address + Shape::kOffsetsAt);
     }
 
     // Apart from the load, so that nothing waits for it before the numbers are needed.
@@ -44,6 +46,12 @@ struct BlockScales {
             offset = {Form::template offset<T>(scale.x), Form::template offset<T>(scale.y), Form::template offset<T>(scale.z),
                       Form::template offset<T>(scale.w)};
         }
+    }
+
+    JMARLIN_DEVICE static Vec16 load_columns(u32 address) {
+        if constexpr (Shape::kHalves == 1) return ld_shared_16(address);
+        const Vec8 two = ld_shared_8(address);
+        return {two.x, two.y, 0, 0};
     }
 
     JMARLIN_DEVICE static u32 of(const Vec16& v, int s) { return s == 0 ? v.x : s == 1 ? v.y : s == 2 ? v.z : v.w; }
@@ -90,11 +98,14 @@ struct BlockActivations {
 // nothing of the stage any more.
 template <class Shape>
 class BlockMultiplier {
+    static constexpr int kSubBlocks = Shape::kSubBlocks;
+    using Sums = Accumulators<Shape::kBatchTiles, kSubBlocks>;
+
   public:
     JMARLIN_DEVICE BlockMultiplier()
         : codes_at_(warp_index() * Shape::kCodeBytes + lane_index() * 16),
-          scales_at_(Shape::kScalesAt + warp_index() * Shape::kScaleBytes + lane_index() / 4 * 16),
-          activations_at_(Shape::kActivationsAt + warp_index() / Shape::kStrips * (Shape::kBlockSlices * Shape::kActivationBytes) +
+          scales_at_(Shape::kScalesAt + Shape::block() * Shape::kScaleBytes + lane_index() / 4 * 16 + Shape::half() * 8),
+          activations_at_(Shape::kActivationsAt + Shape::depth() * (Shape::kBlockSlices * Shape::kActivationBytes) +
                           Activations::lane_offset()) {
         keep(scales_at_);
         keep(activations_at_);
@@ -107,11 +118,11 @@ class BlockMultiplier {
         activations_[0].load(slot + activations_at_, 0);
     }
 
-    // 4 steps, 4 sub-blocks of 16 columns each: here three steps' products, and the weights of the fourth. The
+    // 4 steps, 4 sub-blocks of 16 columns each, or 2: here three steps' products, and the weights of the fourth. The
     // next step's activations and the next sub-block's weights are fetched before the tensor core is given the current
-    // ones. also(i), i = 0 .. 11, is other work to mix in.
+    // ones. also(i), i = 0 .. 11 or 5, is other work to mix in.
     template <class Also>
-    JMARLIN_DEVICE void multiply_until_last_step(Accumulators<Shape::kBatchTiles>& acc, u32 slot, Also also) {
+    JMARLIN_DEVICE void multiply_until_last_step(Sums& acc, u32 slot, Also also) {
         u32 weights[2][4];
         scales_.derive_offsets();
         dequantize_at(weights[0], 0, 0);
@@ -121,25 +132,25 @@ class BlockMultiplier {
                 activations_[1 - buffer(step)].load(slot + activations_at_, step + Activations::kSteps);
             }
 #pragma unroll
-            for (int s = 0; s < 4; ++s) {
-                const int next = step * 4 + s + 1;
-                constexpr int kRowSubBlocks = 16 / Shape::kScaleRows;   // that share a scale row
+            for (int s = 0; s < kSubBlocks; ++s) {
+                const int next = step * kSubBlocks + s + 1;
+                constexpr int kRowSubBlocks = 4 * kSubBlocks / Shape::kScaleRows;   // that share a scale row
                 if (next % kRowSubBlocks == 0) {
                     scales_.load(slot + scales_at_ + next / kRowSubBlocks * Shape::kScaleRowBytes);
                     scales_.derive_offsets();
                 }
-                dequantize_at(next < 12 ? weights[next % 2] : last_weights_[0], next % 4, next / 4);
+                dequantize_at(next < 3 * kSubBlocks ? weights[next % 2] : last_weights_[0], next % kSubBlocks, next / kSubBlocks);
                 also(next - 1);
                 multiply_at(acc, weights[(next - 1) % 2], s, step);
             }
         }
 #pragma unroll
-        for (int s = 1; s < 4; ++s) dequantize_at(last_weights_[s], s, 3);
+        for (int s = 1; s < kSubBlocks; ++s) dequantize_at(last_weights_[s], s, 3);
     }
 
-    JMARLIN_DEVICE void multiply_last_step(Accumulators<Shape::kBatchTiles>& acc) {
+    JMARLIN_DEVICE void multiply_last_step(Sums& acc) {
 #pragma unroll
-        for (int s = 0; s < 4; ++s) multiply_at(acc, last_weights_[s], s, 3);
+        for (int s = 0; s < kSubBlocks; ++s) multiply_at(acc, last_weights_[s], s, 3);
     }
 
   private:
@@ -150,7 +161,7 @@ class BlockMultiplier {
     // Which of the two buffers holds the activations of a step.
     JMARLIN_DEVICE static constexpr int buffer(int step) { return step / Activations::kSteps % 2; }
 
-    JMARLIN_DEVICE void multiply_at(Accumulators<Shape::kBatchTiles>& acc, const u32 (&weights)[4], int s, int step) {
+    JMARLIN_DEVICE void multiply_at(Sums& acc, const u32 (&weights)[4], int s, int step) {
 #pragma unroll
         for (int tile = 0; tile < Shape::kBatchTiles; ++tile) {
             const Activations& activations = activations_[buffer(step)];
@@ -170,10 +181,10 @@ class BlockMultiplier {
     u32 scales_at_;
     u32 activations_at_;
 
-    BlockCodes<Form> codes_;
+    BlockCodes<Shape> codes_;
     Scales scales_;
     Activations activations_[2];
-    u32 last_weights_[4][4];  // of the last step, by sub-block
+    u32 last_weights_[kSubBlocks][4];  // of the last step, by sub-block
 };
 
 }  // namespace jmarlin
