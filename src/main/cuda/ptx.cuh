@@ -7,6 +7,8 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include <type_traits>
+
 #define JMARLIN_DEVICE __device__ __forceinline__
 
 namespace jmarlin {
@@ -69,6 +71,12 @@ JMARLIN_DEVICE u32 ld_shared_4(u32 address) {
     return v;
 }
 
+JMARLIN_DEVICE Vec8 ld_shared_8(u32 address) {
+    Vec8 v;
+    asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(address) : "memory");
+    return v;
+}
+
 JMARLIN_DEVICE float ld_shared_f32(u32 address) {
     float v;
     asm volatile("ld.shared.f32 %0, [%1];" : "=f"(v) : "r"(address) : "memory");
@@ -79,12 +87,6 @@ JMARLIN_DEVICE Vec16 ld_shared_16(u32 address) {
     Vec16 v;
     asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
                  : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(address) : "memory");
-    return v;
-}
-
-JMARLIN_DEVICE Vec8 ld_shared_8(u32 address) {
-    Vec8 v;
-    asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(address) : "memory");
     return v;
 }
 
@@ -290,6 +292,31 @@ template <>
 JMARLIN_DEVICE void mma_m16n8k16<Bfloat16>(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
     asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// ---- Bytes of a register (9.7.9.7, prmt) ----
+
+// prmt.b32: byte i of the result is byte (selector >> 4 i) & 7 of the eight of `low` and `high`.
+JMARLIN_DEVICE u32 permute_bytes(u32 low, u32 high, u32 selector) { return __byte_perm(low, high, selector); }
+
+// mma.sp.m16n8k32 with ordered metadata (9.7.14.6), D += A * B in fp32, with two of every four k of A stored: A and D as above, A's
+// 16 k being the stored ones, and of B's 32 k
+//   b0: B[2t..][r]   b1: B[2t+8..][r]   b2: B[2t+16..][r]   b3: B[2t+24..][r]
+// A quad of k has four bits, first | second << 2, first < second. Those of row r are the low half of `places`, of row r + 8 the
+// high one, quad 0 lowest: in lane t = 2 kSelector of k 0 .. 15, in the next one of k 16 .. 31. The other lanes' do not count.
+template <class T, int kSelector>
+JMARLIN_DEVICE void mma_sp_m16n8k32(float (&d)[4], const u32 (&a)[4], const u32 (&b)[4], u32 places) {
+    if constexpr (std::is_same_v<T, Half>) {
+        asm("mma.sp::ordered_metadata.sync.aligned.m16n8k32.row.col.f32.f16.f16.f32 "
+            "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9, %10, %11}, {%0, %1, %2, %3}, %12, %13;"
+            : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "r"(b[2]), "r"(b[3]), "r"(places), "n"(kSelector));
+    } else {
+        asm("mma.sp::ordered_metadata.sync.aligned.m16n8k32.row.col.f32.bf16.bf16.f32 "
+            "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9, %10, %11}, {%0, %1, %2, %3}, %12, %13;"
+            : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "r"(b[2]), "r"(b[3]), "r"(places), "n"(kSelector));
+    }
 }
 
 // ---- Two 16-bit numbers in a register (9.7.4, half precision) ----

@@ -49,10 +49,7 @@ struct ColumnScales {
         return {{s.x, s.y, s.z, s.w}, {z.x, z.y, z.z, z.w}};
     }
 
-    JMARLIN_DEVICE u32 offset(int s) const {
-        if constexpr (Form::kHasOffsets) return loaded_offset[s];
-        else return Form::template offset<T>(scale[s]);
-    }
+    JMARLIN_DEVICE u32 offset(int s) const { return Form::template offset<T>(scale[s], loaded_offset[s]); }
 };
 
 // Both halves times the column's factor, rounded once more (exactly, unless the weight is subnormal or overflows).
@@ -109,10 +106,10 @@ JMARLIN_DEVICE void dequantize_matrix(const DequantizeArgs& args) {
         for (int i = 0; i < kScaleRows; ++i) scales[i] = Scales::load(args, strip, row + i);
 #pragma unroll
         for (int s = 0; s < 4; ++s) {
-            u32 words[4 * Form::kStepWords];
+            u32 words[4 * Form::kWords];
 #pragma unroll
-            for (int i = 0; i < Form::kStepWords; ++i) {
-                const u64 at = static_cast<u64>(block) * (Form::kBlockPieces * 512) + (s * Form::kStepWords + i) * 512 + lane_index() * 16;
+            for (int i = 0; i < Form::kWords; ++i) {
+                const u64 at = static_cast<u64>(block) * Form::kBlockBytes + (s * Form::kWords + i) * 512 + lane_index() * 16;
                 const Vec16 piece = ld_global_16(args.codes + at);
                 words[4 * i] = piece.x, words[4 * i + 1] = piece.y, words[4 * i + 2] = piece.z, words[4 * i + 3] = piece.w;
             }
@@ -125,9 +122,9 @@ JMARLIN_DEVICE void dequantize_matrix(const DequantizeArgs& args) {
 #pragma unroll
             for (int j = 0; j < 4; ++j) {
                 const Scales& of = scales[j * kScaleRows / 4];
-                u32 step[Form::kStepWords];
+                u32 step[Form::kWords];
 #pragma unroll
-                for (int i = 0; i < Form::kStepWords; ++i) step[i] = words[j * Form::kStepWords + i];
+                for (int i = 0; i < Form::kWords; ++i) step[i] = words[j * Form::kWords + i];
                 u32 a[4];
                 Form::template dequantize<T>(a, step, of.scale[s], of.offset(s));   // as the products' kernels do, bit for bit
                 even[2 * j] = scale_pair<T>(a[0], even_factor);

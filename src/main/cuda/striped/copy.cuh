@@ -34,7 +34,7 @@ class StageCopier {
     // The copies of a stage in pieces: codes, scales, activations. An inner stage is whole, since another of the same
     // tile follows; its pieces are free of branches, so that they mix with the arithmetic of another stage.
     static constexpr int kPlaces = 3 * Shape::kSubBlocks;     // a sub-block each of the first three steps
-    static constexpr int kPieces = Shape::kPieces + 1 + Shape::kRowPasses * Shape::kSlicePasses;
+    static constexpr int kPieces = Shape::kCodePieces + 1 + Shape::kRowPasses * Shape::kSlicePasses;
 
     JMARLIN_DEVICE bool at_inner_stage() const { return k_block_ < inner_end_; }
 
@@ -51,7 +51,7 @@ class StageCopier {
         if (stripe_.finished()) return;
         if (k_block_ < strip_end_) {
 #pragma unroll
-            for (int piece = 0; piece < Shape::kPieces; ++piece) copy_codes_if(true, piece, slot);
+            for (int piece = 0; piece < Shape::kCodePieces; ++piece) copy_codes_if(true, piece, slot);
             copy_scales_if(true, slot);
         }
         copy_activations(slot);
@@ -74,7 +74,7 @@ class StageCopier {
         strip_end_ = strip_exists ? stripe_.end() - depth : 0;
         inner_end_ = strip_exists && args_.stages > 2 ? stripe_.end() - Shape::kDepth : 0;
 
-        codes_ = args_.codes + (static_cast<u64>(strip) * args_.k_blocks + k_block_ + depth) * Shape::kBlockBytes +
+        codes_ = args_.codes + (static_cast<u64>(strip) * args_.k_blocks + k_block_ + depth) * Form::kBlockBytes +
                  Shape::half() * Shape::kCodeBytes + lane_index() * 16;
         const u32 lanes_per_operand = Shape::kOffsetsAt / 16;
         const u64 operand = lane_index() < lanes_per_operand ? args_.scales : args_.zeros;
@@ -88,17 +88,17 @@ class StageCopier {
 
     JMARLIN_DEVICE void step_over(s32 k_blocks) {
         k_block_ += k_blocks;
-        codes_ += k_blocks * static_cast<s32>(Shape::kBlockBytes);
+        codes_ += k_blocks * static_cast<s32>(Form::kBlockBytes);
         activations_ += k_blocks * (2 * Form::kBlockK);
     }
 
     JMARLIN_DEVICE void copy_inner_piece_if(bool wanted, int piece, u32 slot) {
-        if (piece < Shape::kPieces) {
+        if (piece < Shape::kCodePieces) {
             copy_codes_if(wanted, piece, slot);
-        } else if (piece == Shape::kPieces) {
+        } else if (piece == Shape::kCodePieces) {
             copy_scales_if(wanted, slot);
         } else if (piece < kPieces) {
-            const int pass = piece - Shape::kPieces - 1;
+            const int pass = piece - Shape::kCodePieces - 1;
             const int rows = pass / Shape::kSlicePasses * Shape::kLineRows;
             const int slice = pass % Shape::kSlicePasses * Shape::kLineSlices;
             cp_async_16_if(wanted && rows < rows_left_, activation_place(slot, rows, slice), activation_source(rows, slice));

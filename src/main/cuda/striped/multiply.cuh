@@ -6,24 +6,37 @@
 
 namespace jmarlin {
 
-// A lane's share of one block, in pieces of 16 bytes: the codes of sub-block s are kStepWords pieces, of step j as many words of them.
+// A lane's share of one block, in pieces of 16 bytes: the codes of sub-block s are kWords pieces, of step j as many words of them.
 template <class Shape>
 struct BlockCodes {
     using Form = typename Shape::Form;
-    Vec16 piece[Shape::kPieces];
+    static constexpr int kPieces = Shape::kSubBlocks * Form::kWords;
+    Vec16 piece[kPieces];
 
     JMARLIN_DEVICE void load(u32 address) {
 #pragma unroll
-        for (int i = 0; i < Shape::kPieces; ++i) piece[i] = ld_shared_16(address + i * 512);
+        for (int i = 0; i < kPieces; ++i) piece[i] = ld_shared_16(address + i * 512);
     }
 
     // Word i of step j.
     JMARLIN_DEVICE u32 word(int s, int j, int i) const {
-        const int in_sub_block = j * Form::kStepWords + i;
-        const Vec16& v = piece[s * Form::kStepWords + in_sub_block / 4];
+        const int in_sub_block = j * Form::kWords + i;
+        const Vec16& v = piece[s * Form::kWords + in_sub_block / 4];
         const int w = in_sub_block % 4;
         return w == 0 ? v.x : w == 1 ? v.y : w == 2 ? v.z : v.w;
     }
+};
+
+// Which two of four rows the stored weights of a block are, as mma.sp wants it: of each sub-block a word for two steps.
+struct BlockPlaces {
+    Vec8 sub_block[4];
+
+    JMARLIN_DEVICE void load(u32 address) {
+#pragma unroll
+        for (int s = 0; s < 4; ++s) sub_block[s] = ld_shared_8(address + s * 256);
+    }
+
+    JMARLIN_DEVICE u32 word(int s, int step) const { return step < 2 ? sub_block[s].x : sub_block[s].y; }
 };
 
 // S of a lane's eight columns, the two of sub-block s in one register, and beside it their offsets, Z or zero codes. In halves, of the
@@ -42,10 +55,8 @@ struct BlockScales {
     // Apart from the load, so that nothing waits for it before the numbers are needed.
     JMARLIN_DEVICE void derive_offsets() {
         using T = typename Shape::Type;
-        if constexpr (!Form::kHasOffsets) {
-            offset = {Form::template offset<T>(scale.x), Form::template offset<T>(scale.y), Form::template offset<T>(scale.z),
-                      Form::template offset<T>(scale.w)};
-        }
+        offset = {Form::template offset<T>(scale.x, offset.x), Form::template offset<T>(scale.y, offset.y),
+                  Form::template offset<T>(scale.z, offset.z), Form::template offset<T>(scale.w, offset.w)};
     }
 
     JMARLIN_DEVICE static Vec16 load_columns(u32 address) {
@@ -66,6 +77,7 @@ struct BlockActivations {
     static constexpr int kSteps = kTwoSteps ? 2 : 1;
     static constexpr int kLoads = kTwoSteps ? 1 : Shape::kBatchTiles * kStepMatrices / 4;
     static constexpr int kLoadRows = kStepMatrices == 2 ? 16 : 8;       // with more than one load
+    static constexpr int kBuffers = kLoads <= 4 ? 2 : 1;                // more have no room for the next step's beside them
     u32 v[kLoads][4];
 
     // Place of this lane's matrix row within the block's activations, at step 0.
@@ -77,12 +89,14 @@ struct BlockActivations {
 
     // A step is two chunks on, or four, which in the swizzled row is an exclusive or; a slice has four steps, or two.
     JMARLIN_DEVICE void load(u32 lane_address, int step) {
+#pragma unroll
+        for (int i = 0; i < kLoads; ++i) load(lane_address, step, i);
+    }
+
+    JMARLIN_DEVICE void load(u32 lane_address, int step, int i) {
         constexpr int kSliceSteps = 8 / kStepMatrices;
         const u32 slice_address = lane_address + step / kSliceSteps * Shape::kActivationBytes;
-#pragma unroll
-        for (int i = 0; i < kLoads; ++i) {
-            ldmatrix_x4(v[i], (slice_address ^ (step % kSliceSteps * kStepMatrices * 16)) + i * kLoadRows * Shape::kActivationRowBytes);
-        }
+        ldmatrix_x4(v[i], (slice_address ^ (step % kSliceSteps * kStepMatrices * 16)) + i * kLoadRows * Shape::kActivationRowBytes);
     }
 
     // Matrix i of a step and batch tile.
@@ -104,6 +118,7 @@ class BlockMultiplier {
   public:
     JMARLIN_DEVICE BlockMultiplier()
         : codes_at_(warp_index() * Shape::kCodeBytes + lane_index() * 16),
+          places_at_(warp_index() * Shape::kCodeBytes + BlockCodes<Shape>::kPieces * 512 + lane_index() * 8),
           scales_at_(Shape::kScalesAt + Shape::block() * Shape::kScaleBytes + lane_index() / 4 * 16 + Shape::half() * 8),
           activations_at_(Shape::kActivationsAt + Shape::depth() * (Shape::kBlockSlices * Shape::kActivationBytes) +
                           Activations::lane_offset()) {
@@ -114,8 +129,9 @@ class BlockMultiplier {
     JMARLIN_DEVICE void load_codes(u32 slot) { codes_.load(slot + codes_at_); }
 
     JMARLIN_DEVICE void load_first_step(u32 slot) {
+        if (Form::kSparse && Activations::kBuffers == 2) places_.load(slot + places_at_);
         scales_.load(slot + scales_at_);
-        activations_[0].load(slot + activations_at_, 0);
+        if (Activations::kBuffers == 2) activations_[0].load(slot + activations_at_, 0);
     }
 
     // 4 steps, 4 sub-blocks of 16 columns each, or 2: here three steps' products, and the weights of the fourth. The
@@ -124,11 +140,19 @@ class BlockMultiplier {
     template <class Also>
     JMARLIN_DEVICE void multiply_until_last_step(Sums& acc, u32 slot, Also also) {
         u32 weights[2][4];
+        if (Activations::kBuffers == 1) {
+            activations_[0].load(slot + activations_at_, 0);
+            places_.load(slot + places_at_);
+        }
+        if (Form::kSparse) {
+#pragma unroll
+            for (int s = 0; s < 4; ++s) last_places_[s] = places_.word(s, 3);
+        }
         scales_.derive_offsets();
         dequantize_at(weights[0], 0, 0);
 #pragma unroll
         for (int step = 0; step < 3; ++step) {
-            if (step % Activations::kSteps == 0 && step + Activations::kSteps < 4) {
+            if (Activations::kBuffers == 2 && step % Activations::kSteps == 0 && step + Activations::kSteps < 4) {
                 activations_[1 - buffer(step)].load(slot + activations_at_, step + Activations::kSteps);
             }
 #pragma unroll
@@ -141,7 +165,9 @@ class BlockMultiplier {
                 }
                 dequantize_at(next < 3 * kSubBlocks ? weights[next % 2] : last_weights_[0], next % kSubBlocks, next / kSubBlocks);
                 also(next - 1);
-                multiply_at(acc, weights[(next - 1) % 2], s, step);
+                multiply_at(acc, weights[(next - 1) % 2], s, step, [&](int tile) {
+                    if (Activations::kBuffers == 1 && s == kSubBlocks - 1) activations_[0].load(slot + activations_at_, step + 1, tile);
+                });
             }
         }
 #pragma unroll
@@ -150,40 +176,53 @@ class BlockMultiplier {
 
     JMARLIN_DEVICE void multiply_last_step(Sums& acc) {
 #pragma unroll
-        for (int s = 0; s < kSubBlocks; ++s) multiply_at(acc, last_weights_[s], s, 3);
+        for (int s = 0; s < kSubBlocks; ++s) multiply_at(acc, last_weights_[s], s, 3, [](int) {});
     }
 
   private:
+    using T = typename Shape::Type;
     using Form = typename Shape::Form;
     using Activations = BlockActivations<Shape>;
     using Scales = BlockScales<Shape>;
 
     // Which of the two buffers holds the activations of a step.
-    JMARLIN_DEVICE static constexpr int buffer(int step) { return step / Activations::kSteps % 2; }
+    JMARLIN_DEVICE static constexpr int buffer(int step) { return step / Activations::kSteps % Activations::kBuffers; }
 
-    JMARLIN_DEVICE void multiply_at(Sums& acc, const u32 (&weights)[4], int s, int step) {
+    template <class Then>
+    JMARLIN_DEVICE void multiply_at(Sums& acc, const u32 (&weights)[4], int s, int step, Then then) {
 #pragma unroll
         for (int tile = 0; tile < Shape::kBatchTiles; ++tile) {
             const Activations& activations = activations_[buffer(step)];
-            mma_m16n8k16<typename Shape::Type>(acc.v[tile][s], weights, activations.matrix(step, tile, 0), activations.matrix(step, tile, 1));
+            float (&sums)[4] = acc.v[tile][s];
+            if constexpr (!Form::kSparse) {
+                mma_m16n8k16<T>(sums, weights, activations.matrix(step, tile, 0), activations.matrix(step, tile, 1));
+            } else if (step % 2 == 0) {
+                mma_sp_m16n8k32<T, 0>(sums, weights, activations.v[tile], places_.word(s, step));
+            } else {
+                mma_sp_m16n8k32<T, 1>(sums, weights, activations.v[tile], step == 3 ? last_places_[s] : places_.word(s, step));
+            }
+            then(tile);
         }
     }
 
     JMARLIN_DEVICE void dequantize_at(u32 (&weights)[4], int s, int step) {
-        u32 words[Form::kStepWords];
+        u32 words[Form::kWords];
 #pragma unroll
-        for (int i = 0; i < Form::kStepWords; ++i) words[i] = codes_.word(s, step, i);
-        Form::template dequantize<typename Shape::Type>(weights, words, Scales::of(scales_.scale, s), Scales::of(scales_.offset, s));
+        for (int i = 0; i < Form::kWords; ++i) words[i] = codes_.word(s, step, i);
+        Form::template dequantize<T>(weights, words, Scales::of(scales_.scale, s), Scales::of(scales_.offset, s));
     }
 
     // Places within a slot.
     u32 codes_at_;
+    u32 places_at_;
     u32 scales_at_;
     u32 activations_at_;
 
     BlockCodes<Shape> codes_;
+    BlockPlaces places_;
+    u32 last_places_[4];      // of the last step, by sub-block
     Scales scales_;
-    Activations activations_[2];
+    Activations activations_[Activations::kBuffers];
     u32 last_weights_[kSubBlocks][4];  // of the last step, by sub-block
 };
 

@@ -37,7 +37,7 @@ struct StripedShape {
     static constexpr int kBatchRows = kBatch;
     static constexpr int kBatchTiles = kBatch / 8;       // of the mma's n8 side
     static_assert(kStrips * 64 == kColumns && kLeaders * kDepth == kWarps, "the n tile is 64, 128 or 256 columns");
-    static_assert(kHalves == 1 || (kHalves == 2 && !Form::kIsSparse && kBatchTiles % 2 == 0), "halves of codes alone, and of the rows");
+    static_assert(kHalves == 1 || (kHalves == 2 && !Form::kSparse && kBatchTiles % 2 == 0), "halves of codes alone, and of the rows");
     static_assert(kBatch == 8 || kBatch % 16 == 0, "ldmatrix.x4 reads two batch tiles, or two k16 steps of a single one");
 
     // What this warp works on: its strip of the tile, its k-block of the stage, its half of that block.
@@ -48,9 +48,8 @@ struct StripedShape {
 
     // One slot of the ring: codes, scales (with offsets) and activations, each warp's, block's or slice's share side by side. A slice is
     // 64 k of the activations.
-    static constexpr int kPieces = Form::kBlockPieces / kHalves;                             // of 512 bytes, per warp
-    static constexpr u32 kCodeBytes = kPieces * 512;                                         // per warp
-    static constexpr u32 kBlockBytes = kCodeBytes * kHalves;
+    static constexpr u32 kCodeBytes = Form::kBlockBytes / kHalves;                           // per warp
+    static constexpr int kCodePieces = kCodeBytes / 512;                                     // of 16 bytes per lane
     static constexpr u32 kScaleRowBytes = 128;
     static constexpr u32 kOffsetsAt = kScaleRowBytes * kScaleRows;                           // behind the scales
     static constexpr u32 kScaleBytes = kOffsetsAt * (Form::kHasOffsets ? 2 : 1);             // per block
@@ -71,12 +70,13 @@ struct StripedShape {
     // The usual rings: what fits, 8 slots at most.
     static constexpr s32 stages_fitting(u32 kilobytes) {
         const s32 stages = (kilobytes * 1024 - kReductionBytes) / kSlotBytes;
-        return stages < 8 ? stages : 8;
+        return stages < 2 ? 2 : stages < 8 ? stages : 8;
     }
     static constexpr s32 kStagesIn227 = stages_fitting(227);  // sm_90
     static constexpr s32 kStagesIn163 = stages_fitting(163);  // sm_80, sm_87
     static constexpr s32 kStagesIn99 = stages_fitting(99);    // sm_86, sm_89
-    static_assert(shared_bytes(2) <= 99 * 1024, "every instance fits the smallest device, sm_86: 99 KB a block");
+    static_assert(shared_bytes(2) <= (Form::kSparse && kBatch == 64 ? 163 : 99) * 1024,
+                  "every instance fits the smallest device, sm_86: 99 KB a block; but the largest of sparse weights");
 
     // Batch tiles of a leader whose sums fit beside each other into the smallest ring and the buffer before it.
     static constexpr int kLeaderTiles = kBatchTiles / kHalves;

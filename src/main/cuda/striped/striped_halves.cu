@@ -3,28 +3,19 @@
 // targets: sm_86 sm_89 sm_120 compute_80
 // ptx: 7.4
 // tiles: m n h
-#include "one_tile.cuh"
-#include "striped.cuh"
 
-using namespace jmarlin;
+// TILE(what it is given besides, rows, columns, halves of a block). Java's twin: plan.TileShape.IN_HALVES.
+#define JMARLIN_STRIPED_TILES(TILE, ...) \
+    TILE(__VA_ARGS__, 32, 128, 2)        \
+    TILE(__VA_ARGS__, 64, 256, 2)
 
-#define ENTRY(name, T, Form, scale_rows, batch, columns, halves)                                    \
-    extern "C" __global__ void __launch_bounds__(256, 1)                                            \
-        striped_##name##_m##batch##_n##columns##_h##halves(const __grid_constant__ GemmArgs args) { \
-        striped_gemm<StripedShape<T, Form, scale_rows, batch, columns, halves>>(args);              \
+#define ENTRY(name, T, Form, scale_rows, batch, columns, halves)                                                           \
+    extern "C" __global__ void __launch_bounds__(256, 1)                                                                   \
+        striped_##name##_m##batch##_n##columns##_h##halves(const __grid_constant__ jmarlin::GemmArgs args) {               \
+        jmarlin::striped_gemm<jmarlin::StripedShape<jmarlin::T, jmarlin::Form, scale_rows, batch, columns, halves>>(args); \
     }
 
-#ifdef JMARLIN_TILE
-#define TILES JMARLIN_ONE_TILE
-#else
-#define TILES JMARLIN_HALVED_TILES
-#endif
-#define ENTRIES(name, T, Form, scale_rows) TILES(ENTRY, name, T, Form, scale_rows)
-
-// What there is: TILE(what it is given besides, rows, columns, halves of a block). Java's twin: plan.TileShape.IN_HALVES.
-#define JMARLIN_HALVED_TILES(TILE, ...) \
-    TILE(__VA_ARGS__, 32, 128, 2)       \
-    TILE(__VA_ARGS__, 64, 256, 2)
+#include "entries.cuh"
 
 ENTRIES(f16_sym_g64, Half, Symmetric4, 1)
 ENTRIES(f16_sym_g32, Half, Symmetric4, 2)
@@ -35,5 +26,4 @@ ENTRIES(bf16_sym_g32, Bfloat16, Symmetric4, 2)
 ENTRIES(bf16_zp_g64, Bfloat16, ZeroPoints4, 1)
 ENTRIES(bf16_zp_g32, Bfloat16, ZeroPoints4, 2)
 
-// What the host checks before it trusts an image: version, size of the arguments, offset of every field in order.
-extern "C" __device__ const u32 jmarlin_striped_halves_abi[] = JMARLIN_GEMM_ABI;
+extern "C" __device__ const jmarlin::u32 jmarlin_striped_halves_abi[] = JMARLIN_GEMM_ABI;
