@@ -8,8 +8,8 @@
 //   k      2t + 8p + 1 2t + 8p + 1 2t + 8p     2t + 8p       (+ 16 j)
 //          `---- second half ----' `---- first half ----'
 //
-// so the even bytes of word p are register a[2p] of the fragment and its odd ones a[2p + 1], in bits 7..0 of a 16-bit half, where dequant.cuh
-// reads numbers from: q * 2^-24 in fp16, q * 2^-133 in bf16, exactly (bit 7 is the lowest bit of a bf16's exponent, and field 1 continues
+// so the even bytes of word p are register a[2p] of the fragment and its odd ones a[2p + 1], in bits 7..0 of a 16-bit half, where
+// dequant.cuh reads numbers from: q * 2^-24 in fp16, q * 2^-133 in bf16, exactly (bit 7 is the lowest bit of a bf16's exponent, and field 1 continues
 // the subnormals' spacing). Zero codes are 0x8000 | z, z = 0 .. 256; a difference of the two is exact, for 256 is the largest.
 #pragma once
 

@@ -1,6 +1,6 @@
-// ENTRIES(f16_sym_g64, Half, Symmetric4, 1): an entry point of the striped kernel for each of the file's tiles, with the type, what a weight is
-// and the scale rows of a block. To be included after the list of tiles, JMARLIN_STRIPED_TILES, and after an ENTRY of the file's own if its tiles
-// have more numbers.
+// ENTRIES(f16_sym_g64, Half, Symmetric4, 1): an entry point of the striped kernel for each of the file's tiles, with the type, what a
+// weight is and the scale rows of a block. To be included after the list of tiles, JMARLIN_STRIPED_TILES, and after an ENTRY of
+// the file's own if its tiles have more numbers.
 #pragma once
 
 #include "one_tile.cuh"

@@ -16,11 +16,15 @@ import java.util.Objects;
  *       |S| into [2^15, 2^16) for FP16 and [2^126, 2^127) for BF16, where a kernel's product of a code and S keeps most bits;
  *   <li>{@link #zeros}: zero points as bits {@code 0x8000 | z << 4h}, with h the lowest bit of the column. A nibble masked out of a
  *       code word <i>is</i> a subnormal number of the compute type, worth {@code q * 2^-24} (h = 0) or {@code q * 2^-20} (h = 1)
- *       in FP16, {@code q * 2^-133} or {@code q * 2^-129} in BF16; these bits are {@code -z} in the same unit;
+ *       in FP16, {@code q * 2^-133} or {@code q * 2^-129} in BF16; these bits are {@code -z} in the same unit. Of 8-bit codes, whose
+ *       bytes are masked out as those of h = 0, the unit is that of h = 0 in all columns, and the bits are {@code 0x8000 | z};
+ *   <li>or float zeros, {@code Z * 2^shift} in the unit of the codes, rounded to the compute type: a kernel adds them to a scaled code;
  *   <li>{@link #factors}: {@code 2^(24 - shift)} and {@code 2^(20 - shift)} in FP16, {@code 2^(133 - shift)} and
  *       {@code 2^(129 - shift)} in BF16, as floats: what the sum over a column has to be multiplied with to undo shift and unit.
+ *       The unit of {@linkplain WeightForm.Code#E2M1 floats}, placed where the type has its exponent, is 2^-14 or 2^-126.
  *       Columns whose scales are all zero, and padding, have the factor 1. Where scales were FP32, times the mantissa of the
- *       column's largest scale, which so is kept exactly: a column of one group loses nothing.
+ *       column's largest scale, which so is kept exactly: a column of one group loses nothing; and times the column's scale, if it has
+ *       one.
  * </ul>
  *
  * <p>Rows may multiply activations in another order than their own ({@link #inputOrder}, from act-ordered checkpoints).
@@ -66,7 +70,7 @@ public final class PackedWeights implements AutoCloseable {
      * @param computeType FP16 or BF16
      * @param codes {@link StripedLayout#codeBytes} bytes, each strip contiguous
      * @param scales {@link StripedLayout#scaleBytes} bytes, each strip contiguous
-     * @param zeros as many bytes, or null for weights without zero points
+     * @param zeros as many bytes, or null for weights without zero points or float zeros
      * @param factors a float for every padded column
      * @param bias a float for every padded column, or null
      * @return weights that own the regions and close them
@@ -79,7 +83,7 @@ public final class PackedWeights implements AutoCloseable {
         checkSize("codes", codes, layout.codeBytes(), layout);
         checkSize("scales", scales, layout.scaleBytes(), layout);
         checkSize("factors", factors, columnBytes, layout);
-        if ((zeros != null) != layout.form().hasZeroPoints()) {
+        if ((zeros != null) != layout.form().storesOffsets()) {
             throw new IllegalArgumentException("zeros " + (zeros == null ? "null" : "of " + zeros.size() + " bytes")
                     + " given for weights that are " + layout.form());
         }
@@ -100,7 +104,7 @@ public final class PackedWeights implements AutoCloseable {
      */
     public PackedWeights withInputOrder(IntBuffer order) {
         return new PackedWeights(layout, computeType, codes, scales, zeros, factors, bias,
-                order == null ? null : QuantizedMatrix.permutation(order, k()));
+                order == null ? null : MatrixChecks.permutation(order, k()));
     }
 
     /**
@@ -129,7 +133,8 @@ public final class PackedWeights implements AutoCloseable {
 
     /**
      * The matrix these weights were packed from. Codes and zero points are always the same, scales too if they had the compute
-     * type (else they are in the compute type now, FP32 scales rounded to its precision).
+     * type (else they are rounded to its precision, and FP32 if it does not hold them without their column's shift); float zeros too
+     * unless they are far below the scales of their column, column scales but for a power of two that the scales have instead.
      */
     public QuantizedMatrix unpack() {
         return StripedPacker.unpack(this).withInputOrder(inputOrder);
@@ -165,7 +170,7 @@ public final class PackedWeights implements AutoCloseable {
         return layout.kBlocks();
     }
 
-    /** The group size as asked for: -1, 32, 64, 128 or 256. */
+    /** The group size as asked for: -1, 16, 32, 64, 128 or 256. */
     public int groupSize() {
         return layout.groupSize();
     }
@@ -190,7 +195,7 @@ public final class PackedWeights implements AutoCloseable {
         return layout.form();
     }
 
-    /** Whether there are zero points, as {@link #form} says too; otherwise all are 8. */
+    /** Whether there are zero points, as {@link #form} says too. */
     public boolean hasZeroPoints() {
         return form().hasZeroPoints();
     }
@@ -225,7 +230,7 @@ public final class PackedWeights implements AutoCloseable {
         return scales;
     }
 
-    /** {@code [strips][scaleRows][64]} zero codes of 16 bits, or null if the weights are symmetric. */
+    /** {@code [strips][scaleRows][64]} zero codes or float zeros of 16 bits, or null if the weights are symmetric. */
     public NativeMemory zeros() {
         return zeros;
     }

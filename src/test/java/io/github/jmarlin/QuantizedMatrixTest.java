@@ -56,7 +56,7 @@ class QuantizedMatrixTest {
         rejects(() -> QuantizedMatrix.builder(0, 5, 32, DataType.FP16), "k 0", "1..");
         rejects(() -> QuantizedMatrix.builder(5, -3, 32, DataType.FP16), "n -3");
         rejects(() -> QuantizedMatrix.builder(Integer.MAX_VALUE, 5, 32, DataType.FP16), "k 2147483647");
-        rejects(() -> QuantizedMatrix.builder(5, 5, 48, DataType.FP16), "group size 48", "[-1, 32, 64, 128, 256]");
+        rejects(() -> QuantizedMatrix.builder(5, 5, 48, DataType.FP16), "group size 48", "[-1, 16, 32, 64, 128, 256]");
         rejects(() -> QuantizedMatrix.builder(5, 5, 0, DataType.FP16), "group size 0");
         rejects(() -> QuantizedMatrix.builder(1, 1, -1, null), "scale type null");
         var builder = QuantizedMatrix.builder(40, 5, 32, DataType.FP16).withZeroPoints().withBias();

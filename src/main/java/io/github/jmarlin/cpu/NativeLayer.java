@@ -50,7 +50,7 @@ final class NativeLayer implements AutoCloseable {
         double halfShift = weights.computeType() == DataType.FP16 ? FP16_HALF_SHIFT : BF16_HALF_SHIFT;
         for (int column = 0; column < weights.paddedN(); column++) {
             long at = (long) column * Float.BYTES;
-            double unshift = weights.factors().getFloat(at) * ShiftedScales.unitValue(weights.computeType(), column);
+            double unshift = weights.factors().getFloat(at) * ShiftedScales.unitValue(weights.form(), weights.computeType(), column);
             factors.putFloat(at, (float) (unshift / halfShift));
         }
         return factors;
@@ -83,7 +83,7 @@ final class NativeLayer implements AutoCloseable {
     private static long zeros(PackedWeights weights, int strip) {
         return switch (weights.form().offset()) {
             case MIDDLE -> 0;
-            case ZERO_POINT -> address(weights.zeros(), strip * weights.layout().stripScaleBytes());
+            case ZERO_POINT, FLOAT_ZERO -> address(weights.zeros(), strip * weights.layout().stripScaleBytes());
         };
     }
 

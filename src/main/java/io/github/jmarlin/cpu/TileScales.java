@@ -35,7 +35,7 @@ final class TileScales {
         double[] unshift = new double[StripedLayout.BLOCK];
         for (int column = 0; column < StripedLayout.BLOCK; column++) {
             double factor = weights.factors().getFloat(((long) strip * StripedLayout.BLOCK + column) * Float.BYTES);
-            unshift[column] = factor * ShiftedScales.unitValue(weights.computeType(), column);
+            unshift[column] = factor * ShiftedScales.unitValue(weights.form(), weights.computeType(), column);
         }
         for (int scaleRow = 0; scaleRow < scaleRows; scaleRow++) {
             for (int column = 0; column < StripedLayout.BLOCK; column++) {
@@ -45,7 +45,7 @@ final class TileScales {
                 int pair = (strip % TileWords.STRIPS * StripedLayout.BLOCK + column) / 2;
                 scales[strip / TileWords.STRIPS][row][pair] = scale;
                 if (zeros != null) {
-                    int zeroPoint = ShiftedScales.zeroPoint(zeros.getShort(at), column);
+                    int zeroPoint = ShiftedScales.zeroPoint(weights.form(), zeros.getShort(at), column);
                     zeroTerms[strip / TileWords.STRIPS][row][pair] = (8 - zeroPoint) * scale;
                 }
             }

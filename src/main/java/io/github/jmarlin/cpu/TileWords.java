@@ -19,7 +19,7 @@ final class TileWords {
     static final int WORD_ROWS = 16;
 
     private static final int BLOCK_WORDS = StripedLayout.BLOCK_BYTES / Integer.BYTES;
-    private static final int SUB_BLOCK_WORDS = StripedLayout.SUB_BLOCK_BYTES / Integer.BYTES;
+    private static final int SUB_BLOCK_WORDS = StripedLayout.PIECE_BYTES / Integer.BYTES;
     private static final int LANE_WORDS = StripedLayout.LANE_BYTES / Integer.BYTES;
 
     private final IntBuffer[] strips;

@@ -116,12 +116,13 @@ public final class CudaEngine implements AutoCloseable {
      * Copies weights to the device; they may be closed afterwards.
      *
      * @throws DeviceOutOfMemoryException if they do not fit
-     * @throws IllegalArgumentException if they are 2:4 sparse: no kernel reads such weights yet
+     * @throws IllegalArgumentException if no kernel reads such weights yet
      */
     public DeviceWeights upload(PackedWeights weights) {
-        if (weights.form().isSparse()) {
-            throw new IllegalArgumentException(weights + ": no kernel of this release reads 2:4 sparse weights; the CPU multiplies them, and"
-                    + " SparseExpansion.dense gives the same weights with their zeros");
+        if (!weights.form().image().isEmpty()) {
+            throw new IllegalArgumentException(weights + ": no kernel of this release reads weights that are " + weights.form()
+                    + "; the CPU multiplies them" + (weights.form().isSparse()
+                    ? ", and SparseExpansion.dense gives the same weights with their zeros" : ""));
         }
         return new DeviceWeights(this, weights);
     }

@@ -112,7 +112,7 @@ public final class PackedShards {
             codes.copyFrom(layout.blockOffset(strip, 0), source);
         }
         NativeMemory scales = NativeMemory.allocate(layout.scaleBytes(), layout.stripScaleBytes());
-        NativeMemory zeros = packed.form().hasZeroPoints()
+        NativeMemory zeros = packed.form().storesOffsets()
                 ? NativeMemory.allocate(layout.scaleBytes(), layout.stripScaleBytes()) : null;
         long columnBytes = (long) layout.paddedN() * Float.BYTES;
         NativeMemory factors = NativeMemory.allocate(columnBytes, Float.BYTES);

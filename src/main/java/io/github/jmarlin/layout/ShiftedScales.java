@@ -3,18 +3,30 @@ package io.github.jmarlin.layout;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
+import java.util.function.IntPredicate;
 
 /**
- * Scales and zero points as {@link PackedWeights} keeps them: scales shifted by a power of two per column, zero points as numbers
- * of the compute type in the unit of a masked nibble, and the factor per column that undoes both.
+ * Scales, zero points and float zeros as {@link PackedWeights} keeps them: scales shifted by a power of two per column, zero points
+ * as numbers of the compute type in the unit of a masked code, float zeros shifted and in that unit, and the factor per column that
+ * undoes shift and unit.
+ *
+ * <pre>
+ *   S = s * 2^shift / mantissa         as large as the type allows; the mantissa is 1 unless scales are FP32
+ *   Z'= Z * 2^(shift - unit) / mantissa
+ *   a code masked out of a word, read as a number of the type, is worth q * 2^-unit
+ *   (q * 2^-unit - z * 2^-unit) * S,  or  q * 2^-unit * S + Z',  times the factor 2^(unit - shift) * mantissa * column scale: a weight
+ * </pre>
  */
 public final class ShiftedScales {
     /** The exponent that a column's largest scale gets: the top binade, for BF16 the one below so that it can be doubled. */
     private static final int FP16_TOP = 15;
     private static final int BF16_TOP = 126;
-    /** A nibble in the lowest bits of a number of the type is worth q * 2^-UNIT; one in the bits above, q * 2^-(UNIT - 4). */
+    /** An integer in the lowest bits of a number of the type is worth q * 2^-UNIT; a nibble in the bits above, q * 2^-(UNIT - 4). */
     private static final int FP16_UNIT = 24;
     private static final int BF16_UNIT = 133;
+    /** E2M1 whose exponent and mantissa lie on both sides of the type's border between them is worth value * 2^-FLOAT_UNIT. */
+    private static final int FP16_FLOAT_UNIT = 14;
+    private static final int BF16_FLOAT_UNIT = 126;
     private static final int SIGN = 0x8000;
 
     private ShiftedScales() {
@@ -29,42 +41,80 @@ public final class ShiftedScales {
             packed.factors().putFloat((long) column * Float.BYTES, 1);
         }
         for (int column = firstColumn; column < end; column++) {
-            packScales(matrix, packed, column);
+            String problem = packColumn(matrix, packed, column, group -> true);
+            if (problem != null && matrix.form().offset() == WeightForm.Offset.MIDDLE) {
+                // A group of nothing but zeros may have any scale: quantizers leave the smallest there are.
+                int at = column;
+                problem = packColumn(matrix, packed, column, group -> !isZero(matrix, group, at));
+            }
+            if (problem != null) {
+                throw new IllegalArgumentException("column " + column + " cannot be packed for " + packed.computeType() + ": " + problem);
+            }
             for (int group = 0; packed.form().hasZeroPoints() && group < layout.groups(); group++) {
-                short zeroCode = zeroCode(matrix.zeroPoint(group, column), column);
-                packed.zeros().putShort(layout.scaleOffset(group, column), zeroCode);
+                packed.zeros().putShort(layout.scaleOffset(group, column), zeroCode(packed.form(), matrix.zeroPoint(group, column), column));
             }
         }
     }
 
-    private static void packScales(QuantizedMatrix matrix, PackedWeights packed, int column) {
+    /** Whether all weights of a group and column are 0 whatever its scale is. */
+    public static boolean isZero(QuantizedMatrix matrix, int group, int column) {
+        WeightForm.Code code = matrix.form().code();
+        int end = (int) Math.min(matrix.k(), (group + 1L) * matrix.rowsPerGroup());
+        for (int row = group * matrix.rowsPerGroup(); row < end; row++) {
+            if (code.value(matrix.code(row, column)) != matrix.zeroPoint(group, column)) {
+                return false;
+            }
+        }
+        return !matrix.form().hasFloatZeros();
+    }
+
+    /**
+     * Packs scales, float zeros and the factor of a column.
+     *
+     * @param used the groups whose scale matters; the others get 0
+     * @return why that cannot be, or null
+     */
+    private static String packColumn(QuantizedMatrix matrix, PackedWeights packed, int column, IntPredicate used) {
         DataType type = packed.computeType();
+        boolean floatZeros = matrix.form().hasFloatZeros();
         float largest = 0;
+        float largestZero = 0;
         for (int group = 0; group < matrix.groups(); group++) {
-            largest = Math.max(largest, Math.abs(roundedScale(matrix, type, group, column)));
+            largest = used.test(group) ? Math.max(largest, Math.abs(roundedScale(matrix, type, group, column))) : largest;
+            largestZero = floatZeros ? Math.max(largestZero, Math.abs(matrix.floatZero(group, column))) : 0;
         }
         // NOTES: scales of FP32 are rounded; dividing by the largest one's mantissa, which the factor takes, keeps that one exact.
         double mantissa = matrix.scaleType() == DataType.FP32 && largest != 0
                 ? Math.scalb((double) largest, -Math.getExponent((double) largest)) : 1;
-        int shift = largest == 0 ? unit(type, column) : topExponent(type) - Math.getExponent((double) largest);
-        int exponent = unit(type, column) - shift;
-        if (exponent < Float.MIN_EXPONENT || exponent > Float.MAX_EXPONENT) {
-            throw new IllegalArgumentException("column " + column + " cannot be packed for " + type + ": its largest scale "
-                    + largest + " gives the factor 2^" + exponent + ", outside the normal floats 2^" + Float.MIN_EXPONENT
-                    + "..2^" + Float.MAX_EXPONENT);
+        int unit = unit(matrix.form(), type, column);
+        int shift = largest == 0 ? unit : topExponent(type) - Math.getExponent((double) largest);
+        if (largestZero != 0) {
+            // One binade is left for rounding up and for the sum with a code.
+            shift = Math.min(shift, unit + topExponent(type) - 1 - Math.getExponent(largestZero / mantissa));
         }
-        packed.factors().putFloat((long) column * Float.BYTES, (float) Math.scalb(mantissa, exponent));
+        double factor = Math.scalb(mantissa * matrix.columnScale(column), unit - shift);
+        if (Math.getExponent(factor) < Float.MIN_EXPONENT || Math.getExponent(factor) > Float.MAX_EXPONENT) {
+            return "its largest scale " + largest + (floatZeros ? " and float zero " + largestZero : "")
+                    + (matrix.form().hasColumnScales() ? " and column scale " + matrix.columnScale(column) : "") + " give the factor 2^"
+                    + Math.getExponent(factor) + ", outside the normal floats 2^" + Float.MIN_EXPONENT + "..2^" + Float.MAX_EXPONENT;
+        }
+        packed.factors().putFloat((long) column * Float.BYTES, (float) factor);
         for (int group = 0; group < matrix.groups(); group++) {
-            double scale = roundedScale(matrix, type, group, column);
+            double scale = used.test(group) ? roundedScale(matrix, type, group, column) : 0;
             double shifted = Math.scalb(scale / mantissa, shift);
             short bits = HalfFloats.encode(type, shifted);
             if (!isKept(matrix.scaleType(), type, HalfFloats.decode(type, bits), shifted)) {
-                throw new IllegalArgumentException("column " + column + " cannot be packed for " + type + ": its scale " + scale
-                        + " of group " + group + " is not exact beside its largest scale " + largest
-                        + "; pack for " + matrix.scaleType() + " instead");
+                return "its scale " + scale + " of group " + group + " is not exact beside its largest scale " + largest
+                        + (largestZero != 0 ? " and float zero " + largestZero : "") + "; pack for "
+                        + (matrix.scaleType().is16Bit() ? matrix.scaleType() : DataType.BF16) + " instead";
             }
             packed.scales().putShort(matrix.layout().scaleOffset(group, column), bits);
+            if (floatZeros) {
+                double zero = Math.scalb(matrix.floatZero(group, column) / mantissa, shift - unit);
+                packed.zeros().putShort(matrix.layout().scaleOffset(group, column), HalfFloats.encode(type, zero));
+            }
         }
+        return null;
     }
 
     /** Whether the packed scale is the one it should be: exactly, or for FP32 to the nearest of the type's normal numbers. */
@@ -83,19 +133,19 @@ public final class ShiftedScales {
         return type == DataType.BF16 && matrix.scaleType() == DataType.FP16 ? HalfFloats.fromBf16(HalfFloats.toBf16(scale)) : scale;
     }
 
-    /** What a code of 1 is worth when its nibble, masked out of a word, is read as a number of the type; a power of two. */
-    public static double unitValue(DataType type, int column) {
-        return Math.scalb(1.0, -unit(type, column));
+    /** What a code worth 1 is when, masked out of a word, it is read as a number of the type; a power of two. */
+    public static double unitValue(WeightForm form, DataType type, int column) {
+        return Math.scalb(1.0, -unit(form, type, column));
     }
 
     /** A zero point as bits: minus as many units as {@link #unitValue} says. */
-    public static short zeroCode(int zeroPoint, int column) {
-        return (short) (SIGN | zeroPoint << 4 * StripedLayout.nibble(column));
+    public static short zeroCode(WeightForm form, int zeroPoint, int column) {
+        return (short) (SIGN | zeroPoint << nibbleShift(form, column));
     }
 
     /** The zero point of such bits. */
-    public static int zeroPoint(short zeroCode, int column) {
-        return (zeroCode & ~SIGN & 0xffff) >>> 4 * StripedLayout.nibble(column);
+    public static int zeroPoint(WeightForm form, short zeroCode, int column) {
+        return (zeroCode & ~SIGN & 0xffff) >>> nibbleShift(form, column);
     }
 
     /** The exponent that a column's largest scale gets. */
@@ -103,59 +153,16 @@ public final class ShiftedScales {
         return type == DataType.FP16 ? FP16_TOP : BF16_TOP;
     }
 
-    private static int unit(DataType type, int column) {
-        return (type == DataType.FP16 ? FP16_UNIT : BF16_UNIT) - 4 * StripedLayout.nibble(column);
+    static int unit(WeightForm form, DataType type, int column) {
+        boolean fp16 = type == DataType.FP16;
+        return switch (form.code()) {
+            case E2M1 -> fp16 ? FP16_FLOAT_UNIT : BF16_FLOAT_UNIT;
+            case INT4, INT8 -> (fp16 ? FP16_UNIT : BF16_UNIT) - nibbleShift(form, column);
+        };
     }
 
-    /** Whether the scales were FP32: then the factor of a column is seldom a power of two. */
-    static boolean wereRounded(PackedWeights packed) {
-        for (int column = 0; column < packed.n(); column++) {
-            float factor = packed.factors().getFloat((long) column * Float.BYTES);
-            if (factor != Math.scalb(1f, Math.getExponent(factor))) {
-                return true;
-            }
-        }
-        return false;
-    }
-
-    /**
-     * Sets scales and zero points of the columns of one strip.
-     *
-     * @param rounded see {@link #wereRounded}; the matrix then has FP32 scales
-     */
-    static void unpack(PackedWeights packed, QuantizedMatrix.Builder matrix, int strip, boolean rounded) {
-        StripedLayout layout = packed.layout();
-        int end = Math.min(layout.n(), (strip + 1) * StripedLayout.BLOCK);
-        for (int column = strip * StripedLayout.BLOCK; column < end; column++) {
-            for (int group = 0; group < layout.groups(); group++) {
-                if (rounded) {
-                    matrix.setScale(group, column, (float) scale(packed, group, column));
-                } else {
-                    matrix.setScaleBits(group, column, scaleBits(packed, group, column));
-                }
-                if (packed.form().hasZeroPoints()) {
-                    short zeroCode = packed.zeros().getShort(layout.scaleOffset(group, column));
-                    matrix.setZeroPoint(group, column, zeroPoint(zeroCode, column));
-                }
-            }
-        }
-    }
-
-    private static double scale(PackedWeights packed, int group, int column) {
-        DataType type = packed.computeType();
-        double shifted = HalfFloats.decode(type, packed.scales().getShort(packed.layout().scaleOffset(group, column)));
-        double factor = packed.factors().getFloat((long) column * Float.BYTES);
-        return shifted * factor * unitValue(type, column);
-    }
-
-    private static short scaleBits(PackedWeights packed, int group, int column) {
-        DataType type = packed.computeType();
-        double scale = scale(packed, group, column);
-        short bits = HalfFloats.encode(type, scale);
-        if (HalfFloats.decode(type, bits) != scale) {
-            throw new IllegalArgumentException("column " + column + " cannot be unpacked: its scale " + scale + " of group " + group
-                    + " came from another type and is no " + type + " number without the column's shift");
-        }
-        return bits;
+    /** Of 4-bit codes that of an odd column lies 4 bits above its neighbour's, and is read there; 8-bit codes are brought down. */
+    private static int nibbleShift(WeightForm form, int column) {
+        return form.code() == WeightForm.Code.INT8 ? 0 : 4 * (column % 2);
     }
 }

@@ -36,15 +36,16 @@ public final class SparseExpansion {
     private static void expand(ByteBuffer source, StripedLayout from, ByteBuffer target, int blocks) {
         long[] stored = new long[StripedLayout.BLOCK * ROW_LONGS];
         long[] rows = new long[2 * StripedLayout.BLOCK * ROW_LONGS];
+        BlockCodes order = BlockCodes.of(from.form().code());
         long[] half = new long[StripedLayout.BLOCK * ROW_LONGS];
         for (int block = 0; block < blocks; block++) {
             if (block % 2 == 0) {
                 int at = block / 2 * from.form().blockBytes();
-                StripedPacker.unpackBlock(source, at, stored);
+                order.unpack(source, at, stored);
                 SparseRows.expand(source, at + from.form().blockCodeBytes(), stored, rows);
             }
             System.arraycopy(rows, block % 2 * half.length, half, 0, half.length);
-            StripedPacker.packBlock(half, target, block * StripedLayout.BLOCK_BYTES);
+            order.pack(half, target, block * StripedLayout.BLOCK_BYTES);
         }
     }
 

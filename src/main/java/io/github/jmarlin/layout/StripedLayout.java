@@ -1,5 +1,7 @@
 package io.github.jmarlin.layout;
 
+import io.github.jmarlin.memory.NativeMemory;
+
 /**
  * Where every code of a {@code [k][n]} matrix lies in the packed bytes, as one formula in both directions, and the sizes that
  * follow from it. The bytes are the register fragments of the tensor-core instruction m16n8k16 with the weights as its first
@@ -31,8 +33,19 @@ package io.github.jmarlin.layout;
  *  instruction's four registers, in its own order.
  * </pre>
  *
- * <p>Scales, and zero points if there are any, are {@code [strip][scale row][64]} in natural column order. Rows and columns beyond
- * k and n hold zero bits.
+ * <p>Of {@linkplain WeightForm.Code#INT8 8-bit codes} a block has 4096 bytes, the same coordinates and a byte for a code:
+ *
+ * <pre>
+ *   codes   [strip][block][sub-block s: 4][piece: 2][lane 4 r + t: 32][word: 4] of 32 bits
+ *   Word 2 j + p of a lane's eight (4 of each piece) holds row 16 j + 8 p + 2 t + e, column 8 r + 2 s + h in byte 2 e + h:
+ *   {w &amp; 0x00ff00ff, (w &gt;&gt; 8) &amp; 0x00ff00ff} are the registers of h = 0 and 1.
+ * </pre>
+ *
+ * <p>{@linkplain WeightForm.Code#E2M1 4-bit floats} lie in the words of 4-bit integers, each half with its bits in the order that
+ * FloatCodes draws.
+ *
+ * <p>Scales, and zero points or float zeros if there are any, are {@code [strip][scale row][64]} in natural column order. Rows and
+ * columns beyond k and n hold zero bits.
  *
  * <p>Of {@linkplain WeightForm.Sparsity#TWO_OF_FOUR sparse} weights a block is 128 rows: the 64 x 64 codes of the two rows that are stored
  * of every four, rows 2 i and 2 i + 1 of those being of the quad of rows 4 i to 4 i + 3, and 1024 bytes behind them that say which two.
@@ -54,10 +67,12 @@ public record StripedLayout(int k, int n, WeightForm form) {
     public static final int BLOCK = 64;
     /** Bytes of the 64 x 64 codes of a block, of 4 bits each; see {@link WeightForm#blockBytes}. */
     public static final int BLOCK_BYTES = BLOCK * BLOCK / 2;
-    /** Sub-blocks of a block; each is one 16-byte load of every lane of a warp. */
+    /** Sub-blocks of a block; each is one 16-byte load of every lane of a warp, of 8-bit codes two. */
     public static final int SUB_BLOCKS = 4;
-    /** Bytes of one sub-block: 32 lanes of 16 bytes. */
-    public static final int SUB_BLOCK_BYTES = BLOCK_BYTES / SUB_BLOCKS;
+    /** Bytes that the lanes of a warp load at a time, 16 each: one sub-block of 4-bit codes. */
+    public static final int PIECE_BYTES = BLOCK_BYTES / SUB_BLOCKS;
+    /** Words of a lane in a piece. */
+    private static final int PIECE_WORDS = 4;
     /** Bytes of one lane's share of a sub-block. */
     public static final int LANE_BYTES = 16;
     /** The group size that means one group per column. */
@@ -141,9 +156,14 @@ public record StripedLayout(int k, int n, WeightForm form) {
         return strips() * BLOCK;
     }
 
-    /** Rows of scales stored per strip: the groups, and where two lie in a block always two per block. */
+    /** Rows of scales in one block: 1 (or one for several blocks), 2 or 4. */
+    public int scaleRowsPerBlock() {
+        return isOneGroup() ? 1 : form.scaleRowsPerBlock();
+    }
+
+    /** Rows of scales stored per strip: the groups, and where several lie in a block always as many per block. */
     public int scaleRows() {
-        return isOneGroup() || groupSize() >= form.blockRows() ? groups() : kBlocks() * (form.blockRows() / groupSize());
+        return scaleRowsPerBlock() == 1 ? groups() : kBlocks() * scaleRowsPerBlock();
     }
 
     /** Bytes of the blocks of one strip. */
@@ -156,12 +176,12 @@ public record StripedLayout(int k, int n, WeightForm form) {
         return strips() * stripCodeBytes();
     }
 
-    /** Bytes of the 16-bit scales (or zero points) of one strip. */
+    /** Bytes of the 16-bit scales (or zero points, or float zeros) of one strip. */
     public long stripScaleBytes() {
         return (long) scaleRows() * BLOCK * Short.BYTES;
     }
 
-    /** Bytes of all 16-bit scales, and of all zero points. */
+    /** Bytes of all 16-bit scales, and of all zero points or float zeros. */
     public long scaleBytes() {
         return strips() * stripScaleBytes();
     }
@@ -171,25 +191,36 @@ public record StripedLayout(int k, int n, WeightForm form) {
         return strip * stripCodeBytes() + (long) block * form.blockBytes();
     }
 
+    /** Bytes of the codes of one of a block's four sub-blocks. */
+    public int subBlockBytes() {
+        return form.blockCodeBytes() / SUB_BLOCKS;
+    }
+
     /**
-     * Byte offset of the code of (row, column), which may lie in the padding. The nibble is {@link #nibble}.
+     * Byte offset of the code of (row, column), which may lie in the padding. Where in the byte is {@link #codeShift}; of {@linkplain
+     * WeightForm.Code#E2M1 4-bit floats} the offset of the 16 bits that hold its bits and those of three others, see {@link #code}.
      *
      * @param row of the stored ones: of sparse weights the first of quad i is 2 i
      */
     public long byteOffset(int row, int column) {
         int r = column % BLOCK / 8;
         int s = column % 8 / 2;
+        int h = column % 2;
         int j = row % BLOCK / 16;
         int p = row % 16 / 8;
         int t = row % 8 / 2;
         int e = row % 2;
-        int lane = 4 * r + t;
-        return blockOffset(column / BLOCK, row / BLOCK) + s * SUB_BLOCK_BYTES + lane * LANE_BYTES + 4 * j + 2 * e + p;
+        long atLane = blockOffset(column / BLOCK, row / BLOCK) + s * subBlockBytes() + (4 * r + t) * LANE_BYTES;
+        if (form.code().perByte() == 2) {
+            return atLane + 4 * j + 2 * e + (form.code() == WeightForm.Code.E2M1 ? 0 : p);
+        }
+        int word = 2 * j + p;
+        return atLane + word / PIECE_WORDS * PIECE_BYTES + 4 * (word % PIECE_WORDS) + 2 * e + h;
     }
 
-    /** Which nibble of its byte a column's code is: 0 low (even columns), 1 high. This is h of the drawing. */
-    public static int nibble(int column) {
-        return column % 2;
+    /** The lowest bit of a column's code in its byte: of 4-bit codes 0 in even columns, 4 in odd ones. */
+    public int codeShift(int column) {
+        return form.code().bits() * (column % form.code().perByte());
     }
 
     /**
@@ -218,29 +249,52 @@ public record StripedLayout(int k, int n, WeightForm form) {
         return 4 * (quad % 2);
     }
 
+    /**
+     * The code of (row, column), which may lie in the padding.
+     *
+     * @param codes of a packed matrix
+     * @param row of the stored ones
+     */
+    public int code(NativeMemory codes, int row, int column) {
+        long offset = byteOffset(row, column);
+        if (form.code() == WeightForm.Code.E2M1) {
+            int p = row % 16 / 8;
+            return FloatCodes.toNibbles(codes.getShort(offset)) >>> 8 * p + codeShift(column) & form.code().max();
+        }
+        return codes.getByte(offset) >>> codeShift(column) & form.code().max();
+    }
+
     /** The stored row, possibly of the padding, whose codes the byte at {@code byteOffset} of the blocks holds. */
     public int rowOfByte(long byteOffset) {
         int inBlock = (int) (byteOffset % form.blockBytes());
         int block = (int) (byteOffset / form.blockBytes() % kBlocks());
-        int lane = inBlock % SUB_BLOCK_BYTES / LANE_BYTES;
+        int t = inBlock % PIECE_BYTES / LANE_BYTES % 4;
         int inLane = inBlock % LANE_BYTES;
-        int j = inLane / 4;
         int e = inLane % 4 / 2;
-        int p = inLane % 2;
-        int t = lane % 4;
+        int j = inLane / 4;
+        int p = form.code() == WeightForm.Code.E2M1 ? 0 : inLane % 2;
+        if (form.code().perByte() == 1) {
+            int word = inBlock % subBlockBytes() / PIECE_BYTES * PIECE_WORDS + inLane / 4;
+            j = word / 2;
+            p = word % 2;
+        }
         return block * BLOCK + 16 * j + 8 * p + 2 * t + e;
     }
 
-    /** The even column, possibly of the padding, of the low nibble of that byte; the high nibble is the column after it. */
+    /**
+     * The column, possibly of the padding, of the code in that byte; of 4-bit codes the even column of its low nibble, whose high
+     * nibble is the column after it. (Of 4-bit floats row and column of the first of the four codes of an even byte and the next.)
+     */
     public int columnOfByte(long byteOffset) {
         int inBlock = (int) (byteOffset % form.blockBytes());
         int strip = (int) (byteOffset / stripCodeBytes());
-        int s = inBlock / SUB_BLOCK_BYTES;
-        int r = inBlock % SUB_BLOCK_BYTES / LANE_BYTES / 4;
-        return strip * BLOCK + 8 * r + 2 * s;
+        int s = inBlock / subBlockBytes();
+        int r = inBlock % PIECE_BYTES / LANE_BYTES / 4;
+        int h = form.code().perByte() == 1 ? inBlock % 2 : 0;
+        return strip * BLOCK + 8 * r + 2 * s + h;
     }
 
-    /** Byte offset of the 16-bit scale (and zero point) of a scale row and column. */
+    /** Byte offset of the 16-bit scale (and zero point or float zero) of a scale row and column. */
     public long scaleOffset(int scaleRow, int column) {
         return column / BLOCK * stripScaleBytes() + ((long) scaleRow * BLOCK + column % BLOCK) * Short.BYTES;
     }

@@ -8,13 +8,27 @@ import java.util.Objects;
  * bytes of a block, which instance of a kernel and which routine of the CPU can read it, and what the header of a packed file says;
  * whoever wants to know whether there are zero points asks it too.
  *
- * <p>A new kind of number is a new constant below; what does not know the constant refuses it by its name. This version implements
- * 4-bit integers.
+ * <pre>
+ *   weight = (value of the code - offset) * scale          offset MIDDLE or ZERO_POINT
+ *   weight =  value of the code * scale + Z                offset FLOAT_ZERO
+ *
+ *   code    offset       groups of   kernels' tag     image   comes from
+ *   INT4    MIDDLE       32..        sym                      GPTQ, AWQ, compressed-tensors; Q4_0
+ *   INT4    ZERO_POINT   32..        zp                       the same, asymmetric
+ *   INT4    MIDDLE, 2:4  64..        sp24             sp24    marlin-24
+ *   INT4    FLOAT_ZERO   32..        fz               fz      Q4_1, Q4_K, MLX
+ *   INT8    MIDDLE       16..        i8               i8      8-bit layers; Q8_0, Q5_0, Q6_K
+ *   INT8    ZERO_POINT   32..        i8zp             i8      8-bit layers, asymmetric
+ *   INT8    FLOAT_ZERO   32..        i8fz             i8      Q5_1, Q5_K, MLX 8-bit
+ *   E2M1    MIDDLE       16..        fp4              fp4     MXFP4, NVFP4
+ * </pre>
+ *
+ * <p>Others are refused by the names of what they combine. What does not know a constant refuses it by its name.
  *
  * @param code what a stored code is
- * @param offset what is taken from a code before it is scaled
+ * @param offset what is taken from a code before it is scaled, or added after
  * @param scaleSource where its scale comes from
- * @param groupSize rows that share a scale, as asked for: 32, 64, 128, 256, or -1 for one group per column
+ * @param groupSize rows that share a scale, as asked for: 16, 32, 64, 128, 256, or -1 for one group per column
  * @param sparsity which weights are stored at all
  * @param columns in which order columns lie
  */
@@ -22,37 +36,73 @@ public record WeightForm(Code code, Offset offset, ScaleSource scaleSource, int 
     /** The group size that means one group per column. */
     public static final int PER_COLUMN = -1;
 
-    private static final int[] GROUP_SIZES = {PER_COLUMN, 32, 64, 128, 256};
+    private static final int SMALLEST_GROUP = 16;
+    private static final int[] GROUP_SIZES = {PER_COLUMN, SMALLEST_GROUP, 32, 64, 128, 256};
 
     /** What a stored code is. */
     public enum Code {
         /** An integer 0..15. */
-        INT4(4);
+        INT4(4, 8),
+        /** An integer 0..255. */
+        INT8(8, 128),
+        /** A float of a sign (8), two bits of exponent (6) and one of mantissa (1): 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their negatives. */
+        E2M1(4, 0);
 
         private final int bits;
+        private final int middle;
 
-        Code(int bits) {
+        Code(int bits, int middle) {
             this.bits = bits;
+            this.middle = middle;
         }
 
         /** Bits of one code. */
         public int bits() {
             return bits;
         }
+
+        /** The largest code. */
+        public int max() {
+            return (1 << bits) - 1;
+        }
+
+        /** The value whose weight is 0 without an offset of its own. */
+        public int middle() {
+            return middle;
+        }
+
+        /** Codes in a byte. */
+        public int perByte() {
+            return Byte.SIZE / bits;
+        }
+
+        /** What a code is worth: itself, if it is an integer. */
+        public float value(int code) {
+            if (this != E2M1) {
+                return code;
+            }
+            int exponent = code >> 1 & 3;
+            float magnitude = exponent == 0 ? (code & 1) * 0.5f : Math.scalb(1 + (code & 1) * 0.5f, exponent - 1);
+            return code < 8 ? magnitude : -magnitude;
+        }
     }
 
-    /** What is taken from a code before it is scaled. */
+    /** What is taken from a code before it is scaled, or added after. */
     public enum Offset {
-        /** The middle of the code's range, 8 for 4 bits: symmetric weights. */
+        /** The middle of the code's range, 8 for 4 bits and 128 for 8, nothing of floats: symmetric weights. */
         MIDDLE,
-        /** An integer zero point for each group and column, 0..16. */
-        ZERO_POINT
+        /** An integer zero point for each group and column, 0..16 or 0..256. */
+        ZERO_POINT,
+        /** A float for each group and column, added to the scaled code: what a code of 0 is worth. */
+        FLOAT_ZERO
     }
 
     /** Where a weight's scale comes from. */
     public enum ScaleSource {
         /** A 16-bit float for each group and column, times a power of two for each column. */
-        GROUP
+        GROUP,
+        /** That, times a float for each column besides; of E2M1. */
+        GROUP_AND_COLUMN
     }
 
     /** Which weights are stored at all. */
@@ -77,7 +127,7 @@ public record WeightForm(Code code, Offset offset, ScaleSource scaleSource, int 
         GATE_UP
     }
 
-    /** Checks the group size. */
+    /** Checks the group size and that the parts go together. */
     public WeightForm {
         Objects.requireNonNull(code, "code");
         Objects.requireNonNull(offset, "offset");
@@ -85,16 +135,31 @@ public record WeightForm(Code code, Offset offset, ScaleSource scaleSource, int 
         Objects.requireNonNull(sparsity, "sparsity");
         Objects.requireNonNull(columns, "columns");
         checkGroupSize(groupSize);
-        if (sparsity == Sparsity.TWO_OF_FOUR && (offset != Offset.MIDDLE || groupSize == 32)) {
-            throw new IllegalArgumentException("weights with 2:4 sparsity have no zero points and groups of 64, 128, 256 or -1 rows, not "
-                    + (offset == Offset.MIDDLE ? "" : offset + " and ") + "groups of " + groupSize);
+        if (sparsity == Sparsity.TWO_OF_FOUR
+                && (code != Code.INT4 || offset != Offset.MIDDLE || groupSize == SMALLEST_GROUP || groupSize == 32)) {
+            throw new IllegalArgumentException("weights with 2:4 sparsity are " + Code.INT4 + " without zero points, in groups of 64, 128, "
+                    + "256 or -1 rows, not " + code + (offset == Offset.MIDDLE ? "" : " with " + offset) + " in groups of " + groupSize);
         }
+        if (code == Code.E2M1 && offset != Offset.MIDDLE) {
+            throw new IllegalArgumentException("weights of " + code + " have the offset " + Offset.MIDDLE + ", not " + offset);
+        }
+        if (scaleSource == ScaleSource.GROUP_AND_COLUMN && code != Code.E2M1) {
+            throw new IllegalArgumentException("scales from " + scaleSource + " are of " + Code.E2M1 + ", not of " + code);
+        }
+        if (groupSize == SMALLEST_GROUP && (code == Code.INT4 || offset != Offset.MIDDLE)) {
+            throw new IllegalArgumentException("group size " + groupSize + " is of " + Code.INT8 + " and " + Code.E2M1 + " with the offset "
+                    + Offset.MIDDLE + ", not of " + code + " with " + offset);
+        }
+    }
+
+    /** Codes and an offset with a scale for each group, every weight stored, columns in their order. */
+    public static WeightForm of(Code code, Offset offset, int groupSize) {
+        return new WeightForm(code, offset, ScaleSource.GROUP, groupSize, Sparsity.DENSE, Columns.NATURAL);
     }
 
     /** 4-bit integers in groups, every weight stored, columns in their order. */
     public static WeightForm int4(int groupSize, boolean zeroPoints) {
-        return new WeightForm(Code.INT4, zeroPoints ? Offset.ZERO_POINT : Offset.MIDDLE, ScaleSource.GROUP, groupSize,
-                Sparsity.DENSE, Columns.NATURAL);
+        return of(Code.INT4, zeroPoints ? Offset.ZERO_POINT : Offset.MIDDLE, groupSize);
     }
 
     /** The same with columns in another order. */
@@ -107,9 +172,19 @@ public record WeightForm(Code code, Offset offset, ScaleSource scaleSource, int 
         return new WeightForm(code, offset, scaleSource, groupSize, other, columns);
     }
 
+    /** The same with another offset. */
+    public WeightForm withOffset(Offset other) {
+        return new WeightForm(code, other, scaleSource, groupSize, sparsity, columns);
+    }
+
+    /** The same with scales from elsewhere. */
+    public WeightForm withScaleSource(ScaleSource other) {
+        return new WeightForm(code, offset, other, groupSize, sparsity, columns);
+    }
+
     /** The same with or without zero points. */
     public WeightForm withZeroPoints(boolean present) {
-        return new WeightForm(code, present ? Offset.ZERO_POINT : Offset.MIDDLE, scaleSource, groupSize, sparsity, columns);
+        return withOffset(present ? Offset.ZERO_POINT : Offset.MIDDLE);
     }
 
     /** The same with another group size, for instance of a shard. */
@@ -129,9 +204,34 @@ public record WeightForm(Code code, Offset offset, ScaleSource scaleSource, int 
         return offset == Offset.ZERO_POINT;
     }
 
-    /** 16-bit words for each group and column: its scale, and its zero point if there is one. */
+    /** Whether every group and column has a float of its own that is added to its scaled codes. */
+    public boolean hasFloatZeros() {
+        return offset == Offset.FLOAT_ZERO;
+    }
+
+    /** Whether an offset of 16 bits is stored for every group and column beside its scale: zero points or float zeros. */
+    public boolean storesOffsets() {
+        return offset != Offset.MIDDLE;
+    }
+
+    /** Whether every column has a factor of its own beside the scales of its groups. */
+    public boolean hasColumnScales() {
+        return scaleSource == ScaleSource.GROUP_AND_COLUMN;
+    }
+
+    /** The largest zero point: one above the largest code, since one checkpoint format stores them minus one. */
+    public int maxZeroPoint() {
+        return code.max() + 1;
+    }
+
+    /** Bytes of a zero point of a matrix: 1, or 2 where 256 is one. */
+    public int zeroPointBytes() {
+        return maxZeroPoint() > 0xff ? Short.BYTES : Byte.BYTES;
+    }
+
+    /** 16-bit words for each group and column: its scale, and its zero point or float zero if there is one. */
     public int parameterWords() {
-        return hasZeroPoints() ? 2 : 1;
+        return storesOffsets() ? 2 : 1;
     }
 
     /** Whether only two of every four rows are stored. */
@@ -144,9 +244,14 @@ public record WeightForm(Code code, Offset offset, ScaleSource scaleSource, int 
         return isSparse() ? 2 * StripedLayout.BLOCK : StripedLayout.BLOCK;
     }
 
-    /** Bytes of the codes of one block of 64 x 64 stored weights. */
+    /** Rows of scales that lie in one block where groups are shorter than it, 2 or 4; else 1, for one block or several. */
+    public int scaleRowsPerBlock() {
+        return groupSize == PER_COLUMN ? 1 : Math.max(1, blockRows() / groupSize);
+    }
+
+    /** Bytes of the codes of one block of 64 x 64 stored weights: 2048, or 4096 of 8-bit codes. */
     public int blockCodeBytes() {
-        return StripedLayout.BLOCK * StripedLayout.BLOCK * code.bits() / Byte.SIZE;
+        return StripedLayout.BLOCK * StripedLayout.BLOCK / code.perByte();
     }
 
     /** Bytes of one block: its codes and, of sparse weights, behind them four bits for every four rows of a column. */
@@ -154,9 +259,34 @@ public record WeightForm(Code code, Offset offset, ScaleSource scaleSource, int 
         return blockCodeBytes() + (isSparse() ? blockRows() / 4 * StripedLayout.BLOCK / 2 : 0);
     }
 
-    /** What instances of a kernel that read such weights have in their name: {@code zp}, {@code sym} or {@code sp24}. */
+    /** Bytes of one row of the codes of a matrix of {@code n} columns. */
+    public long codeStride(int n) {
+        return (n - 1L) / code.perByte() + 1;
+    }
+
+    /** What instances of a kernel that read such weights have in their name; see the table. */
     public String tag() {
-        return isSparse() ? "sp24" : hasZeroPoints() ? "zp" : "sym";
+        if (isSparse()) {
+            return "sp24";
+        }
+        return switch (code) {
+            case E2M1 -> "fp4";
+            case INT4 -> suffix("sym", "zp", "fz");
+            case INT8 -> suffix("i8", "i8zp", "i8fz");
+        };
+    }
+
+    private String suffix(String middle, String zeroPoint, String floatZero) {
+        return switch (offset) {
+            case MIDDLE -> middle;
+            case ZERO_POINT -> zeroPoint;
+            case FLOAT_ZERO -> floatZero;
+        };
+    }
+
+    /** The tag of the images that hold those instances; empty for the first ones, of 4-bit integers. See the table. */
+    public String image() {
+        return code == Code.INT8 ? "i8" : tag().equals("sym") || tag().equals("zp") ? "" : tag();
     }
 
     /** Checks that columns can lie in this order. */
@@ -166,9 +296,11 @@ public record WeightForm(Code code, Offset offset, ScaleSource scaleSource, int 
         }
     }
 
-    /** {@code symmetric}, {@code zero points} or {@code 2:4 sparse}, and {@code gate and up in turn}, for messages. */
+    /** {@code symmetric}, {@code 8-bit, zero points}, {@code fp4} and so on, and {@code gate and up in turn}, for messages. */
     @Override
     public String toString() {
-        return (isSparse() ? "2:4 sparse" : hasZeroPoints() ? "zero points" : "symmetric") + (columns == Columns.GATE_UP ? ", gate and up in turn" : "");
+        String number = isSparse() ? "2:4 sparse" : code == Code.E2M1 ? "fp4" : suffix("symmetric", "zero points", "float zeros");
+        return (code == Code.INT8 ? "8-bit, " : "") + number + (hasColumnScales() ? " with column scales" : "")
+                + (columns == Columns.GATE_UP ? ", gate and up in turn" : "");
     }
 }

@@ -37,7 +37,7 @@ final class JoinedWeights {
         return PackedWeights.of(layout, first.computeType(),
                 joined(parts, PackedWeights::codes, layout.codeBytes(), layout.stripCodeBytes()),
                 joined(parts, PackedWeights::scales, layout.scaleBytes(), layout.stripScaleBytes()),
-                first.hasZeroPoints() ? joined(parts, PackedWeights::zeros, layout.scaleBytes(), layout.stripScaleBytes()) : null,
+                first.form().storesOffsets() ? joined(parts, PackedWeights::zeros, layout.scaleBytes(), layout.stripScaleBytes()) : null,
                 joined(parts, PackedWeights::factors, (long) layout.paddedN() * Float.BYTES, Float.BYTES),
                 bias ? joined(parts, PackedWeights::bias, (long) layout.paddedN() * Float.BYTES, Float.BYTES) : null)
                 .withInputOrder(first.inputOrder());

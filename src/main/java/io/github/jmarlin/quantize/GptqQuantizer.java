@@ -47,7 +47,7 @@ public final class GptqQuantizer {
         this.k = hessian.k();
         this.options = options;
         this.rowsPerGroup = new StripedLayout(k, 1, options.groupSize()).rowsPerGroup();
-        this.order = options.actOrder() ? byImportance(hessian.diagonal()) : IntStream.range(0, k).toArray();
+        this.order = options.actOrder() ? actOrder(hessian.diagonal(), options.pruning()) : IntStream.range(0, k).toArray();
         this.importance = IntStream.of(order).mapToDouble(i -> hessian.get(i, i)).toArray();
         this.factor = hessian.inverseFactor(order, options.damping());
     }
@@ -97,11 +97,33 @@ public final class GptqQuantizer {
         return sum;
     }
 
-    /** The inputs by falling diagonal of the Hessian: the order that {@link GptqOptions#actOrder} means. */
-    public static int[] byImportance(double[] diagonal) {
-        return IntStream.range(0, diagonal.length).boxed()
+    /**
+     * The order that {@link GptqOptions#actOrder} means: inputs by falling diagonal of the Hessian, so that those that matter most find
+     * the most others to make up for their errors. Where pruning chooses, the upper and the lower half of these in pairs, since two of
+     * each four stay:
+     * <pre>
+     *   rank by importance   0 1 | 4 5   2 3 | 6 7        of 8 inputs; without pruning 0 1 2 3  4 5 6 7
+     * </pre>
+     */
+    public static int[] actOrder(double[] diagonal, Pruning pruning) {
+        int k = diagonal.length;
+        int[] ranked = IntStream.range(0, k).boxed()
                 .sorted(Comparator.comparingDouble((Integer i) -> -diagonal[i]).thenComparing(Comparator.naturalOrder()))
                 .mapToInt(Integer::intValue).toArray();
+        if (!pruning.chooses()) {
+            return ranked;
+        }
+        int upper = 0;
+        int lower = (int) IntStream.range(0, k).filter(GptqQuantizer::isOfUpperHalf).count();
+        int[] order = new int[k];
+        for (int i = 0; i < k; i++) {
+            order[i] = ranked[isOfUpperHalf(i) ? upper++ : lower++];
+        }
+        return order;
+    }
+
+    private static boolean isOfUpperHalf(int place) {
+        return place % Pruning.QUAD < Pruning.KEPT;
     }
 
     /**

@@ -20,7 +20,7 @@ final class UsageErrorsTest {
         "pack a | Missing required parameter: 'OUT_DIR'",
         "pack a b c | Unmatched argument at index 3: 'c'",
         "pack a b --threads 0 | --threads 0: must be at least 1",
-        "inspect a --group 48 | --group 48: group size 48 is not supported: one of [-1, 32, 64, 128, 256]",
+        "inspect a --group 48 | --group 48: group size 48 is not supported: one of [-1, 16, 32, 64, 128, 256]",
         "verify a --device gpu | --device gpu: must be auto, cpu, cuda or cuda:<index>",
         "frob | jmarlin: Unmatched argument at index 0: 'frob'",
     })

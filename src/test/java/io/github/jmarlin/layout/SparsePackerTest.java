@@ -86,7 +86,7 @@ final class SparsePackerTest {
                             long offset = layout.byteOffset(2 * quad + i, column);
                             assertEquals(2 * quad + i - row / 128 * 64, layout.rowOfByte(offset) - row / 128 * 64);
                             assertEquals(column / 2 * 2, layout.columnOfByte(offset));
-                            code = packed.codes().getByte(offset) >>> 4 * StripedLayout.nibble(column) & 15;
+                            code = packed.codes().getByte(offset) >>> layout.codeShift(column) & 15;
                         }
                     }
                     assertEquals(matrix.code(row, column), code, "row " + row + ", column " + column);

@@ -106,7 +106,7 @@ final class GptqQuantizerTest {
         Hessian hessian = correlated(K, 1024);
         float[] weights = weights(N, K);
         GptqOptions options = new GptqOptions(64, DataType.FP16, true, true, 0.01, false);
-        int[] order = GptqQuantizer.byImportance(hessian.diagonal());
+        int[] order = GptqQuantizer.actOrder(hessian.diagonal(), Pruning.NONE);
         float[][] factor = hessian.inverseFactor(order, 0.01);
         double[] even = IntStream.range(0, K).mapToDouble(i -> 1).toArray();
         int different = 0;

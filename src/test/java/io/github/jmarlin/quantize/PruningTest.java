@@ -9,6 +9,7 @@ import io.github.jmarlin.DataType;
 import io.github.jmarlin.QuantizedMatrix;
 import java.util.Arrays;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -140,6 +141,16 @@ final class PruningTest {
         String message = assertThrows(IllegalArgumentException.class, () -> quantize(hessian, weights, 64, false, Pruning.GIVEN)).getMessage();
         assertTrue(message.startsWith("output 5, inputs 12 to 15: "), message);
         assertThrows(IllegalArgumentException.class, () -> quantize(hessian, weights, 64, true, Pruning.GIVEN));
+    }
+
+    /** Of each four inputs two are of the half that matters more. */
+    @ParameterizedTest
+    @CsvSource({"8,0 1 4 5 2 3 6 7", "6,0 1 4 5 2 3", "5,0 1 3 4 2", "1,0"})
+    void actOrderMixesTheHalves(int k, String ranks) {
+        double[] diagonal = IntStream.range(0, k).mapToDouble(i -> -i).toArray();
+        int[] expected = Stream.of(ranks.split(" ")).mapToInt(Integer::parseInt).toArray();
+        assertArrayEquals(expected, GptqQuantizer.actOrder(diagonal, Pruning.SPARSE_GPT));
+        assertArrayEquals(IntStream.range(0, k).toArray(), GptqQuantizer.actOrder(diagonal, Pruning.NONE));
     }
 
     @Test

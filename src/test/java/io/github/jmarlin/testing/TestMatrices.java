@@ -73,6 +73,45 @@ public final class TestMatrices {
         return matrix.build();
     }
 
+    /**
+     * Weights of any form but sparse ones: every code and zero point equally likely, scales of the size real layers have and of both
+     * signs, float zeros near minus the middle of the codes, column scales over six binades. Scales of E2M1 are powers of two, of 16
+     * bits if the type has them.
+     */
+    public static QuantizedMatrix random(int k, int n, WeightForm form, DataType scaleType, boolean bias, long seed) {
+        Random random = new Random(seed);
+        var matrix = QuantizedMatrix.builder(k, n, form, scaleType);
+        for (int row = 0; row < k; row++) {
+            for (int column = 0; column < n; column++) {
+                matrix.setCode(row, column, random.nextInt(form.code().max() + 1));
+            }
+        }
+        int rowsPerGroup = form.groupSize() < 0 ? k : form.groupSize();
+        for (int group = 0; group * rowsPerGroup < k; group++) {
+            for (int column = 0; column < n; column++) {
+                float scale = (float) Math.scalb(1 + random.nextDouble(), -6 - random.nextInt(8));
+                if (form.code() == WeightForm.Code.E2M1) {
+                    scale = Math.scalb(1f, Math.getExponent(scale));
+                }
+                matrix.setScale(group, column, random.nextBoolean() ? scale : -scale);
+                if (form.hasZeroPoints()) {
+                    matrix.setZeroPoint(group, column, random.nextInt(form.maxZeroPoint() + 1));
+                }
+                if (form.hasFloatZeros()) {
+                    matrix.setFloatZero(group, column, (float) (-scale * form.code().middle() * (1 + 0.3 * random.nextGaussian())));
+                }
+            }
+        }
+        float[] columnScales = new float[n];
+        for (int column = 0; column < n; column++) {
+            columnScales[column] = (float) Math.scalb(1 + random.nextDouble(), -random.nextInt(6));
+            if (bias) {
+                matrix.withBias().setBias(column, (float) random.nextGaussian());
+            }
+        }
+        return (form.hasColumnScales() ? matrix.withColumnScales(columnScales) : matrix).build();
+    }
+
     /** Any two of every four rows, or fewer, with every code equally likely; the others 0. */
     public static QuantizedMatrix sparse(int k, int n, int groupSize, DataType scaleType, boolean bias, long seed) {
         return sparseBuilder(k, n, groupSize, scaleType, bias, seed).build();

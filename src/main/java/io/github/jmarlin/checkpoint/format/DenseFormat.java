@@ -79,7 +79,7 @@ public final class DenseFormat implements WeightFormat {
                     "the inputs of every layer that is to be pruned");
         }
         boolean actOrdered = calibrated && how.pruning() != Pruning.GIVEN;
-        int[] inputOrder = actOrdered ? GptqQuantizer.byImportance(how.calibration().diagonal(name, k)) : null;
+        int[] inputOrder = actOrdered ? GptqQuantizer.actOrder(how.calibration().diagonal(name, k), how.pruning()) : null;
         WeightForm form = WeightForm.int4(GroupSizes.forFile(groupSize, k), !how.symmetric()).withSparsity(how.sparsity());
         LayerSource.Facts facts = new LayerSource.Facts(name, scheme() + " " + weight.type()
                 + (inOut ? " [in][out]" : "") + method(calibrated), k, n,

@@ -15,6 +15,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -68,7 +69,7 @@ public record PackedLayer(String name, StripedLayout layout, DataType computeTyp
 
     boolean has(Part part) {
         return switch (part) {
-            case ZEROS -> form().hasZeroPoints();
+            case ZEROS -> form().storesOffsets();
             case BIAS -> bias;
             case INPUT_ORDER -> actOrder;
             default -> true;
@@ -83,7 +84,7 @@ public record PackedLayer(String name, StripedLayout layout, DataType computeTyp
         return switch (part) {
             case CODES, INPUT_ORDER -> TensorType.I32;
             case SCALES -> computeType == DataType.BF16 ? TensorType.BF16 : TensorType.F16;
-            case ZEROS -> TensorType.U16;
+            case ZEROS -> form().hasFloatZeros() ? type(Part.SCALES) : TensorType.U16;
             case FACTORS, BIAS -> TensorType.F32;
         };
     }
@@ -91,12 +92,27 @@ public record PackedLayer(String name, StripedLayout layout, DataType computeTyp
     List<Long> shape(Part part) {
         long strips = layout.strips();
         return switch (part) {
-            case CODES -> form().isSparse() ? List.of(strips, (long) layout.kBlocks(), form().blockBytes() / 4L)
-                    : List.of(strips, (long) layout.kBlocks(), (long) StripedLayout.SUB_BLOCKS, 32L, 4L);
+            case CODES -> codesShape();
             case SCALES, ZEROS -> List.of(strips, (long) layout.scaleRows(), (long) StripedLayout.BLOCK);
             case FACTORS, BIAS -> List.of((long) layout.paddedN());
             case INPUT_ORDER -> List.of((long) layout.k());
         };
+    }
+
+    /** By lane and word; of sparse weights, whose blocks hold other bytes too, words. */
+    private List<Long> codesShape() {
+        List<Long> shape = new ArrayList<>(List.of((long) layout.strips(), (long) layout.kBlocks()));
+        if (form().isSparse()) {
+            shape.add(form().blockBytes() / 4L);
+            return shape;
+        }
+        shape.add((long) StripedLayout.SUB_BLOCKS);
+        int pieces = layout.subBlockBytes() / StripedLayout.PIECE_BYTES;
+        if (pieces > 1) {
+            shape.add((long) pieces);
+        }
+        shape.addAll(List.of(32L, 4L));
+        return shape;
     }
 
     String toJson() {

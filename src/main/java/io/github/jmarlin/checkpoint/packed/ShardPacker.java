@@ -161,7 +161,7 @@ final class ShardPacker implements AutoCloseable {
             long strip = from / StripedLayout.BLOCK;
             write(writer, layer.tensor(Part.CODES), strip * layout.stripCodeBytes(), packed.codes(), layout.stripCodeBytes());
             write(writer, layer.tensor(Part.SCALES), strip * layout.stripScaleBytes(), packed.scales(), layout.stripScaleBytes());
-            if (layer.form().hasZeroPoints()) {
+            if (layer.form().storesOffsets()) {
                 write(writer, layer.tensor(Part.ZEROS), strip * layout.stripScaleBytes(), packed.zeros(),
                         layout.stripScaleBytes());
             }

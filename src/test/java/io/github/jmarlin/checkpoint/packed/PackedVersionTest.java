@@ -57,7 +57,7 @@ final class PackedVersionTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"code, int4, e2m1", "offset, zero_point, float_zero", "scale_source, group, block", "sparsity, dense, two4_",
+    @CsvSource({"code, int4, int6", "offset, zero_point, some_point", "scale_source, group, block", "sparsity, dense, two4_",
         "columns, natural, swapped"})
     void unknownValuesAreRefusedByName(String key, String known, String unknown) throws IOException {
         Path file = pack("ct_pack_asym_g32");
