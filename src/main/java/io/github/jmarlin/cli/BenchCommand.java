@@ -16,6 +16,7 @@ import io.github.jmarlin.bench.decode.GenerationFigures;
 import io.github.jmarlin.bench.decode.SyntheticModel;
 import io.github.jmarlin.bench.report.GenerationReport;
 import io.github.jmarlin.plan.KernelFamily;
+import io.github.jmarlin.plan.Kernels;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -111,7 +112,7 @@ final class BenchCommand implements Callable<Integer> {
     private static final class Family implements ITypeConverter<KernelFamily> {
         @Override
         public KernelFamily convert(String text) {
-            return Arrays.stream(KernelFamily.values()).filter(family -> CheckCommand.text(family).equals(text.toLowerCase(Locale.ROOT)))
+            return Arrays.stream(KernelFamily.values()).filter(family -> Kernels.of(family).equals(text.toLowerCase(Locale.ROOT)))
                     .findFirst().orElseThrow(() -> new TypeConversionException("must be striped, hopper or dense, not " + text));
         }
     }

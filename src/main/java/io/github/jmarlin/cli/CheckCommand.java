@@ -4,7 +4,7 @@ import io.github.jmarlin.ComputeDevice;
 import io.github.jmarlin.cuda.CudaDevice;
 import io.github.jmarlin.plan.CheckFile;
 import io.github.jmarlin.plan.KernelChecks;
-import io.github.jmarlin.plan.KernelFamily;
+import io.github.jmarlin.plan.Kernels;
 import io.github.jmarlin.plan.TuningFile;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -62,8 +62,8 @@ final class CheckCommand implements Callable<Integer> {
         Table table = Table.ofText().fact("device", gpu.name()).fact("file", CheckFile.location(gpu.facts()).map(Object::toString)
                 .orElse("none: -D" + TuningFile.PROPERTY + "=" + TuningFile.OFF + ", so nothing is stored"));
         table.row("kernels", "outcome", "what happened");
-        for (Map.Entry<KernelFamily, KernelChecks.Result> each : checks.results().entrySet()) {
-            table.row(text(each.getKey()), each.getValue().outcome().name().toLowerCase(Locale.ROOT), each.getValue().words());
+        for (Map.Entry<Kernels, KernelChecks.Result> each : checks.results().entrySet()) {
+            table.row(each.getKey().toString(), each.getValue().outcome().name().toLowerCase(Locale.ROOT), each.getValue().words());
         }
         PrintWriter out = spec.commandLine().getOut();
         out.print(table);
@@ -87,16 +87,12 @@ final class CheckCommand implements Callable<Integer> {
             } catch (IOException e) {
                 out.println("  " + e.getMessage());
             }
-            gpu.checks().results().forEach((family, result) -> out.println("  " + text(family) + " " + result));
+            gpu.checks().results().forEach((kernels, result) -> out.println("  " + kernels + " " + result));
             out.flush();
         }
     }
 
-    static String text(KernelFamily family) {
-        return family.name().toLowerCase(Locale.ROOT);
-    }
-
     private static boolean anyFailed(KernelChecks checks) {
-        return checks.results().keySet().stream().anyMatch(family -> checks.failure(family).isPresent());
+        return checks.results().keySet().stream().anyMatch(kernels -> checks.failure(kernels).isPresent());
     }
 }

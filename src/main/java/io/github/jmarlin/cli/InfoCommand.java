@@ -66,10 +66,10 @@ final class InfoCommand implements Callable<Integer> {
         return CudaDriver.version() == 0 ? "none" : "for CUDA " + CudaDriver.versionText();
     }
 
-    /** A line for each family and target: a family with tiles has an image for each of them. */
+    /** A line for each entry file and target: one with tiles has an image for each of them. */
     private static void images(ImageManifest manifest, Table table) {
         Map<String, List<ImageFacts>> kinds = manifest.images().stream()
-                .collect(Collectors.groupingBy(image -> image.family() + "." + image.target(), LinkedHashMap::new, Collectors.toList()));
+                .collect(Collectors.groupingBy(image -> image.kernels() + "." + image.target(), LinkedHashMap::new, Collectors.toList()));
         kinds.forEach((kind, images) -> table.fact("", kind + (images.size() == 1 ? "" : ", " + images.size() + " tiles") + ", for compute"
                 + " capability " + images.get(0).capabilities() + ": " + images.get(0).description()));
     }
@@ -77,7 +77,7 @@ final class InfoCommand implements Callable<Integer> {
     /** What is known of the kernels' answers. */
     private static void checks(CudaDevice gpu, String option, Table table) {
         KernelChecks checks = gpu.checks();
-        checks.results().forEach((family, result) -> table.fact(option + " check", CheckCommand.text(family) + " " + result));
+        checks.results().forEach((kernels, result) -> table.fact(option + " check", kernels + " " + result));
         if (checks.isEmpty()) {
             table.fact(option + " check", "none yet: jmarlin check" + (checks.note().isEmpty() ? "" : "; " + checks.note()));
         }

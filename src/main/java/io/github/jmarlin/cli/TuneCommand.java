@@ -9,6 +9,7 @@ import io.github.jmarlin.cuda.CudaDevice;
 import io.github.jmarlin.cuda.LaunchTimer;
 import io.github.jmarlin.plan.DeviceFacts;
 import io.github.jmarlin.plan.KernelFamily;
+import io.github.jmarlin.plan.Kernels;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.Tuning;
 import io.github.jmarlin.plan.TuningCandidates;
@@ -170,7 +171,8 @@ final class TuneCommand implements Callable<Integer> {
                 .fact("file", file + (dryRun ? ", not written: --dry-run" : ""));
         table.row("layer", "rows", "winner", "time", "predicted best", "gain", "candidates", "wrong");
         for (KernelFamily family : TuningCandidates.families(facts)) {
-            whyNot(gpu, family).ifPresent(why -> table.fact("not measured", family + ": " + why));
+            layers.stream().map(WeightShape::kernels).distinct().map(set -> new Kernels(family, set)).forEach(kernels ->
+                    whyNot(gpu, kernels).ifPresent(why -> table.fact("not measured", kernels + ": " + why)));
         }
         int wrong = 0;
         try (Progress progress = new Progress("tune", (long) layers.size() * batches.size() + 1)) {
@@ -205,7 +207,7 @@ final class TuneCommand implements Callable<Integer> {
             double[] expected = ReferenceProduct.multiply(matrix, activations, most);
             for (int m : batches) {
                 List<PlanOptions> candidates = TuningCandidates.of(gpu.facts(), layer, m, known).stream()
-                        .filter(options -> whyNot(gpu, options.family().orElseThrow()).isEmpty()).toList();
+                        .filter(options -> whyNot(gpu, new Kernels(options.family().orElseThrow(), layer.kernels())).isEmpty()).toList();
                 contests.put(m, TuneContest.of(timer, expected, layer, m, candidates));
                 progress.step(layer + ", m " + m);
             }
@@ -213,9 +215,9 @@ final class TuneCommand implements Callable<Integer> {
         return contests;
     }
 
-    /** Why a family is not measured: it cannot run, or it must not. */
-    private static Optional<String> whyNot(CudaDevice gpu, KernelFamily family) {
-        return gpu.missing(family).or(() -> gpu.checks().failure(family).map(why -> "failed this machine's check: " + why));
+    /** Why some kernels are not measured: it cannot run, or it must not. */
+    private static Optional<String> whyNot(CudaDevice gpu, Kernels kernels) {
+        return gpu.missing(kernels).or(() -> gpu.checks().failure(kernels).map(why -> "failed this machine's check: " + why));
     }
 
     // ---- store ----
@@ -262,9 +264,7 @@ final class TuneCommand implements Callable<Integer> {
         tuning.rates().forEach((rate, value) -> table.fact(rate, Double.toString(value)));
         table.row("layer", "rows", "winner", "time");
         tuning.winners().forEach((product, winner) -> table.row(
-                product.k() + "x" + product.n() + " " + product.type()
-                        + (product.groupOf32() ? ", groups of 32" : ", larger groups")
-                        + (product.zeroPoints() ? ", zero points" : ""),
+                product.k() + "x" + product.n() + " " + product.type() + " " + product.weights(),
                 Integer.toString(product.rows()), TuneContest.text(winner.options()), Figures.seconds(winner.seconds())));
         return table;
     }

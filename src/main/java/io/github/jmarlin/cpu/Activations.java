@@ -4,6 +4,7 @@ import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.layout.StripedLayout;
+import io.github.jmarlin.layout.WeightForm;
 import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
 
@@ -15,7 +16,7 @@ import java.nio.IntBuffer;
  * groups are longer than 128, so that no sum gets long.
  */
 final class Activations {
-    /** Products of at most so many rows take activations as integers, see {@link FixedPointRow}. */
+    /** Products of at most so many rows with 4-bit integers take activations as integers, see {@link FixedPointRow}. */
     static final int FEW_ROWS = 3;
 
     private static final int LONGEST_SEGMENT = 128;
@@ -26,6 +27,8 @@ final class Activations {
     private final float[][] values;
     private final float[][] sums;
     private final FixedPointRow[] fixed;
+    /** Whether the weights allow {@link FixedPointRow}. */
+    private final boolean integers;
     /** See {@link #nonFinite}. */
     private final int[][] nonFinite;
 
@@ -36,7 +39,8 @@ final class Activations {
         values = new float[rows][weights.paddedK()];
         sums = new float[rows][(weights.paddedK() - 1) / segmentRows + 1];
         fixed = new FixedPointRow[rows];
-        nonFinite = weights.form().hasZeroPoints() ? new int[rows][] : null;
+        integers = weights.form().code() == WeightForm.Code.INT4;
+        nonFinite = weights.form().storesOffsets() ? new int[rows][] : null;
     }
 
     /** Rows of the weights in a segment, a divisor or a multiple of 64. */
@@ -64,7 +68,7 @@ final class Activations {
         if (nonFinite != null) {
             nonFinite[row] = finite ? null : NonFinite.places(target);
         }
-        fixed[row] = values.length <= FEW_ROWS ? FixedPointRow.of(target, segmentRows) : null;
+        fixed[row] = integers && values.length <= FEW_ROWS ? FixedPointRow.of(target, segmentRows) : null;
     }
 
     private void convert(DataType type, ByteBuffer source, long element, float[] target) {

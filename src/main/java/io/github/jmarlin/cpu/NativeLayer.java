@@ -4,6 +4,7 @@ import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.layout.ShiftedScales;
 import io.github.jmarlin.layout.StripedLayout;
+import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.memory.NativeMemory;
 
 /** Packed weights as the native library sees them: its structures {@code layer} and {@code strip}, with addresses. */
@@ -33,8 +34,14 @@ final class NativeLayer implements AutoCloseable {
         structures = structures(weights);
     }
 
-    /** Null if the weights lie where native code cannot read them: on the Java heap, or rows or columns in more than one piece. */
+    /**
+     * Null if native code cannot read the weights: 8-bit codes, floats and float zeros, which are multiplied in Java; or where they lie: on
+     * the Java heap, or rows or columns in more than one piece.
+     */
     static NativeLayer of(PackedWeights weights) {
+        if (weights.form().code() != WeightForm.Code.INT4 || weights.form().hasFloatZeros()) {
+            return null;
+        }
         boolean onePiece = (long) Math.max(weights.paddedN(), weights.paddedK()) * Float.BYTES <= LARGEST_PIECE;
         boolean direct = isDirect(weights.codes()) && isDirect(weights.scales()) && (weights.zeros() == null || isDirect(weights.zeros()))
                 && (weights.bias() == null || isDirect(weights.bias()));

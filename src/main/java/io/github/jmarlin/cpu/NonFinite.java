@@ -6,7 +6,7 @@ import java.util.Arrays;
 import java.util.stream.IntStream;
 
 /**
- * Rows of activations that hold infinities or NaN, where weights have zero points. {@link TileProduct} takes codes and zero points as
+ * Rows of activations that hold infinities or NaN, where weights have zero points or float zeros. {@link TileProduct} takes codes and offsets as
  * two sums, and of two infinities of different sign the sum is NaN where their weights' difference gives an infinity. What is finite
  * in such a row does not matter, so only the other activations are multiplied, by whole weights.
  */
@@ -31,8 +31,8 @@ final class NonFinite {
             float[] scale = scales.scales(tile, scaleRow, parity);
             float[] zeroTerm = scales.zeroTerms(tile, scaleRow, parity);
             for (int x = 0; x < pairs; x++) {
-                int code = weights.codes().getByte(layout.byteOffset(k, firstColumn + 2 * x)) >>> 4 * parity & 15;
-                total[x] += row[k] * ((code - TileProduct.MIDDLE) * scale[x] + zeroTerm[x]);
+                int code = layout.code(weights.codes(), k, firstColumn + 2 * x + parity);
+                total[x] += row[k] * ((code - layout.form().code().middle()) * scale[x] + zeroTerm[x]);
             }
         }
     }

@@ -32,7 +32,7 @@ public final class ReferenceProduct {
             double[] row = new double[end - begin];
             for (int l = 0; l < k; l++) {
                 for (int j = begin; j < end; j++) {
-                    row[j - begin] = weights.weight(l, j);
+                    row[j - begin] = weights.exactWeight(l, j);
                 }
                 for (int i = 0; i < m; i++) {
                     double activation = a[i * k + (order == null ? l : order.get(l))];

@@ -2,10 +2,7 @@ package io.github.jmarlin.cpu;
 
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.layout.StripedLayout;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.FloatBuffer;
-import java.nio.IntBuffer;
+import io.github.jmarlin.layout.WeightForm;
 
 /**
  * The product of up to 16 rows of activations with one tile of weights, 512 columns wide. Its loops are written so that the JIT
@@ -14,9 +11,8 @@ import java.nio.IntBuffer;
  *   <li>a loop over arrays of their own, all indexed by the plain loop variable, becomes vectors; over parts of one array at
  *       variable offsets it does not;
  *   <li>short loops do not pay, hence tiles of 256 pairs of columns;
- *   <li>conversion from int to float stays scalar, hence {@link #decode}: a code's bits under the exponent of 2^23 are the float
- *       2^23 + q, and a bulk copy through a byte buffer turns an int's bits into a float. Where few rows share the decoded codes,
- *       the activations are integers instead, see {@link FixedPointRow};
+ *   <li>conversion from int to float stays scalar, hence the detour of {@link TileCodes}. Where few rows share the decoded codes, and
+ *       these are 4-bit integers, the activations are integers instead, see {@link FixedPointRow};
  *   <li>of two shifts in a row, as would sign-extend a nibble, nothing becomes vectors; masks do.
  * </ul>
  *
@@ -28,24 +24,16 @@ final class TileProduct {
     static final int MAX_ROWS = 16;
 
     private static final int PAIRS = TileWords.PAIRS;
-    /** Codes of a word: two columns of four rows. */
-    private static final int WORD_CODES = 8;
-    /** The zero point of symmetric codes; the others are a term of their own, see {@link TileScales}. */
-    static final int MIDDLE = 8;
-    /** The bits of the float 2^23, whose mantissa counts ones. */
-    private static final int EXPONENT = 0x4b000000;
-    /** What a decoded code has too much. */
-    private static final float DECODED_ZERO = 0x1p23f + MIDDLE;
+    /** The middle of 4-bit integers; offsets are a term of their own, see {@link TileScales}. */
+    private static final int MIDDLE = WeightForm.Code.INT4.middle();
 
     private final PackedWeights weights;
     private final TileScales scales;
     private final int tile;
     private final TileWords words;
-    private final int[] bits = new int[WORD_CODES * PAIRS];
-    private final IntBuffer bitsOut;
-    private final FloatBuffer floatsIn;
-    /** Decoded codes plus {@link #DECODED_ZERO}, {@code [4 h + 2 e + p][pair]}. */
-    private final float[][] codes = new float[WORD_CODES][PAIRS];
+    private final TileCodes decoder;
+    /** Decoded codes plus {@link TileCodes#zero}, {@code [4 h + 2 e + p][pair]}. */
+    private final float[][] codes = new float[TileCodes.CODES][PAIRS];
     /** Sums of a segment, {@code [2 row + h][pair]}. */
     private final float[][] segment = new float[2 * MAX_ROWS][PAIRS];
     /** Those of rows in fixed point, in units, with codes taken as 0..15. */
@@ -58,9 +46,7 @@ final class TileProduct {
         this.scales = scales;
         this.tile = tile;
         words = new TileWords(weights, tile);
-        ByteBuffer pun = ByteBuffer.allocate(bits.length * Integer.BYTES).order(ByteOrder.nativeOrder());
-        bitsOut = pun.asIntBuffer();
-        floatsIn = pun.asFloatBuffer();
+        decoder = new TileCodes(weights.form().code());
     }
 
     /** Computes rows {@code begin} to {@code end - 1} of the product. */
@@ -69,8 +55,8 @@ final class TileProduct {
         for (int block = 0; block < weights.kBlocks(); block++) {
             words.read(block);
             for (int wordRow = 0; wordRow < TileWords.WORD_ROWS; wordRow++) {
-                accumulate(activations, begin, end, words.row(wordRow), block * StripedLayout.BLOCK + TileWords.firstRow(wordRow));
-                // Words of the same j cover 16 rows; two j are the shortest segment.
+                accumulate(activations, begin, end, wordRow, block * StripedLayout.BLOCK + TileWords.firstRow(wordRow));
+                // Words of the same j cover 16 rows, the shortest segment.
                 int rowsDone = block * StripedLayout.BLOCK + (wordRow + 1) * (StripedLayout.BLOCK / TileWords.WORD_ROWS);
                 if (rowsDone % segmentRows == 0 || rowsDone == weights.paddedK()) {
                     endSegment(activations, begin, end, (rowsDone - 1) / segmentRows);
@@ -86,28 +72,29 @@ final class TileProduct {
     }
 
     /** Adds the products of rows k, k + 8, k + 1 and k + 9 of the weights, which the words hold, to the sums of the segment. */
-    private void accumulate(Activations activations, int begin, int end, int[] words, int k) {
+    private void accumulate(Activations activations, int begin, int end, int wordRow, int k) {
+        float zero = decoder.zero();
         boolean decoded = false;
         for (int row = begin; row < end; row++) {
             int at = 2 * (row - begin);
             FixedPointRow fixed = activations.fixed(row);
             if (fixed != null) {
-                addFixed(words, fixed.value(k), fixed.value(k + 8), fixed.value(k + 1), fixed.value(k + 9),
+                addFixed(words.row(wordRow), fixed.value(k), fixed.value(k + 8), fixed.value(k + 1), fixed.value(k + 9),
                         fixedSegment[at], fixedSegment[at + 1]);
                 continue;
             }
             if (!decoded) {
-                decode(words);
+                decoder.decode(words, wordRow, codes);
                 decoded = true;
             }
             boolean four = row + 4 <= end;
             for (int h = 0; h < 2; h++) {
                 if (four) {
-                    addFour(codes[4 * h], codes[4 * h + 1], codes[4 * h + 2], codes[4 * h + 3], k,
+                    addFour(codes[4 * h], codes[4 * h + 1], codes[4 * h + 2], codes[4 * h + 3], zero, k,
                             activations.row(row), activations.row(row + 1), activations.row(row + 2), activations.row(row + 3),
                             segment[at + h], segment[at + 2 + h], segment[at + 4 + h], segment[at + 6 + h]);
                 } else {
-                    addOne(codes[4 * h], codes[4 * h + 1], codes[4 * h + 2], codes[4 * h + 3], k, activations.row(row),
+                    addOne(codes[4 * h], codes[4 * h + 1], codes[4 * h + 2], codes[4 * h + 3], zero, k, activations.row(row),
                             segment[at + h]);
                 }
             }
@@ -124,43 +111,19 @@ final class TileProduct {
         }
     }
 
-    /** Splits words into the codes they hold, as floats. */
-    private void decode(int[] words) {
-        split(words, bits);
-        bitsOut.put(0, bits);
-        for (int i = 0; i < WORD_CODES; i++) {
-            floatsIn.get(i * PAIRS, codes[i]);
-        }
-    }
-
-    /** Bits 16 e + 8 p + 4 h of the words go to part 4 h + 2 e + p. */
-    private static void split(int[] words, int[] bits) {
-        for (int x = 0; x < PAIRS; x++) {
-            int word = words[x];
-            bits[x] = word & 15 | EXPONENT;
-            bits[x + PAIRS] = word >>> 8 & 15 | EXPONENT;
-            bits[x + 2 * PAIRS] = word >>> 16 & 15 | EXPONENT;
-            bits[x + 3 * PAIRS] = word >>> 24 & 15 | EXPONENT;
-            bits[x + 4 * PAIRS] = word >>> 4 & 15 | EXPONENT;
-            bits[x + 5 * PAIRS] = word >>> 12 & 15 | EXPONENT;
-            bits[x + 6 * PAIRS] = word >>> 20 & 15 | EXPONENT;
-            bits[x + 7 * PAIRS] = word >>> 28 & 15 | EXPONENT;
-        }
-    }
-
-    private static void addOne(float[] w0, float[] w8, float[] w1, float[] w9, int k, float[] a, float[] sum) {
+    private static void addOne(float[] w0, float[] w8, float[] w1, float[] w9, float zero, int k, float[] a, float[] sum) {
         float a0 = a[k];
         float a8 = a[k + 8];
         float a1 = a[k + 1];
         float a9 = a[k + 9];
         for (int x = 0; x < PAIRS; x++) {
-            sum[x] = Math.fma(a9, w9[x] - DECODED_ZERO, Math.fma(a1, w1[x] - DECODED_ZERO,
-                    Math.fma(a8, w8[x] - DECODED_ZERO, Math.fma(a0, w0[x] - DECODED_ZERO, sum[x]))));
+            sum[x] = Math.fma(a9, w9[x] - zero, Math.fma(a1, w1[x] - zero,
+                    Math.fma(a8, w8[x] - zero, Math.fma(a0, w0[x] - zero, sum[x]))));
         }
     }
 
     /** {@link #addOne} for four rows a, b, c, d at a time, which share the decoded codes. */
-    private static void addFour(float[] w0, float[] w8, float[] w1, float[] w9, int k, float[] a, float[] b, float[] c, float[] d,
+    private static void addFour(float[] w0, float[] w8, float[] w1, float[] w9, float zero, int k, float[] a, float[] b, float[] c, float[] d,
             float[] sumA, float[] sumB, float[] sumC, float[] sumD) {
         float a0 = a[k];
         float a8 = a[k + 8];
@@ -179,10 +142,10 @@ final class TileProduct {
         float d1 = d[k + 1];
         float d9 = d[k + 9];
         for (int x = 0; x < PAIRS; x++) {
-            float q0 = w0[x] - DECODED_ZERO;
-            float q8 = w8[x] - DECODED_ZERO;
-            float q1 = w1[x] - DECODED_ZERO;
-            float q9 = w9[x] - DECODED_ZERO;
+            float q0 = w0[x] - zero;
+            float q8 = w8[x] - zero;
+            float q1 = w1[x] - zero;
+            float q9 = w9[x] - zero;
             sumA[x] = Math.fma(a9, q9, Math.fma(a1, q1, Math.fma(a8, q8, Math.fma(a0, q0, sumA[x]))));
             sumB[x] = Math.fma(b9, q9, Math.fma(b1, q1, Math.fma(b8, q8, Math.fma(b0, q0, sumB[x]))));
             sumC[x] = Math.fma(c9, q9, Math.fma(c1, q1, Math.fma(c8, q8, Math.fma(c0, q0, sumC[x]))));
@@ -199,7 +162,7 @@ final class TileProduct {
             for (int h = 0; h < 2; h++) {
                 int at = 2 * (row - begin) + h;
                 float[] columnScales = scales.scales(tile, scaleRow, h);
-                if (weights.form().hasZeroPoints()) {
+                if (weights.form().storesOffsets()) {
                     addZeroTerms(scales.zeroTerms(tile, scaleRow, h), activations.sum(row, index), total[at]);
                 }
                 if (fixed != null) {

@@ -4,8 +4,11 @@ import io.github.jmarlin.CudaCallException;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.JMarlinException;
 import io.github.jmarlin.PackedWeights;
+import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.plan.HopperTile;
 import io.github.jmarlin.plan.KernelFamily;
+import io.github.jmarlin.plan.KernelSet;
+import io.github.jmarlin.plan.Kernels;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.TileShape;
 import java.nio.ByteBuffer;
@@ -18,15 +21,16 @@ import jcuda.driver.CUstream;
 import jcuda.driver.JCudaDriver;
 
 /**
- * The process of a {@link KernelCheck}: multiplies {@link KnownLayer}s through every instance of one family and says so line by line,
- * each before it does it, so that who watches knows where it died.
+ * The process of a {@link KernelCheck}: multiplies {@link KnownLayer}s through every instance of one family, set by set of weights, and
+ * says so line by line, each before it does it, so that who watches knows where it died.
  *
  * <pre>
  *   jmarlin-check ready                          the device answers
+ *   jmarlin-check set INT4                       the kernels of a set of weights follow
  *   jmarlin-check load hopper_f16_... , ...      about to look a kernel up, which the driver may have to compile
  *   jmarlin-check try  hopper_f16_... , ...      about to launch it
  *   jmarlin-check passed 192 instances           \
- *   jmarlin-check failed WORDS                    } the last line
+ *   jmarlin-check failed WORDS                    } the last line of a set
  *   jmarlin-check unchecked WORDS                /
  * </pre>
  */
@@ -34,6 +38,7 @@ final class CheckProcess {
     /** What its lines begin with. */
     static final String PREFIX = "jmarlin-check ";
     static final String READY = "ready";
+    static final String SET = "set ";
     static final String LOAD = "load ";
     static final String TRY = "try ";
     static final String PASSED = "passed ";
@@ -44,14 +49,16 @@ final class CheckProcess {
     private static final int ROWS_MISSING = 3;
     private static final int MOST_ROWS = 128;
 
-    private final CudaDevice device;
+    private final CudaEngine engine;
     private final KernelFamily family;
+    private final KernelSet set;
     private final long deadline;
     private int instances;
 
-    private CheckProcess(CudaDevice device, KernelFamily family, long deadline) {
-        this.device = device;
+    private CheckProcess(CudaEngine engine, KernelFamily family, KernelSet set, long deadline) {
+        this.engine = engine;
         this.family = family;
+        this.set = set;
         this.deadline = deadline;
     }
 
@@ -66,13 +73,13 @@ final class CheckProcess {
             return;
         }
         say(READY);
-        Optional<String> missing = device.get().missing(family);
-        if (missing.isPresent()) {
-            say(UNCHECKED + missing.get());
-            return;
-        }
-        try {
-            say(new CheckProcess(device.get(), family, deadline).run());
+        try (CudaEngine engine = CudaEngine.ofPrimaryContext(device.get())) {
+            for (KernelSet set : KernelSet.values()) {
+                if (new Kernels(family, set).exist()) {
+                    say(SET + set.name());
+                    say(new CheckProcess(engine, family, set, deadline).run());
+                }
+            }
         } catch (JMarlinException | IllegalStateException e) {
             say(FAILED + e.getMessage());
         }
@@ -86,15 +93,15 @@ final class CheckProcess {
 
     /** The last line. */
     private String run() {
-        try (CudaEngine engine = CudaEngine.ofPrimaryContext(device)) {
-            for (DataType type : new DataType[] {DataType.FP16, DataType.BF16}) {
-                for (boolean zeroPoints : new boolean[] {false, true}) {
-                    for (boolean groupOf32 : new boolean[] {false, true}) {
-                        Optional<String> end = run(engine, type, zeroPoints, groupOf32);
-                        if (end.isPresent()) {
-                            return end.get();
-                        }
-                    }
+        Optional<String> missing = engine.missing(new Kernels(family, set));
+        if (missing.isPresent()) {
+            return UNCHECKED + missing.get();
+        }
+        for (DataType type : new DataType[] {DataType.FP16, DataType.BF16}) {
+            for (WeightForm form : KnownLayer.forms(set)) {
+                Optional<String> end = run(type, form);
+                if (end.isPresent()) {
+                    return end.get();
                 }
             }
         }
@@ -102,8 +109,8 @@ final class CheckProcess {
     }
 
     /** All tiles with one layer; the last line if there is one already. */
-    private Optional<String> run(CudaEngine engine, DataType type, boolean zeroPoints, boolean groupOf32) {
-        try (KnownLayer layer = KnownLayer.of(type, zeroPoints, groupOf32, family != KernelFamily.DENSE, MOST_ROWS);
+    private Optional<String> run(DataType type, WeightForm form) {
+        try (KnownLayer layer = KnownLayer.of(type, form, family != KernelFamily.DENSE, MOST_ROWS);
                 PackedWeights packed = layer.pack();
                 DeviceWeights weights = engine.upload(packed);
                 Operands operands = new Operands(engine, layer)) {
@@ -139,9 +146,9 @@ final class CheckProcess {
     /** Of every tile that fits: as planned, and with few blocks and slots, so that a block goes round its ring and from tile to tile. */
     private Stream<List<Launch>> allTiles() {
         return switch (family) {
-            case STRIPED -> TileShape.INSTANCES.stream().map(tile -> launches(PlanOptions.DEFAULT.withTile(tile), tile.batchTile(), 2,
+            case STRIPED -> set.tiles().stream().map(tile -> launches(PlanOptions.DEFAULT.withTile(tile), tile.batchTile(), 2,
                     TileShape.MIN_STAGES));
-            case HOPPER -> HopperTile.INSTANCES.stream().map(tile -> launches(PlanOptions.DEFAULT.withHopperTile(tile), tile.batchTile(),
+            case HOPPER -> set.hopperTiles().stream().map(tile -> launches(PlanOptions.DEFAULT.withHopperTile(tile), tile.batchTile(),
                     tile.cluster(), HopperTile.MIN_STAGES));
             case DENSE -> Stream.of(List.of(new Launch(PlanOptions.DEFAULT.withFamily(family), MOST_ROWS - ROWS_MISSING)));
         };

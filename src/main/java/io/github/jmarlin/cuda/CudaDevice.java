@@ -12,11 +12,12 @@ import io.github.jmarlin.plan.CheckFile;
 import io.github.jmarlin.plan.DeviceFacts;
 import io.github.jmarlin.plan.KernelChecks;
 import io.github.jmarlin.plan.KernelFamily;
+import io.github.jmarlin.plan.Kernels;
 import io.github.jmarlin.plan.PlanOptions;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 
@@ -29,7 +30,7 @@ public final class CudaDevice implements ComputeDevice {
     private final DeviceFacts facts;
     private CudaEngine engine;
     private int layers;
-    private final Map<KernelFamily, ImageStatus> images = new EnumMap<>(KernelFamily.class);
+    private final Map<Kernels, ImageStatus> images = new HashMap<>();
     /** What this object found out itself; null before. */
     private KernelChecks checks;
     private String imageHash;
@@ -50,23 +51,29 @@ public final class CudaDevice implements ComputeDevice {
     }
 
     /**
-     * Which image of a family's kernels the driver takes; of {@link KernelFamily#DENSE} those that expand the weights. Asked once: the
-     * first call makes the device's primary context, unless layers hold it already, and has the driver load an image into it. Never
+     * Which image of a family's kernels for 4-bit integers the driver takes; of {@link KernelFamily#DENSE} those that expand the weights.
+     */
+    public ImageStatus images(KernelFamily family) {
+        return images(Kernels.of(family));
+    }
+
+    /**
+     * Which image of some kernels the driver takes. Asked once: the first call makes the device's primary context, unless layers hold it already, and has the driver load an image into it. Never
      * throws.
      */
-    public synchronized ImageStatus images(KernelFamily family) {
-        String module = ImageFamily.of(family).firstModule();
+    public synchronized ImageStatus images(Kernels kernels) {
+        String module = ImageFamily.of(kernels.family()).firstModule(kernels.set());
         if (KernelImages.candidates(module, facts).isEmpty()) {
             return ImageStatus.unusable(KernelImages.missing(module, facts));
         }
-        ImageStatus known = images.get(family);
+        ImageStatus known = images.get(kernels);
         if (known != null) {
             return known;
         }
         try {
             CudaEngine shared = enter();
             try {
-                known = shared.images(family);
+                known = shared.images(kernels);
             } finally {
                 leave();
             }
@@ -75,7 +82,7 @@ public final class CudaDevice implements ComputeDevice {
         } catch (JMarlinException e) {
             return ImageStatus.unusable(this + " does not answer: " + e.getMessage());      // it may, another time
         }
-        images.put(family, known);
+        images.put(kernels, known);
         return known;
     }
 
@@ -89,7 +96,12 @@ public final class CudaDevice implements ComputeDevice {
      * loads cuBLAS.
      */
     public Optional<String> missing(KernelFamily family) {
-        return CudaEngine.missing(family, images(family));
+        return missing(Kernels.of(family));
+    }
+
+    /** The same of a family's kernels for other weights. */
+    public Optional<String> missing(Kernels kernels) {
+        return kernels.exist() ? CudaEngine.missing(kernels.family(), images(kernels)) : Optional.of("there are no kernels " + kernels);
     }
 
     /**

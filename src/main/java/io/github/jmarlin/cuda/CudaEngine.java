@@ -16,6 +16,8 @@ import io.github.jmarlin.cuda.cublas.CublasLibrary;
 import io.github.jmarlin.cuda.image.ImageStatus;
 import io.github.jmarlin.plan.DeviceFacts;
 import io.github.jmarlin.plan.KernelFamily;
+import io.github.jmarlin.plan.KernelSet;
+import io.github.jmarlin.plan.Kernels;
 import io.github.jmarlin.plan.Tuning;
 import io.github.jmarlin.plan.TuningFile;
 import io.github.jmarlin.plan.WorkspaceSize;
@@ -52,7 +54,7 @@ public final class CudaEngine implements AutoCloseable {
         holders = new Holders("engine on " + device.name());
         tuning = TuningFile.load(device.facts());
         // What cannot load the first module of the kernels that run everywhere can load none: better now than at the first product.
-        inContext(() -> loaded(ImageFamily.STRIPED, ImageFamily.STRIPED.firstModule()));
+        inContext(() -> loaded(ImageFamily.STRIPED, ImageFamily.STRIPED.firstModule(KernelSet.INT4)));
     }
 
     /**
@@ -116,13 +118,14 @@ public final class CudaEngine implements AutoCloseable {
      * Copies weights to the device; they may be closed afterwards.
      *
      * @throws DeviceOutOfMemoryException if they do not fit
-     * @throws IllegalArgumentException if no kernel reads such weights yet
+     * @throws KernelImageException if the driver takes no image with kernels for such weights: 2:4 sparse ones need one of CUDA 12.5
      */
     public DeviceWeights upload(PackedWeights weights) {
-        if (!weights.form().image().isEmpty()) {
-            throw new IllegalArgumentException(weights + ": no kernel of this release reads weights that are " + weights.form()
-                    + "; the CPU multiplies them" + (weights.form().isSparse()
-                    ? ", and SparseExpansion.dense gives the same weights with their zeros" : ""));
+        Kernels kernels = new Kernels(KernelFamily.STRIPED, KernelSet.of(weights.form()));
+        ImageStatus status = images(kernels);
+        if (!status.isUsable()) {
+            throw new KernelImageException(weights + ": " + status.problem() + (weights.form().isSparse()
+                    ? "; packed without --sparse24, or after SparseExpansion.dense, the same weights run on the kernels for dense ones" : ""));
         }
         return new DeviceWeights(this, weights);
     }
@@ -244,14 +247,13 @@ public final class CudaEngine implements AutoCloseable {
     }
 
     /**
-     * Which image serves a family, as {@link ImageFamily#of(KernelFamily)} names it. Its first module is loaded for the answer, if it was
-     * not used before.
+     * Which image serves some kernels. Their first module is loaded for the answer, if it was not used before.
      */
-    ImageStatus images(KernelFamily family) {
-        ImageFamily wanted = ImageFamily.of(family);
+    ImageStatus images(Kernels wanted) {
+        ImageFamily family = ImageFamily.of(wanted.family());
         holders.acquire();
         try {
-            return inContext(() -> loaded(wanted, wanted.firstModule()).status());
+            return inContext(() -> loaded(family, family.firstModule(wanted.set())).status());
         } catch (KernelImageException e) {
             return ImageStatus.unusable(e.getMessage());
         } finally {
@@ -259,9 +261,9 @@ public final class CudaEngine implements AutoCloseable {
         }
     }
 
-    /** Why products cannot run through a family's kernels in this context; empty if they can. */
-    Optional<String> missing(KernelFamily family) {
-        return missing(family, images(family));
+    /** Why products cannot run through some kernels in this context; empty if they can. */
+    Optional<String> missing(Kernels kernels) {
+        return kernels.exist() ? missing(kernels.family(), images(kernels)) : Optional.of("there are no kernels " + kernels);
     }
 
     /** The first question after {@link KernelFamily#DENSE} loads cuBLAS. */

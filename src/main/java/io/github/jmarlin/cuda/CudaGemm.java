@@ -4,6 +4,7 @@ import io.github.jmarlin.CudaCallException;
 import io.github.jmarlin.Epilogue;
 import io.github.jmarlin.plan.DensePlan;
 import io.github.jmarlin.plan.GemmPlan;
+import io.github.jmarlin.plan.Kernels;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.Planner;
 import io.github.jmarlin.plan.WorkspaceSize;
@@ -40,7 +41,7 @@ public final class CudaGemm {
     CudaGemm(DeviceWeights weights, PlanOptions options) {
         this.weights = weights;
         planner = new Planner(weights.engine().facts(), weights.shape(), options, weights.engine().tuning(),
-                weights.engine()::missing, weights.engine().device().checks());
+                family -> weights.engine().missing(new Kernels(family, weights.shape().kernels())), weights.engine().device().checks());
         kernels = new PlannedKernel[planner.rowsPerLaunch() / 8 + 1];
     }
 

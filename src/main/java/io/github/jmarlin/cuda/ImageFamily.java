@@ -19,11 +19,11 @@ import java.util.regex.Pattern;
  */
 enum ImageFamily {
     /** The products that run everywhere. */
-    STRIPED("_m8_n64", GemmArgs.abi()),
-    HOPPER("_m8_n128_p1_s1", GemmArgs.abi()),
-    GATHER("", GatherArgs.abi()),
-    DEQUANTIZE("", DequantizeArgs.abi()),
-    DECODER("", DecoderKernel.abi());
+    STRIPED(GemmArgs.abi()),
+    HOPPER(GemmArgs.abi()),
+    GATHER(GatherArgs.abi()),
+    DEQUANTIZE(DequantizeArgs.abi()),
+    DECODER(DecoderKernel.abi());
 
     /** What a kernel's name says of its tile: the last words, from the rows on. */
     private static final Pattern TILE = Pattern.compile("_m\\d+_n\\d+\\w*$");
@@ -33,12 +33,9 @@ enum ImageFamily {
     /** What setmaxnreg divides between the warps of a Hopper kernel; its entry files say the same to the build. */
     static final int HOPPER_REGISTERS = 168;
 
-    private final String firstTile;
     private final int[] abi;
 
-    /** @param firstTile a tile of the family, as names end in it; empty if it has none */
-    ImageFamily(String firstTile, int[] abi) {
-        this.firstTile = firstTile;
+    ImageFamily(int[] abi) {
         this.abi = abi;
     }
 
@@ -65,9 +62,14 @@ enum ImageFamily {
         return folder() + (weights.find() ? KernelSet.ofTag(weights.group(2)).imageWord() : "") + (tile.find() ? tile.group() : "");
     }
 
-    /** The module to ask about the whole family: where this one loads, all do that need no newer driver. */
-    String firstModule() {
-        return folder() + firstTile;
+    /** The module to ask about all of this family's kernels for a set of weights: where this one loads, all do. */
+    String firstModule(KernelSet set) {
+        String instance = set.instances().get(0);
+        return module(switch (this) {
+            case STRIPED -> set.tiles().get(0).kernelName(instance);
+            case HOPPER -> set.hopperTiles().get(0).kernelName(instance);
+            case GATHER, DEQUANTIZE, DECODER -> folder() + "_" + instance;
+        });
     }
 
     /**
@@ -75,12 +77,9 @@ enum ImageFamily {
      * registers.
      */
     List<String> kernelsToCheck(String module) {
-        if (firstTile.isEmpty()) {
-            return List.of();
-        }
         Matcher tile = TILE.matcher(module);
         if (!tile.find()) {
-            throw new IllegalArgumentException("module " + module + " of " + this + " is of no tile");
+            return List.of();
         }
         String word = module.substring(folder().length(), tile.start());
         List<String> kernels = KernelSet.ofImageWord(word).instances().stream()

@@ -4,6 +4,8 @@ import io.github.jmarlin.plan.KernelChecks;
 import io.github.jmarlin.plan.KernelChecks.Outcome;
 import io.github.jmarlin.plan.KernelChecks.Result;
 import io.github.jmarlin.plan.KernelFamily;
+import io.github.jmarlin.plan.KernelSet;
+import io.github.jmarlin.plan.Kernels;
 import io.github.jmarlin.plan.TuningCandidates;
 import io.github.jmarlin.plan.TuningFile;
 import java.io.BufferedReader;
@@ -16,6 +18,7 @@ import java.net.URLClassLoader;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.BlockingQueue;
@@ -24,10 +27,11 @@ import java.util.concurrent.TimeUnit;
 
 /**
  * Asks the kernels of a device for products that are known, each family in a {@link CheckProcess} with a deadline: what hangs or
- * faults there takes nothing else with it.
+ * faults there takes nothing else with it. A process goes from set to set of weights, 4-bit integers first.
  *
- * <p>A family has failed if a kernel gave a wrong answer or an error, or had not answered by the deadline, or took the process with it.
- * It is unchecked if the process did not come to its first kernel, or was still at work, or loading, when its time was up.
+ * <p>A set has failed if a kernel gave a wrong answer or an error, or had not answered by the deadline, or took the process with it.
+ * It is unchecked if the process did not come to its first kernel, or was still at work, or loading, when its time was up. Of what came
+ * after a failure nothing is known.
  */
 final class KernelCheck {
     /** The shortest time that is worth a process for each family. */
@@ -63,12 +67,16 @@ final class KernelCheck {
     KernelChecks run(Duration limit) {
         KernelChecks checks = KernelChecks.NONE;
         for (KernelFamily family : TuningCandidates.families(device.facts())) {
-            checks = checks.with(family, ask(family, limit.dividedBy(KernelFamily.values().length)));
+            Map<KernelSet, Result> found = new EnumMap<>(KernelSet.class);
+            ask(family, limit.dividedBy(KernelFamily.values().length), found);
+            for (Map.Entry<KernelSet, Result> each : found.entrySet()) {
+                checks = checks.with(new Kernels(family, each.getKey()), each.getValue());
+            }
         }
         return checks;
     }
 
-    private Result ask(KernelFamily family, Duration limit) {
+    private void ask(KernelFamily family, Duration limit, Map<KernelSet, Result> found) {
         long deadline = System.nanoTime() + limit.toNanos();
         Process process;
         try {
@@ -77,16 +85,17 @@ final class KernelCheck {
             builder.environment().putAll(environment);
             process = builder.start();
         } catch (IOException e) {
-            return new Result(Outcome.UNCHECKED, "no process can be started: " + e.getMessage());
+            found.put(FIRST, new Result(Outcome.UNCHECKED, "no process can be started: " + e.getMessage()));
+            return;
         }
         try {
             process.getOutputStream().close();
-            return listen(process, deadline, limit);
+            listen(process, deadline, limit, found);
         } catch (IOException e) {
-            return new Result(Outcome.UNCHECKED, "a process of its own cannot be followed: " + e.getMessage());
+            found.putIfAbsent(FIRST, new Result(Outcome.UNCHECKED, "a process of its own cannot be followed: " + e.getMessage()));
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            return new Result(Outcome.UNCHECKED, "interrupted");
+            found.putIfAbsent(FIRST, new Result(Outcome.UNCHECKED, "interrupted"));
         } finally {
             process.descendants().forEach(ProcessHandle::destroyForcibly);
             process.destroyForcibly();
@@ -96,8 +105,11 @@ final class KernelCheck {
     // ---- what it says ----
 
     private static final String END = "";
+    /** What a process begins with. */
+    private static final KernelSet FIRST = KernelSet.INT4;
 
-    private static Result listen(Process process, long deadline, Duration limit) throws InterruptedException {
+    /** Puts what it says of each set of weights into {@code found}; a set that it did not come to stays out. */
+    private static void listen(Process process, long deadline, Duration limit, Map<KernelSet, Result> found) throws InterruptedException {
         BlockingQueue<String> lines = new LinkedBlockingQueue<>();
         Thread reader = new Thread(() -> {
             try (BufferedReader out = process.inputReader()) {
@@ -110,25 +122,32 @@ final class KernelCheck {
         reader.setDaemon(true);
         reader.start();
 
+        KernelSet set = FIRST;
         String said = "";       // by the check itself
         String noise = "";      // by anything else, last
         while (true) {
             String line = lines.poll(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS);
             if (line == null) {
-                return late(said, limit);
+                found.putIfAbsent(set, late(said, limit));
+                return;
             }
             if (line.equals(END)) {
-                return ended(said, noise, process.waitFor());
+                int exit = process.waitFor();
+                found.putIfAbsent(set, ended(said, noise, exit));
+                return;
             }
             if (!line.startsWith(CheckProcess.PREFIX)) {
                 noise = line;
                 continue;
             }
             said = line.substring(CheckProcess.PREFIX.length());
+            if (said.startsWith(CheckProcess.SET)) {
+                set = KernelSet.valueOf(said.substring(CheckProcess.SET.length()));
+            }
             for (Outcome outcome : Outcome.values()) {
                 String word = word(outcome);
                 if (said.startsWith(word)) {
-                    return new Result(outcome, said.substring(word.length()));
+                    found.putIfAbsent(set, new Result(outcome, said.substring(word.length())));
                 }
             }
         }

@@ -4,14 +4,21 @@ import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.layout.HalfFloats;
+import io.github.jmarlin.layout.WeightForm;
+import io.github.jmarlin.layout.WeightForm.Code;
+import io.github.jmarlin.layout.WeightForm.Offset;
+import io.github.jmarlin.layout.WeightForm.Sparsity;
+import io.github.jmarlin.plan.KernelSet;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.SplittableRandom;
 
 /**
- * A layer of small whole numbers, whose products are known to the bit: every partial sum is exact in fp32, in any order, so a kernel
- * that is right rounds once, from the exact sum. k and n are no multiples of tiles; groups of 128 come with a k of whole blocks of 64,
- * groups of 32 with one that ends inside a block.
+ * A layer of small numbers, whose products are known to the bit: every partial sum is exact in fp32, in any order, so a kernel that is
+ * right rounds once, from the exact sum. k and n are no multiples of tiles; where groups are whole blocks k is whole blocks of 64, where
+ * they are shorter it ends inside a block.
  *
  * @param matrix the weights
  * @param activations {@code [rows][k]}, -1, 0 or 1, most of them 0
@@ -22,39 +29,60 @@ record KnownLayer(QuantizedMatrix matrix, DataType type, byte[][] activations, s
     private static final int K_OF_WHOLE_BLOCKS = 1088;
     private static final int K = 1064;
     private static final int ONE_IN = 8;
+    /** Of 8-bit codes: so that sums stay as small as those of 4 bits. */
+    private static final int FARTHEST_FROM_ZERO = 15;
+
+    /** A form for each kind of weights that a set of kernels reads. */
+    static List<WeightForm> forms(KernelSet set) {
+        List<WeightForm> forms = new ArrayList<>();
+        for (String weights : set.weights()) {
+            int group = Integer.parseInt(weights.substring(weights.lastIndexOf("_g") + 2));
+            Code code = weights.startsWith("i8") ? Code.INT8 : weights.startsWith("fp4") ? Code.E2M1 : Code.INT4;
+            Offset offset = weights.contains("zp") ? Offset.ZERO_POINT : weights.contains("fz") ? Offset.FLOAT_ZERO : Offset.MIDDLE;
+            WeightForm form = WeightForm.of(code, offset, group == 64 && set != KernelSet.SPARSE ? 128 : group);
+            forms.add(set == KernelSet.SPARSE ? form.withSparsity(Sparsity.TWO_OF_FOUR) : form);
+        }
+        return forms;
+    }
 
     /** @param bias whether there is one; dense products round before they add it */
-    static KnownLayer of(DataType type, boolean zeroPoints, boolean groupOf32, boolean bias, int rows) {
-        int k = groupOf32 ? K : K_OF_WHOLE_BLOCKS;
-        SplittableRandom random = new SplittableRandom(k + (zeroPoints ? 1 : 0));
-        int[][] weights = new int[k][N];
-        int[] biases = new int[N];
-        QuantizedMatrix matrix = matrix(type, zeroPoints, groupOf32 ? 32 : 128, bias, random, weights, biases);
+    static KnownLayer of(DataType type, WeightForm form, boolean bias, int rows) {
+        int k = form.scaleRowsPerBlock() > 1 ? K : K_OF_WHOLE_BLOCKS;
+        SplittableRandom random = new SplittableRandom(k + form.offset().ordinal());
+        float[] biases = new float[N];
+        QuantizedMatrix matrix = matrix(type, form, k, bias, random, biases);
         byte[][] activations = new byte[rows][k];
-        short[][] products = new short[rows][N];
+        double[][] sums = new double[rows][N];
         for (int row = 0; row < rows; row++) {
-            int[] sums = biases.clone();
             for (int i = 0; i < k; i++) {
-                if (random.nextInt(ONE_IN) == 0) {
-                    activations[row][i] = (byte) (random.nextBoolean() ? 1 : -1);
-                    for (int column = 0; column < N; column++) {
-                        sums[column] += activations[row][i] * weights[i][column];
-                    }
-                }
+                activations[row][i] = (byte) (random.nextInt(ONE_IN) == 0 ? random.nextBoolean() ? 1 : -1 : 0);
             }
             for (int column = 0; column < N; column++) {
-                products[row][column] = HalfFloats.encode(type, (double) sums[column]);
+                sums[row][column] = biases[column];
+            }
+        }
+        double[] weights = new double[N];
+        for (int i = 0; i < k; i++) {
+            for (int column = 0; column < N; column++) {
+                weights[column] = matrix.exactWeight(i, column);
+            }
+            for (int row = 0; row < rows; row++) {
+                for (int column = 0; activations[row][i] != 0 && column < N; column++) {
+                    sums[row][column] += activations[row][i] * weights[column];
+                }
+            }
+        }
+        short[][] products = new short[rows][N];
+        for (int row = 0; row < rows; row++) {
+            for (int column = 0; column < N; column++) {
+                products[row][column] = HalfFloats.encode(type, sums[row][column]);
             }
         }
         return new KnownLayer(matrix, type, activations, products);
     }
 
-    private static QuantizedMatrix matrix(DataType type, boolean zeroPoints, int groupSize, boolean bias, SplittableRandom random,
-            int[][] weights, int[] biases) {
-        try (QuantizedMatrix.Builder builder = QuantizedMatrix.builder(weights.length, N, groupSize, type)) {
-            if (zeroPoints) {
-                builder.withZeroPoints();
-            }
+    private static QuantizedMatrix matrix(DataType type, WeightForm form, int k, boolean bias, SplittableRandom random, float[] biases) {
+        try (QuantizedMatrix.Builder builder = QuantizedMatrix.builder(k, N, form, type)) {
             if (bias) {
                 builder.withBias();
                 for (int column = 0; column < N; column++) {
@@ -62,25 +90,51 @@ record KnownLayer(QuantizedMatrix matrix, DataType type, byte[][] activations, s
                     builder.setBias(column, biases[column]);
                 }
             }
-            int[] scale = new int[N];
             int[] zero = new int[N];
-            for (int row = 0; row < weights.length; row++) {
+            for (int row = 0; row < k; row++) {
                 for (int column = 0; column < N; column++) {
-                    if (row % groupSize == 0) {
-                        scale[column] = 1 << random.nextInt(3);
-                        zero[column] = zeroPoints ? random.nextInt(QuantizedMatrix.MAX_ZERO_POINT + 1)
-                                : QuantizedMatrix.SYMMETRIC_ZERO_POINT;
-                        builder.setScale(row / groupSize, column, scale[column]);
-                        if (zeroPoints) {
-                            builder.setZeroPoint(row / groupSize, column, zero[column]);
-                        }
+                    if (row % form.groupSize() == 0) {
+                        zero[column] = setGroup(builder, row / form.groupSize(), column, form, random);
                     }
-                    int code = random.nextInt(QuantizedMatrix.MAX_CODE + 1);
-                    builder.setCode(row, column, code);
-                    weights[row][column] = (code - zero[column]) * scale[column];
+                    builder.setCode(row, column, code(form, zero[column], random));
+                }
+                if (form.isSparse() && row % 4 == 3) {
+                    leaveOutTwo(builder, row - 3, form, random);
                 }
             }
             return builder.build();
+        }
+    }
+
+    /** Scale and offset of a group; returns the code that stands for 0 or near it. */
+    private static int setGroup(QuantizedMatrix.Builder builder, int group, int column, WeightForm form, SplittableRandom random) {
+        int scale = 1 << random.nextInt(3);
+        builder.setScale(group, column, scale);
+        if (form.hasZeroPoints()) {
+            int zero = random.nextInt(form.maxZeroPoint() + 1);
+            builder.setZeroPoint(group, column, zero);
+            return zero;
+        }
+        if (form.hasFloatZeros()) {
+            int zero = random.nextInt(form.code().max() + 1);
+            builder.setFloatZero(group, column, -zero * scale);
+            return zero;
+        }
+        return form.code().middle();
+    }
+
+    private static int code(WeightForm form, int zero, SplittableRandom random) {
+        if (form.code() != Code.INT8) {
+            return random.nextInt(form.code().max() + 1);
+        }
+        return Math.max(0, Math.min(form.code().max(), zero + random.nextInt(-FARTHEST_FROM_ZERO, FARTHEST_FROM_ZERO + 1)));
+    }
+
+    private static void leaveOutTwo(QuantizedMatrix.Builder builder, int quad, WeightForm form, SplittableRandom random) {
+        for (int column = 0; column < N; column++) {
+            int first = random.nextInt(4);
+            builder.setCode(quad + first, column, form.code().middle());
+            builder.setCode(quad + (first + random.nextInt(1, 4)) % 4, column, form.code().middle());
         }
     }
 

@@ -10,8 +10,8 @@ import java.util.function.Function;
 
 /**
  * Cuts packed weights for several devices, and joins them. A shard of the packed form equals, byte for byte, the packed form
- * of that shard of the matrix ({@link MatrixShards}), so it does not matter which is done first; but for FP32 scales cut along k,
- * which stay rounded as they were in the whole column.
+ * of that shard of the matrix ({@link MatrixShards}), so it does not matter which is done first; but for FP32 scales and float
+ * zeros cut along k, which stay rounded as they were in the whole column.
  *
  * <pre>
  *   along n (each device computes some outputs)       along k (each device sums over some inputs; outputs are added)
@@ -190,32 +190,44 @@ public final class PackedShards {
             NativeMemory zeros, NativeMemory factors) {
         DataType type = packed.computeType();
         StripedLayout all = packed.layout();
+        boolean floatZeros = packed.form().hasFloatZeros();
         float largest = 0;
+        float largestZero = 0;
         for (int group = 0; group < layout.groups(); group++) {
             long offset = all.scaleOffset(oldGroup(all, layout, from, group), column);
             largest = Math.max(largest, Math.abs(HalfFloats.decode(type, packed.scales().getShort(offset))));
-            if (zeros != null) {
+            if (floatZeros) {
+                largestZero = Math.max(largestZero, Math.abs(HalfFloats.decode(type, packed.zeros().getShort(offset))));
+            } else if (zeros != null) {
                 zeros.putShort(layout.scaleOffset(group, column), packed.zeros().getShort(offset));
             }
         }
         float factor = packed.factors().getFloat((long) column * Float.BYTES);
-        if (largest == 0) {
+        if (largest == 0 && largestZero == 0) {
             factors.putFloat((long) column * Float.BYTES, 1);
             return;
         }
-        int more = ShiftedScales.topExponent(type) - Math.getExponent((double) largest);
+        // What ShiftedScales would shift these scales and float zeros by, in addition; without scales down to a factor of 1.
+        int more = Math.min(largest == 0 ? Math.getExponent(factor) : ShiftedScales.topExponent(type) - Math.getExponent((double) largest),
+                largestZero == 0 ? Integer.MAX_VALUE : ShiftedScales.topZeroExponent(type) - Math.getExponent((double) largestZero));
         float shifted = Math.scalb(factor, -more);
-        if (shifted < Float.MIN_NORMAL) {
+        if (Math.abs(shifted) < Float.MIN_NORMAL) {
             throw new IllegalArgumentException("column " + column + " cannot be cut at row " + from
                     + ": the scales left give the factor "
                     + factor + " * 2^-" + more + ", below the normal floats");
         }
         factors.putFloat((long) column * Float.BYTES, shifted);
         for (int group = 0; group < layout.groups(); group++) {
-            float scale = HalfFloats.decode(type, packed.scales().getShort(
-                    all.scaleOffset(oldGroup(all, layout, from, group), column)));
-            scales.putShort(layout.scaleOffset(group, column), HalfFloats.encode(type, Math.scalb((double) scale, more)));
+            long offset = all.scaleOffset(oldGroup(all, layout, from, group), column);
+            shift(packed.scales(), offset, scales, layout.scaleOffset(group, column), type, more);
+            if (floatZeros) {
+                shift(packed.zeros(), offset, zeros, layout.scaleOffset(group, column), type, more);
+            }
         }
+    }
+
+    private static void shift(NativeMemory from, long offset, NativeMemory to, long at, DataType type, int more) {
+        to.putShort(at, HalfFloats.encode(type, Math.scalb((double) HalfFloats.decode(type, from.getShort(offset)), more)));
     }
 
     private static int oldGroup(StripedLayout all, StripedLayout layout, int from, int group) {

@@ -87,12 +87,10 @@ public final class ShiftedScales {
         double mantissa = matrix.scaleType() == DataType.FP32 && largest != 0
                 ? Math.scalb((double) largest, -Math.getExponent((double) largest)) : 1;
         int unit = unit(matrix.form(), type, column);
-        int shift = largest == 0 ? unit : topExponent(type) - Math.getExponent((double) largest);
-        if (largestZero != 0) {
-            // One binade is left for rounding up and for the sum with a code.
-            shift = Math.min(shift, unit + topExponent(type) - 1 - Math.getExponent(largestZero / mantissa));
-        }
-        double factor = Math.scalb(mantissa * matrix.columnScale(column), unit - shift);
+        int shift = Math.min(largest == 0 ? unit : topExponent(type) - Math.getExponent((double) largest),
+                largestZero == 0 ? Integer.MAX_VALUE : unit + topZeroExponent(type) - Math.getExponent(largestZero / mantissa));
+        boolean allZero = largest == 0 && largestZero == 0;
+        double factor = allZero ? 1 : Math.scalb(mantissa * matrix.columnScale(column), unit - shift);
         if (Math.getExponent(factor) < Float.MIN_EXPONENT || Math.getExponent(factor) > Float.MAX_EXPONENT) {
             return "its largest scale " + largest + (floatZeros ? " and float zero " + largestZero : "")
                     + (matrix.form().hasColumnScales() ? " and column scale " + matrix.columnScale(column) : "") + " give the factor 2^"
@@ -151,6 +149,11 @@ public final class ShiftedScales {
     /** The exponent that a column's largest scale gets. */
     static int topExponent(DataType type) {
         return type == DataType.FP16 ? FP16_TOP : BF16_TOP;
+    }
+
+    /** The largest exponent that a float zero gets: one binade is left for rounding up and for the sum with a code. */
+    static int topZeroExponent(DataType type) {
+        return topExponent(type) - 1;
     }
 
     static int unit(WeightForm form, DataType type, int column) {

@@ -26,6 +26,7 @@ import java.util.function.Supplier;
  * driver=13000
  * images=5c0f...
  * striped=passed: 64 instances
+ * striped_sp24=unchecked: the driver of CUDA 12.2 takes no kernel image of striped_sp24_m8_n64
  * hopper=failed: hopper_f16_sym_g64_m8_n128_p1_s1 for 5 rows: row 3, column 77 is 12.5 instead of 13.0
  * </pre>
  *
@@ -93,29 +94,28 @@ public final class CheckFile {
         }
         KernelChecks checks = KernelChecks.NONE;
         for (KernelFamily family : KernelFamily.values()) {
-            String text = stored.getProperty(key(family));
-            if (text != null) {
-                checks = checks.with(family, result(file, family, text));
+            for (KernelSet set : KernelSet.values()) {
+                Kernels kernels = new Kernels(family, set);
+                String text = stored.getProperty(kernels.toString());
+                if (text != null) {
+                    checks = checks.with(kernels, result(file, kernels, text));
+                }
             }
         }
         return checks;
     }
 
-    private static KernelChecks.Result result(Path file, KernelFamily family, String text) {
+    private static KernelChecks.Result result(Path file, Kernels kernels, String text) {
         String[] parts = text.split(": ", 2);
         return Arrays.stream(KernelChecks.Outcome.values())
                 .filter(outcome -> parts.length == 2 && word(outcome).equals(parts[0])).findFirst()
                 .map(outcome -> new KernelChecks.Result(outcome, parts[1]))
-                .orElseThrow(() -> new IllegalArgumentException(file + ": " + key(family) + "=" + text + ": must begin with one of "
+                .orElseThrow(() -> new IllegalArgumentException(file + ": " + kernels + "=" + text + ": must begin with one of "
                         + Arrays.stream(KernelChecks.Outcome.values()).map(CheckFile::word).toList() + " and a colon"));
     }
 
     private static String word(KernelChecks.Outcome outcome) {
         return outcome.name().toLowerCase(Locale.ROOT);
-    }
-
-    private static String key(KernelFamily family) {
-        return family.name().toLowerCase(Locale.ROOT);
     }
 
     /**
@@ -125,7 +125,7 @@ public final class CheckFile {
      */
     public static void write(Path file, Machine machine, KernelChecks checks) throws IOException {
         Properties properties = machine.properties();
-        checks.results().forEach((family, result) -> properties.setProperty(key(family), result.toString()));
+        checks.results().forEach((kernels, result) -> properties.setProperty(kernels.toString(), result.toString()));
         Path folder = file.toAbsolutePath().getParent();
         Path unfinished = folder.resolve(file.getFileName() + "." + UUID.randomUUID() + ".unfinished");
         try {

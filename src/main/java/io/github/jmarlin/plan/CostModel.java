@@ -25,7 +25,7 @@ final class CostModel {
         // Rows that are not there are neither read nor handed over.
         double rows = (double) m / stripes.mTiles();
         double rowsOfFullest = Math.min(m, tile.batchTile());
-        double bytesOfUnit = weights.bytesPerBlock() * tile.warpsN() + rows * TileShape.STRIP * 2;
+        double bytesOfUnit = weights.bytesPerBlock() * tile.warpsN() + rows * weights.blockRows() * 2;
         double l2 = rates.l2(stripes.totalUnits() * bytesOfUnit, busiestUnits * bytesOfUnit);
         double stage = rates.clocks(TileShape.WARPS * rates.loopClocks().of(weights, tile));
         double tail = rates.handover(stripes, rows * tile.nTile() * Float.BYTES, rowsOfFullest * tile.nTile() * Float.BYTES);

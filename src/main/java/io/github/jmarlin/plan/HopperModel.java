@@ -12,7 +12,7 @@ final class HopperModel {
     /**
      * What the busiest SM does.
      *
-     * @param units blocks of 64 k, each with all columns of a thread block
+     * @param units blocks, each with all columns of a thread block
      * @param stages slots of the ring filled, also the half empty ones
      * @param tail seconds of finishing tiles
      */
@@ -46,7 +46,7 @@ final class HopperModel {
         Busiest busiest = schedule instanceof Stripes stripes ? ofStripes(tile, stripes, tileBytes, fullestBytes)
                 : ofSplit(tile, (WholeTiles) schedule, tileBytes);
 
-        double activations = rows * TileShape.STRIP * 2;        // of a unit
+        double activations = rows * weights.blockRows() * 2;        // of a unit
         double drawn = weights.bytesPerBlock() * tile.strips() + activations / tile.neighbours();
         double handed = activations - activations / tile.neighbours();
         double unitsOfAll = (double) schedule.tiles() * schedule.kBlocks() * tile.neighbours();
@@ -65,14 +65,14 @@ final class HopperModel {
         int rounds = Ceil.div(stripes.grid(), clustersAtOnce(tile));
         int finished = stripes.unitsPerBlock() / stripes.kBlocks() + stripes.mostPartialTiles();    // whole ones and partial ones
         double tail = finished * staging(tileBytes) + rates.handover(stripes, tileBytes, fullestBytes);
-        return new Busiest((double) rounds * stripes.unitsPerBlock(), (double) rounds * stripes.mostStages(tile.kBlocksPerStage()),
+        return new Busiest((double) rounds * stripes.unitsPerBlock(), (double) rounds * stripes.mostStages(tile.kBlocksPerStage(weights)),
                 rounds * tail);
     }
 
     /** Tile after tile; the ring runs empty between two. */
     private Busiest ofSplit(HopperTile tile, WholeTiles schedule, double tileBytes) {
         int rounds = Ceil.div(schedule.tiles(), Math.min(schedule.grid(), clustersAtOnce(tile)));
-        int depth = tile.kBlocksPerStage();
+        int depth = tile.kBlocksPerStage(weights);
         int stages = Ceil.div(Ceil.div(schedule.kBlocks(), depth), tile.split());
         double remote = tileBytes * (tile.split() - 1) / tile.split();
         double tail = staging(tileBytes) + rates.of(Rate.CLUSTER_SYNC_SECONDS) + rates.clocks(remote / rates.of(Rate.CLUSTER_BYTES_PER_CLOCK));

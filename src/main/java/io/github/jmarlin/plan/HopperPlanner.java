@@ -33,7 +33,7 @@ final class HopperPlanner {
         model = new HopperModel(device, weights, rates);
         PlanOptions own = options.asks(KernelFamily.HOPPER) ? options : PlanOptions.DEFAULT;
         tile = own.hopperTile();
-        tiles = tile.map(List::of).orElse(HopperTile.INSTANCES.stream().filter(each -> each.striped() || own.cut().isEmpty()).toList());
+        tiles = tile.map(List::of).orElse(weights.kernels().hopperTiles().stream().filter(each -> each.striped() || own.cut().isEmpty()).toList());
         cuts = own.cuts();
         grid = own.grid();
         stages = own.stages();
@@ -70,7 +70,7 @@ final class HopperPlanner {
         int nTiles = Ceil.div(weights.n(), tile.clusterColumns());
         int clusters = grid > 0 ? Math.max(1, grid / tile.cluster()) : model.clustersAtOnce(tile);
         if (tile.striped()) {
-            return cuts.stream().flatMap(cut -> Stripes.cut(cut, mTiles, nTiles, weights.kBlocks(), clusters, tile.kBlocksPerStage())
+            return cuts.stream().flatMap(cut -> Stripes.cut(cut, mTiles, nTiles, weights.kBlocks(), clusters, tile.kBlocksPerStage(weights))
                     .stream()).distinct().map(stripes -> stripes);
         }
         long tiles = (long) mTiles * nTiles;

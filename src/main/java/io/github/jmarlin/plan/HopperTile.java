@@ -33,12 +33,14 @@ public record HopperTile(int batchTile, int nTile, int neighbours, int split) {
 
     private static final int HEADER_BYTES = 1024 + 256;
     private static final int ALIGNMENT = 1024;
+    /** Codes of a stage of many rows; of few rows it has twice as many. */
+    private static final int STAGE_BYTES = 8192;
     /** Rows of a batch tile above 32 that a striped block stages at a time. */
     private static final int STAGED_ROWS = 16;
     /** Floats of padding after a staged row. */
     private static final int STAGING_PADDING = 4;
 
-    /** The shapes that exist as compiled kernels. */
+    /** The shapes that exist as compiled kernels for 4-bit integers; {@link KernelSet#hopperTiles} has those for others. */
     public static final List<HopperTile> INSTANCES = List.of(
             new HopperTile(8, 128, 1, 1), new HopperTile(8, 128, 1, 2), new HopperTile(8, 128, 1, 4),
             new HopperTile(16, 128, 1, 4), new HopperTile(16, 256, 1, 1), new HopperTile(16, 256, 1, 2), new HopperTile(16, 256, 1, 4),
@@ -89,16 +91,17 @@ public record HopperTile(int batchTile, int nTile, int neighbours, int split) {
         return batchTile * nTile;
     }
 
-    /** Depth of a pipeline stage in blocks of 64 k. */
-    public int kBlocksPerStage() {
-        return (batchTile <= 32 ? 512 : 256) / nTile;
+    /** Depth of a pipeline stage in blocks: as many as come to 16 or 8 KB of codes, or one of each strip. */
+    public int kBlocksPerStage(WeightShape weights) {
+        return Math.max(1, (batchTile <= 32 ? 2 : 1) * STAGE_BYTES / (strips() * weights.form().blockBytes()));
     }
 
     /** Bytes of a slot of the ring: activations, codes, scales, zero points. */
     public int slotBytes(WeightShape weights) {
-        int parameterRows = kBlocksPerStage() * (weights.isGroupOf32() ? 2 : 1) * weights.form().parameterWords();
-        int activations = kBlocksPerStage() * batchTile * TileShape.STRIP * 2;
-        return aligned(activations + strips() * (kBlocksPerStage() * weights.form().blockBytes() + parameterRows * TileShape.SCALE_ROW_BYTES));
+        int depth = kBlocksPerStage(weights);
+        int parameterRows = weights.scaleRowsPerBlock() * weights.form().parameterWords();
+        int activations = batchTile * weights.blockRows() * 2;
+        return aligned(depth * (activations + strips() * (weights.form().blockBytes() + parameterRows * TileShape.SCALE_ROW_BYTES)));
     }
 
     /** Bytes of the staging buffer in fp32 beside the ring: in stripes the ring is filled on while a tile is finished. */
@@ -127,8 +130,12 @@ public record HopperTile(int batchTile, int nTile, int neighbours, int split) {
 
     /** Entry point of the kernel of this shape for the given weights, as exported by the kernel image. */
     public String kernelName(WeightShape weights) {
-        return "hopper_" + weights.instance()
-                + "_m" + batchTile + "_n" + nTile + "_p" + neighbours + "_s" + split;
+        return kernelName(weights.instance());
+    }
+
+    /** The same by what kernels have in their names before the tile, as in {@link KernelSet#instances}. */
+    public String kernelName(String instance) {
+        return "hopper_" + instance + "_m" + batchTile + "_n" + nTile + "_p" + neighbours + "_s" + split;
     }
 
     /** As in "64x256 in pairs, striped" and "16x128 in pairs, k split in 2". */

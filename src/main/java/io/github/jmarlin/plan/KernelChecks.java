@@ -1,15 +1,15 @@
 package io.github.jmarlin.plan;
 
 import java.util.Collections;
-import java.util.EnumMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.TreeMap;
 
 /**
- * Which kernel families gave the right answers on this machine: this GPU, this driver, these images. The planner chooses the Hopper
- * family by itself only where it passed, and nothing that failed. Immutable and thread-safe; {@link CheckFile} keeps it.
+ * Which kernels gave the right answers on this machine: this GPU, this driver, these images. The planner chooses the Hopper family by
+ * itself only where it passed, and nothing that failed, for each set of weights apart. Immutable and thread-safe; {@link CheckFile} keeps it.
  */
 public final class KernelChecks {
     /** Nothing is known. */
@@ -26,7 +26,7 @@ public final class KernelChecks {
     }
 
     /**
-     * Of one family.
+     * Of a family's kernels for a set of weights.
      *
      * @param outcome what came out
      * @param words how many instances, or which one did what; one line
@@ -43,10 +43,10 @@ public final class KernelChecks {
         }
     }
 
-    private final Map<KernelFamily, Result> results;
+    private final Map<Kernels, Result> results;
     private final String note;
 
-    private KernelChecks(Map<KernelFamily, Result> results, String note) {
+    private KernelChecks(Map<Kernels, Result> results, String note) {
         this.results = Collections.unmodifiableMap(results);
         this.note = note;
     }
@@ -56,16 +56,20 @@ public final class KernelChecks {
         return new KernelChecks(Map.of(), why);
     }
 
-    /** As this, and what came out for one family; it replaces what was known of the same. */
-    public KernelChecks with(KernelFamily family, Result result) {
-        Map<KernelFamily, Result> more = new EnumMap<>(KernelFamily.class);
-        more.putAll(results);
-        more.put(family, result);
+    /** As this, and what came out for some kernels; it replaces what was known of the same. */
+    public KernelChecks with(Kernels kernels, Result result) {
+        Map<Kernels, Result> more = new TreeMap<>(results);
+        more.put(kernels, result);
         return new KernelChecks(more, "");
     }
 
-    /** What came out, by family. */
-    public Map<KernelFamily, Result> results() {
+    /** The same for a family's kernels for 4-bit integers. */
+    public KernelChecks with(KernelFamily family, Result result) {
+        return with(Kernels.of(family), result);
+    }
+
+    /** What came out, in order; kernels that are not there were not come to. */
+    public Map<Kernels, Result> results() {
         return results;
     }
 
@@ -74,23 +78,33 @@ public final class KernelChecks {
         return note;
     }
 
-    /** Whether no family was asked. */
+    /** Whether nothing was asked. */
     public boolean isEmpty() {
         return results.isEmpty();
     }
 
-    /** Whether a family passed. */
+    /** Whether some kernels passed. */
+    public boolean passed(Kernels kernels) {
+        return outcome(kernels) == Outcome.PASSED;
+    }
+
+    /** Whether a family's kernels for 4-bit integers passed. */
     public boolean passed(KernelFamily family) {
-        return outcome(family) == Outcome.PASSED;
+        return passed(Kernels.of(family));
     }
 
-    /** What a family did wrong; empty if nothing, or if it was not asked. */
+    /** What some kernels did wrong; empty if nothing, or if they were not asked. */
+    public Optional<String> failure(Kernels kernels) {
+        return outcome(kernels) == Outcome.FAILED ? Optional.of(results.get(kernels).words()) : Optional.empty();
+    }
+
+    /** What a family's kernels for 4-bit integers did wrong. */
     public Optional<String> failure(KernelFamily family) {
-        return outcome(family) == Outcome.FAILED ? Optional.of(results.get(family).words()) : Optional.empty();
+        return failure(Kernels.of(family));
     }
 
-    private Outcome outcome(KernelFamily family) {
-        return results.containsKey(family) ? results.get(family).outcome() : Outcome.UNCHECKED;
+    private Outcome outcome(Kernels kernels) {
+        return results.containsKey(kernels) ? results.get(kernels).outcome() : Outcome.UNCHECKED;
     }
 
     @Override

@@ -1,7 +1,9 @@
 package io.github.jmarlin.plan;
 
+import io.github.jmarlin.layout.WeightForm;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * Kernels that come in images of their own because of what a weight is: an application that has only 4-bit integers never loads the
@@ -12,20 +14,21 @@ public enum KernelSet {
     /** 4-bit integers, symmetric or with integer zero points. */
     INT4("", List.of("sym_g64", "sym_g32", "zp_g64", "zp_g32"), TileShape.INSTANCES, HopperTile.INSTANCES),
     /** The same, symmetric, two of every four rows. */
-    SPARSE("sp24", List.of("sp24_g128", "sp24_g64"), Few.FIVE, Few.HOPPER),
+    SPARSE("sp24", List.of("sp24_g128", "sp24_g64"), Few.SPARSE, Few.HOPPER),
     /** 4-bit integers with a float for the offset. */
-    FLOAT_ZERO("fz", List.of("fz_g64", "fz_g32"), Few.FIVE, Few.HOPPER),
+    FLOAT_ZERO("fz", List.of("fz_g64", "fz_g32"), Few.FOUR_BITS, Few.HOPPER),
     /** 8-bit integers. */
-    INT8("i8", List.of("i8_g64", "i8_g32", "i8_g16", "i8zp_g64", "i8zp_g32", "i8fz_g64", "i8fz_g32"), Few.FOUR, Few.HOPPER),
+    INT8("i8", List.of("i8_g64", "i8_g32", "i8_g16", "i8zp_g64", "i8zp_g32", "i8fz_g64", "i8fz_g32"), Few.EIGHT_BITS, Few.HOPPER),
     /** 4-bit floats: striped kernels only. */
-    FP4("fp4", List.of("fp4_g64", "fp4_g32", "fp4_g16"), Few.FIVE, List.of());
+    FP4("fp4", List.of("fp4_g64", "fp4_g32", "fp4_g16"), Few.FOUR_BITS, List.of());
 
     /** Shapes of the sets that fewer weights need. */
     private static final class Few {
-        static final List<TileShape> FOUR = List.of(
-                new TileShape(8, 64), new TileShape(16, 128), new TileShape(32, 128), new TileShape(32, 256));
-        static final List<TileShape> FIVE = List.of(
+        static final List<TileShape> FOUR_BITS = List.of(
                 new TileShape(8, 64), new TileShape(16, 128), new TileShape(32, 128), new TileShape(32, 256), new TileShape(64, 256));
+        static final List<TileShape> EIGHT_BITS = List.of(new TileShape(8, 128), new TileShape(16, 256), new TileShape(32, 256));
+        static final List<TileShape> SPARSE = List.of(
+                new TileShape(8, 64), new TileShape(16, 128), new TileShape(16, 256), new TileShape(32, 256), new TileShape(64, 256));
         static final List<HopperTile> HOPPER = List.of(
                 new HopperTile(8, 128, 1, 1), new HopperTile(8, 128, 1, 4), new HopperTile(16, 128, 2, 2), new HopperTile(32, 128, 1, 4),
                 new HopperTile(64, 128, 2, 2), new HopperTile(128, 128, 2, 2));
@@ -43,6 +46,11 @@ public enum KernelSet {
         this.hopperTiles = hopperTiles;
     }
 
+    /** The set that reads weights of a form. */
+    public static KernelSet of(WeightForm form) {
+        return ofTag(form.tag());
+    }
+
     /**
      * The set with the kernels of a tag.
      *
@@ -55,6 +63,21 @@ public enum KernelSet {
             }
         }
         throw new IllegalArgumentException("no kernels are named " + formTag);
+    }
+
+    /**
+     * The set that has kernels for a kind of weights.
+     *
+     * @param weights one of {@link #weights}
+     */
+    public static KernelSet ofWeights(String weights) {
+        for (KernelSet set : values()) {
+            if (set.weights.contains(weights)) {
+                return set;
+            }
+        }
+        throw new IllegalArgumentException("weights " + weights + ": there are kernels for "
+                + Stream.of(values()).flatMap(set -> set.weights.stream()).toList());
     }
 
     /** The set whose images have a word, {@link #imageWord}, behind the family. */
@@ -89,6 +112,15 @@ public enum KernelSet {
     /** Tiles of the striped kernels. */
     public List<TileShape> tiles() {
         return tiles;
+    }
+
+    /**
+     * Columns of the tiles for batch-invariant products: the narrowest that come with {@value Planner#BATCH_INVARIANT_ROWS} rows, so that
+     * tiles of fewer rows differ in nothing else.
+     */
+    int batchInvariantColumns() {
+        return tiles.stream().filter(tile -> tile.batchTile() == Planner.BATCH_INVARIANT_ROWS).mapToInt(TileShape::nTile).min()
+                .orElseThrow();
     }
 
     /** Tiles of the Hopper kernels; empty if there are none. */

@@ -18,8 +18,6 @@ public final class Planner {
     /** Most rows of one launch otherwise; far more than it takes to be bound by the tensor cores. */
     public static final int MOST_ROWS = 8192;
 
-    private static final int BATCH_INVARIANT_N_TILE = 128;
-
     private final DeviceFacts device;
     private final WeightShape weights;
     private final PlanOptions options;
@@ -75,7 +73,7 @@ public final class Planner {
         this.missing = missing;
         this.checks = checks;
         options.tile().ifPresent(this::checkOverride);
-        options.hopperTile().ifPresent(Planner::checkExists);
+        options.hopperTile().ifPresent(this::checkExists);
         if (options.asks(KernelFamily.HOPPER) && hopper == null) {
             throw new IllegalArgumentException("device " + device + ": the Hopper kernel needs compute capability 9.0");
         }
@@ -117,8 +115,8 @@ public final class Planner {
      * weights where both did.
      */
     private GemmPlan automatic(int rows) {
-        Optional<String> stripedFailed = checks.failure(KernelFamily.STRIPED);
-        Optional<HopperPlan> checked = checks.passed(KernelFamily.HOPPER) && mayChoose(KernelFamily.HOPPER)
+        Optional<String> stripedFailed = checks.failure(kernels(KernelFamily.STRIPED));
+        Optional<HopperPlan> checked = checks.passed(kernels(KernelFamily.HOPPER)) && mayChoose(KernelFamily.HOPPER)
                 ? hopper.plan(rows) : Optional.empty();
         if (stripedFailed.isEmpty()) {
             StripedPlan striped = striped(rows);
@@ -131,7 +129,7 @@ public final class Planner {
         if (checked.isPresent()) {
             return withNote(checked.get(), why);
         }
-        if (!mayChoose(KernelFamily.DENSE) || checks.failure(KernelFamily.DENSE).isPresent()) {
+        if (!mayChoose(KernelFamily.DENSE) || checks.failure(kernels(KernelFamily.DENSE)).isPresent()) {
             throw new IllegalArgumentException("no kernel for " + weights + " on " + device.name() + " with " + options + ": " + why
                     + ", and no other can be chosen; jmarlin check --force asks again");
         }
@@ -150,7 +148,7 @@ public final class Planner {
         Tuning.Winner winner = served.winner();
         String measured = String.format(Locale.ROOT, "measured at %.2f us on this device%s, by tuning file %s", 1e6 * winner.seconds(),
                 served.rows() == rows ? "" : " for " + served.rows() + " rows, a crossover that serves more", tuning.origin());
-        Optional<String> failed = checks.failure(winner.family());
+        Optional<String> failed = checks.failure(kernels(winner.family()));
         if (failed.isPresent()) {
             return withNote(predicted(rows), "ignored what was " + measured + ": that kernel failed this machine's check, " + failed.get());
         }
@@ -159,6 +157,10 @@ public final class Planner {
         } catch (IllegalArgumentException e) {
             return withNote(predicted(rows), "ignored what was " + measured + ": " + e.getMessage());
         }
+    }
+
+    private Kernels kernels(KernelFamily family) {
+        return new Kernels(family, weights.kernels());
     }
 
     private static GemmPlan withNote(GemmPlan plan, String note) {
@@ -184,11 +186,11 @@ public final class Planner {
     /** The tile shapes to choose from. */
     private List<TileShape> tiles(int rows) {
         if (options.batchInvariant()) {
-            return TileShape.INSTANCES.stream()
-                    .filter(tile -> tile.nTile() == BATCH_INVARIANT_N_TILE && tile.batchTile() >= rows)
+            int nTile = weights.kernels().batchInvariantColumns();
+            return weights.kernels().tiles().stream().filter(tile -> tile.nTile() == nTile && tile.batchTile() >= rows)
                     .min(Comparator.comparingInt(TileShape::batchTile)).stream().toList();
         }
-        return options.tile().map(List::of).orElse(TileShape.INSTANCES);
+        return options.tile().map(List::of).orElse(weights.kernels().tiles());
     }
 
     private Stream<Stripes> stripes(int rows, TileShape tile) {
@@ -242,20 +244,22 @@ public final class Planner {
     }
 
     private String whyNotHopper() {
-        return checks.failure(KernelFamily.HOPPER).map(why -> "failed this machine's check and is not chosen: " + why)
-                .orElse(checks.passed(KernelFamily.HOPPER) ? "passed this machine's check" : "is not chosen before it has passed this"
+        return checks.failure(kernels(KernelFamily.HOPPER)).map(why -> "failed this machine's check and is not chosen: " + why)
+                .orElse(checks.passed(kernels(KernelFamily.HOPPER)) ? "passed this machine's check" : "is not chosen before it has passed this"
                         + " machine's check, jmarlin check or CudaDevice.check" + (checks.note().isEmpty() ? "" : "; " + checks.note()));
     }
 
-    private static void checkExists(HopperTile tile) {
-        if (!HopperTile.INSTANCES.contains(tile)) {
-            throw new IllegalArgumentException("tile " + tile + ": there are kernels for " + HopperTile.INSTANCES);
+    private void checkExists(HopperTile tile) {
+        List<HopperTile> instances = weights.kernels().hopperTiles();
+        if (!instances.contains(tile)) {
+            throw new IllegalArgumentException("tile " + tile + ": there are kernels for " + instances);
         }
     }
 
     private void checkOverride(TileShape tile) {
-        if (!TileShape.INSTANCES.contains(tile)) {
-            throw new IllegalArgumentException("tile " + tile + ": there are kernels for " + TileShape.INSTANCES);
+        List<TileShape> instances = weights.kernels().tiles();
+        if (!instances.contains(tile)) {
+            throw new IllegalArgumentException("tile " + tile + ": there are kernels for " + instances);
         }
         int fitting = tile.stagesFitting(weights, device.sharedMemoryPerBlockOptin());
         int asked = Math.max(options.stages(), TileShape.MIN_STAGES);
@@ -273,7 +277,7 @@ public final class Planner {
         long rowTiles = Math.min(MOST_ROWS / batchTile, Integer.MAX_VALUE / 2 / unitsOfRowTile);
         if (rowTiles < 1) {
             throw new IllegalArgumentException("weights " + weights + ": " + unitsOfRowTile
-                    + " units of 64 k; one row of tiles may have at most " + Integer.MAX_VALUE / 2);
+                    + " units of " + weights.blockRows() + " k; one row of tiles may have at most " + Integer.MAX_VALUE / 2);
         }
         return (int) rowTiles * batchTile;
     }

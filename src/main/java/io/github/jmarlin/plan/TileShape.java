@@ -25,8 +25,6 @@ public record TileShape(int batchTile, int nTile) {
     public static final int THREADS = 32 * WARPS;
     /** Columns of a strip and k-rows of a block of codes. */
     public static final int STRIP = 64;
-    /** Bytes of one block of 64 x 64 4-bit codes. */
-    public static final int BLOCK_BYTES = STRIP * STRIP / 2;
     /** Bytes of one row of 64 scales (or zero points) of 16 bits. */
     public static final int SCALE_ROW_BYTES = 2 * STRIP;
     /** Pipeline depth the kernels accept. */
@@ -34,7 +32,7 @@ public record TileShape(int batchTile, int nTile) {
     /** Pipeline depth the kernels accept. */
     public static final int MAX_STAGES = 8;
 
-    /** The shapes that exist as compiled kernels. */
+    /** The shapes that exist as compiled kernels for 4-bit integers; {@link KernelSet#tiles} has those for others. */
     public static final List<TileShape> INSTANCES = List.of(
             new TileShape(8, 64), new TileShape(8, 128), new TileShape(16, 128), new TileShape(16, 256),
             new TileShape(32, 128), new TileShape(32, 256), new TileShape(48, 256), new TileShape(64, 256));
@@ -58,7 +56,7 @@ public record TileShape(int batchTile, int nTile) {
         return WARPS / warpsN();
     }
 
-    /** Depth of a pipeline stage in blocks of 64 k. */
+    /** Depth of a pipeline stage in blocks. */
     public int kBlocksPerStage() {
         return warpsK();
     }
@@ -70,9 +68,8 @@ public record TileShape(int batchTile, int nTile) {
 
     /** Bytes of a pipeline stage: codes, scales, zero points, activations. */
     public int stageBytes(WeightShape weights) {
-        int scaleRows = weights.isGroupOf32() ? 2 : 1;
-        int rowsOfParameters = scaleRows * weights.form().parameterWords();
-        int activations = kBlocksPerStage() * batchTile * STRIP * 2;
+        int rowsOfParameters = weights.scaleRowsPerBlock() * weights.form().parameterWords();
+        int activations = kBlocksPerStage() * batchTile * weights.blockRows() * 2;
         return WARPS * (weights.form().blockBytes() + rowsOfParameters * SCALE_ROW_BYTES) + activations;
     }
 
@@ -96,7 +93,12 @@ public record TileShape(int batchTile, int nTile) {
 
     /** Entry point of the kernel of this shape for the given weights, as exported by the kernel image. */
     public String kernelName(WeightShape weights) {
-        return "striped_" + weights.instance() + "_m" + batchTile + "_n" + nTile;
+        return kernelName(weights.instance());
+    }
+
+    /** The same by what kernels have in their names before the tile, as in {@link KernelSet#instances}. */
+    public String kernelName(String instance) {
+        return "striped_" + instance + "_m" + batchTile + "_n" + nTile;
     }
 
     @Override

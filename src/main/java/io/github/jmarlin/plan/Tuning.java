@@ -44,17 +44,17 @@ public final class Tuning {
     }
 
     /**
-     * What a winner was measured for. Groups of 64, 128 and 256 and whole columns run the same kernels and share a winner.
+     * What a winner was measured for. Groups that are whole blocks and whole columns run the same kernels and share a winner.
      *
      * @param k in-features
      * @param n out-features
-     * @param groupOf32 whether groups have 32 rows
+     * @param weights what a weight is and how many rows share a scale, as kernels' names have it: {@code sym_g64}, {@code zp_g32}
      * @param type compute type
-     * @param zeroPoints whether there are zero points
      * @param rows a multiple of 8, standing for every m in {@code (rows - 8, rows]}
      */
-    public record Product(int k, int n, boolean groupOf32, DataType type, boolean zeroPoints, int rows) {
+    public record Product(int k, int n, String weights, DataType type, int rows) {
         public Product {
+            KernelSet.ofWeights(weights);
             Objects.requireNonNull(type, "type");
             if (k < 1 || n < 1 || type == DataType.FP32 || rows < 8 || rows > Planner.MOST_ROWS || rows % 8 != 0) {
                 throw new IllegalArgumentException("product of " + rows + " rows with " + k + " x " + n + " " + type
@@ -63,13 +63,12 @@ public final class Tuning {
         }
 
         private Product withRows(int other) {
-            return new Product(k, n, groupOf32, type, zeroPoints, other);
+            return new Product(k, n, weights, type, other);
         }
 
         /** The product of {@code m} rows with these weights. */
         public static Product of(WeightShape weights, int m) {
-            return new Product(weights.k(), weights.n(), weights.isGroupOf32(), weights.computeType(), weights.form().hasZeroPoints(),
-                    (m + 7) / 8 * 8);
+            return new Product(weights.k(), weights.n(), weights.kind(), weights.computeType(), (m + 7) / 8 * 8);
         }
     }
 

@@ -32,16 +32,16 @@ import java.util.stream.Stream;
  * The file that keeps a device's {@link Tuning}: JSON, one line for each winner.
  *
  * <pre>
- * {"version": 2, "device": {"name": "NVIDIA H200", "computeCapability": 90, "multiprocessors": 132},
+ * {"version": 3, "device": {"name": "NVIDIA H200", "computeCapability": 90, "multiprocessors": 132},
  *  "rates": {"LEAST_WGMMA_CLOCKS": 21.5}, "winners": [
- *   {"k": 4096, "n": 14336, "group": 64, "type": "FP16", "zeroPoints": false, "rows": 16, "seconds": 1.23E-5,
+ *   {"k": 4096, "n": 14336, "weights": "sym_g64", "type": "FP16", "rows": 16, "seconds": 1.23E-5,
  *    "family": "HOPPER", "batchTile": 16, "nTile": 256, "neighbours": 1, "split": 1, "grid": 0, "stages": 0, "cut": "EVEN"}]}
  * </pre>
  *
  * {@code rates} are {@link Rate}s or clocks of kernels that were measured, see {@link Tuning#with(String, double)}, none by default.
- * {@code group} is 32, or 64 for all larger groups; {@code grid} and {@code stages} are 0 and {@code cut} is left out where the planner decides; striped winners have no {@code neighbours} and
- * {@code split}, and the family DENSE has none of these keys. A file serves only the device it names: winners of another card mean
- * nothing.
+ * {@code weights} are one of {@link KernelSet#weights}; {@code grid} and {@code stages} are 0 and {@code cut} is left out where the
+ * planner decides; striped winners have no {@code neighbours} and {@code split}, and the family DENSE has none of these keys. A file serves
+ * only the device it names: winners of another card mean nothing.
  */
 public final class TuningFile {
     /** Names the file; {@value #OFF} means that there is none. */
@@ -49,11 +49,11 @@ public final class TuningFile {
     /** Value of {@link #PROPERTY} without a file. */
     public static final String OFF = "none";
 
-    private static final int VERSION = 2;
+    private static final int VERSION = 3;
     private static final int LARGEST_FILE = 10_000_000;
     private static final List<String> DEVICE_KEYS = List.of("name", "computeCapability", "multiprocessors");
     private static final List<String> DENSE_KEYS =
-            List.of("k", "n", "group", "type", "zeroPoints", "rows", "seconds", "family");
+            List.of("k", "n", "weights", "type", "rows", "seconds", "family");
     private static final List<String> STRIPED_KEYS =
             Stream.concat(DENSE_KEYS.stream(), Stream.of("batchTile", "nTile", "grid", "stages")).toList();
     private static final List<String> HOPPER_KEYS =
@@ -158,10 +158,8 @@ public final class TuningFile {
     }
 
     private static Tuning.Product product(Fields fields) {
-        int group = fields.integer("group");
-        require(group == 32 || group == 64, "group %d: must be 32, or 64 for all larger groups", group);
-        return new Tuning.Product(fields.integer("k"), fields.integer("n"), group == 32,
-                named("type", DataType.class, fields.text("type")), fields.truth("zeroPoints"), fields.integer("rows"));
+        return new Tuning.Product(fields.integer("k"), fields.integer("n"), fields.text("weights"),
+                named("type", DataType.class, fields.text("type")), fields.integer("rows"));
     }
 
     /** The first to be read of a winner: which keys there must be hangs on the family. */
@@ -234,11 +232,6 @@ public final class TuningFile {
 
         String text(String key) {
             return values.get(key);
-        }
-
-        boolean truth(String key) {
-            require(Set.of("true", "false").contains(text(key)), "%s %s: must be true or false", key, text(key));
-            return Boolean.parseBoolean(text(key));
         }
 
         int integer(String key) {
@@ -326,9 +319,8 @@ public final class TuningFile {
         json.writeStartObject();
         json.writeNumberField("k", product.k());
         json.writeNumberField("n", product.n());
-        json.writeNumberField("group", product.groupOf32() ? 32 : 64);
+        json.writeStringField("weights", product.weights());
         json.writeStringField("type", product.type().name());
-        json.writeBooleanField("zeroPoints", product.zeroPoints());
         json.writeNumberField("rows", product.rows());
         json.writeNumberField("seconds", winner.seconds());
         json.writeStringField("family", winner.family().name());

@@ -34,9 +34,14 @@ public record WeightShape(int k, int n, DataType computeType, WeightForm form) {
         this(k, n, computeType, WeightForm.int4(groupSize, zeroPoints));
     }
 
-    /** k-rows that share a scale: -1 (one group per column), 32, 64, 128 or 256. */
+    /** k-rows that share a scale: -1 (one group per column), 16, 32, 64, 128 or 256. */
     public int groupSize() {
         return form.groupSize();
+    }
+
+    /** The kernels that read such weights. */
+    public KernelSet kernels() {
+        return KernelSet.of(form);
     }
 
     /** Strips of 64 columns, the last one padded. */
@@ -44,9 +49,14 @@ public record WeightShape(int k, int n, DataType computeType, WeightForm form) {
         return (n + 63) / 64;
     }
 
-    /** Blocks of 64 k, the last one padded. */
+    /** k-rows of a block: 64, or 128 of sparse weights. */
+    public int blockRows() {
+        return form.blockRows();
+    }
+
+    /** Blocks of {@link #blockRows} k, the last one padded. */
     public int kBlocks() {
-        return (k + 63) / 64;
+        return (int) ((k + (long) blockRows() - 1) / blockRows());
     }
 
     /** Whether one scale covers a whole column: g = -1, or a group as long as the column. */
@@ -54,9 +64,9 @@ public record WeightShape(int k, int n, DataType computeType, WeightForm form) {
         return groupSize() == -1 || groupSize() >= k;
     }
 
-    /** Whether a block of 64 k holds two groups: the kernels have a variant for that. */
-    public boolean isGroupOf32() {
-        return groupSize() == 32 && !isOneGroup();
+    /** Rows of scales of one block: more than 1 where it holds several groups, for which kernels have instances of their own. */
+    public int scaleRowsPerBlock() {
+        return isOneGroup() ? 1 : form.scaleRowsPerBlock();
     }
 
     /** Rows of 64 scales in a strip. */
@@ -64,15 +74,16 @@ public record WeightShape(int k, int n, DataType computeType, WeightForm form) {
         if (isOneGroup()) {
             return 1;
         }
-        return isGroupOf32() ? 2 * kBlocks() : (int) ((64L * kBlocks() + groupSize() - 1) / groupSize());
+        return scaleRowsPerBlock() > 1 ? scaleRowsPerBlock() * kBlocks()
+                : (int) (((long) blockRows() * kBlocks() + groupSize() - 1) / groupSize());
     }
 
-    /** log2 of the blocks of 64 k under one row of scales; {@link #ONE_GROUP} for one group, unused (0) for groups of 32. */
+    /** log2 of the blocks under one row of scales; {@link #ONE_GROUP} for one group, unused (0) where a block has several rows. */
     public int groupShift() {
         if (isOneGroup()) {
             return ONE_GROUP;
         }
-        return isGroupOf32() ? 0 : Integer.numberOfTrailingZeros(groupSize() / 64);
+        return scaleRowsPerBlock() > 1 ? 0 : Integer.numberOfTrailingZeros(groupSize() / blockRows());
     }
 
     /** Bytes of codes, scales and zero points on the device. */
@@ -81,7 +92,7 @@ public record WeightShape(int k, int n, DataType computeType, WeightForm form) {
         return (long) strips() * kBlocks() * form.blockBytes() + parameters;
     }
 
-    /** Of these, per block of 64 x 64 codes. */
+    /** Of these, per block. */
     double bytesPerBlock() {
         return (double) packedBytes() / ((double) strips() * kBlocks());
     }
@@ -98,12 +109,20 @@ public record WeightShape(int k, int n, DataType computeType, WeightForm form) {
 
     /** What every kernel for such weights has in its name: {@code f16_sym_g64}. */
     String instance() {
-        return (computeType == DataType.FP16 ? "f16_" : "bf16_") + form.tag() + (isGroupOf32() ? "_g32" : "_g64");
+        return (computeType == DataType.FP16 ? "f16_" : "bf16_") + kind();
+    }
+
+    /**
+     * What of form and group size kernels tell apart, as their names have it: {@code zp_g32}. Groups that are whole blocks, and whole
+     * columns, are one kind.
+     */
+    String kind() {
+        return form.tag() + "_g" + blockRows() / scaleRowsPerBlock();
     }
 
     @Override
     public String toString() {
         return k + " x " + n + " " + computeType + (groupSize() == -1 ? ", one group per column" : ", groups of " + groupSize())
-                + (form.hasZeroPoints() ? " with zero points" : ", symmetric");
+                + (form.hasZeroPoints() && form.code() == WeightForm.Code.INT4 ? " with zero points" : ", " + form);
     }
 }

@@ -29,7 +29,7 @@ final class CublasAbsenceProgram {
         PlanOptions dense = PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE);
         try (QuantizedMatrix matrix = TestMatrices.layer(128, 70, 64, DataType.FP16, true, true, 3);
                 PackedWeights packed = PackedWeights.pack(matrix, DataType.FP16)) {
-            Tuning.Product product = new Tuning.Product(128, 70, false, DataType.FP16, true, 8);
+            Tuning.Product product = new Tuning.Product(128, 70, "zp_g64", DataType.FP16, 8);
             TuningFile.write(Path.of(args[0]), device.facts(), Tuning.NONE.with(product, new Tuning.Winner(dense, 1e-6)));
             try (CudaLinear layer = device.place(packed)) {
                 float[] a = TestMatrices.gaussian(9 * 128, 4);

@@ -11,6 +11,7 @@ import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.cuda.image.KernelImages;
 import io.github.jmarlin.cuda.image.KernelImagesTest;
+import io.github.jmarlin.plan.KernelSet;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.TileShape;
 import io.github.jmarlin.plan.WorkspaceSize;
@@ -73,10 +74,20 @@ class CudaBadInputTest extends GpuTest {
     }
 
     /** Until there are kernels for them. */
+
+    /** The kernels for other numbers are images of their own, asked for when such weights come. */
     @Test
-    void sparseWeightsAreNamed() {
+    void weightsWithoutTheirImagesAreNamed() throws IOException {
         PackedWeights sparse = closing(PackedWeights.pack(TestMatrices.sparse(128, 64, 64, DataType.FP16, false, 1), DataType.FP16));
-        illegal(() -> engine.upload(sparse), "k 128, n 64", "2:4 sparse", "SparseExpansion.dense");
+        String module = ImageFamily.STRIPED.firstModule(KernelSet.INT4);
+        Files.write(folder.resolve(module + ".compute_80.ptx"), KernelImages.read(module + ".compute_80.ptx").bytes());
+        KernelImagesTest.withFolder(folder, () -> {
+            try (CudaEngine dense = CudaEngine.ofCurrentContext()) {
+                assertMentions(assertThrows(KernelImageException.class, () -> dense.upload(sparse)), "k 128, n 64", "2:4 sparse",
+                        "no kernel image of striped_sp24_m8_n64", folder.toString(), "SparseExpansion.dense");
+                return null;
+            }
+        });
     }
 
     @Test
@@ -223,7 +234,7 @@ class CudaBadInputTest extends GpuTest {
 
     @Test
     void foreignImages() throws IOException {
-        String module = ImageFamily.STRIPED.firstModule();
+        String module = ImageFamily.STRIPED.firstModule(KernelSet.INT4);
         Path file = folder.resolve(module + ".compute_80.ptx");
         Files.writeString(file, "not an image");
         assertMentions(assertThrows(KernelImageException.class, () -> KernelImagesTest.withFolder(folder,
@@ -241,7 +252,7 @@ class CudaBadInputTest extends GpuTest {
     /** Machine code of another device, or PTX that the driver is too old for: the next image has its turn. */
     @Test
     void aRefusedImageLeavesItsTurnToPtx() throws IOException {
-        String module = ImageFamily.STRIPED.firstModule();
+        String module = ImageFamily.STRIPED.firstModule(KernelSet.INT4);
         Files.writeString(folder.resolve(module + ".sm_" + engine.facts().computeCapability() + ".cubin"), "\177ELF of something else");
         Files.write(folder.resolve(module + ".compute_80.ptx"), KernelImages.read(module + ".compute_80.ptx").bytes());
         KernelImagesTest.withFolder(folder, CudaEngine::ofCurrentContext).close();

@@ -11,6 +11,7 @@ import io.github.jmarlin.cpu.ReferenceProduct;
 import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.layout.MatrixShards;
 import io.github.jmarlin.plan.KernelFamily;
+import io.github.jmarlin.plan.Kernels;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.testing.Errors;
 import io.github.jmarlin.testing.TestMatrices;
@@ -44,7 +45,7 @@ class CudaEpilogueTest extends GpuTest {
 
     @Test
     void rowsGoOnFromChunkToChunk() {
-        if (engine.missing(KernelFamily.DENSE).isEmpty()) {
+        if (engine.missing(Kernels.of(KernelFamily.DENSE)).isEmpty()) {
             check(PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE), 600);
         }
     }

@@ -10,6 +10,7 @@ import io.github.jmarlin.plan.CheckFile;
 import io.github.jmarlin.plan.KernelChecks;
 import io.github.jmarlin.plan.KernelChecks.Outcome;
 import io.github.jmarlin.plan.KernelFamily;
+import io.github.jmarlin.plan.Kernels;
 import io.github.jmarlin.plan.TuningFile;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -102,8 +103,8 @@ class KernelCheckStandInTest {
     @Tag("long")
     void whatShipsPasses() throws IOException {
         KernelChecks checks = device().check(LONG, false);
-        assertEquals(Outcome.PASSED, checks.results().get(KernelFamily.STRIPED).outcome(), checks.toString());
-        assertEquals(new KernelChecks.Result(Outcome.PASSED, "192 instances"), checks.results().get(KernelFamily.HOPPER));
+        assertEquals(Outcome.PASSED, checks.results().get(Kernels.of(KernelFamily.STRIPED)).outcome(), checks.toString());
+        assertEquals(new KernelChecks.Result(Outcome.PASSED, "192 instances"), checks.results().get(Kernels.of(KernelFamily.HOPPER)));
         assertTrue(CheckFile.location(device().facts()).filter(Files::exists).isPresent());
     }
 }

@@ -9,6 +9,8 @@ import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.memory.NativeMemory;
+import io.github.jmarlin.testing.NumberForms;
+import io.github.jmarlin.testing.TestMatrices;
 import java.nio.IntBuffer;
 import java.util.List;
 import java.util.Random;
@@ -16,6 +18,7 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** A shard of the packed form is the packed form of the shard, and says the same as the whole. */
 final class ShardsTest {
@@ -78,12 +81,66 @@ final class ShardsTest {
         }
     }
 
+    /** Shards of the other numbers, joins and gate beside up, along k and n. */
+    @ParameterizedTest
+    @MethodSource("io.github.jmarlin.testing.NumberForms#all")
+    void otherNumbersCanBeCutAndJoined(WeightForm form) {
+        int k = 320;
+        int n = 198;
+        DataType type = DataType.BF16;
+        try (QuantizedMatrix matrix = TestMatrices.random(k, n, form, type, true, 5); PackedWeights packed = PackedWeights.pack(matrix, type);
+                QuantizedMatrix left = MatrixShards.columns(matrix, 0, 128); QuantizedMatrix right = MatrixShards.columns(matrix, 128, n);
+                QuantizedMatrix middle = MatrixShards.rows(matrix, 64, 192); QuantizedMatrix joined = MatrixShards.join(List.of(left, right))) {
+            assertColumnShard(matrix, right, 128);
+            assertRowShard(matrix, middle, 64);
+            assertColumnShard(matrix, joined, 0);
+            try (PackedWeights packedRight = PackedWeights.pack(right, type); PackedWeights packedMiddle = PackedWeights.pack(middle, type)) {
+                assertSame(packedRight, PackedShards.columns(packed, 128, n));
+                assertSame(packedMiddle, PackedShards.rows(packed, 64, 192));
+                try (PackedWeights packedLeft = PackedWeights.pack(left, type);
+                        PackedWeights packedJoined = PackedShards.join(List.of(packedLeft, packedRight))) {
+                    assertSame(packed, packedJoined);
+                }
+            }
+        }
+        try (QuantizedMatrix gate = TestMatrices.random(64, 67, form, type, true, 6);
+                QuantizedMatrix up = TestMatrices.random(64, 67, form, type, true, 7);
+                QuantizedMatrix pairs = MatrixShards.interleave(gate, up)) {
+            assertEquals(form.withColumns(WeightForm.Columns.GATE_UP), pairs.form());
+            for (int column = 0; column < pairs.n(); column++) {
+                QuantizedMatrix source = column % 2 == 0 ? gate : up;
+                assertEquals(source.bias(column / 2), pairs.bias(column));
+                for (int row = 0; row < 64; row++) {
+                    assertEquals(source.exactWeight(row, column / 2), pairs.exactWeight(row, column), "row " + row + ", column " + column);
+                }
+            }
+        }
+    }
+
+    @Test
+    void numbersOfDifferentKindsCannotBeJoined() {
+        QuantizedMatrix four = matrix(192, 64, 64, DataType.FP16, true, false);
+        for (WeightForm form : NumberForms.of(64).toList()) {
+            QuantizedMatrix other = TestMatrices.random(192, 64, form, DataType.FP16, true, 1);
+            assertThrows(IllegalArgumentException.class, () -> MatrixShards.join(List.of(four, other)));
+            assertThrows(IllegalArgumentException.class, () -> MatrixShards.interleave(other, four));
+        }
+        // Zero points come to those that have none: 128 of 8-bit codes.
+        QuantizedMatrix symmetric = TestMatrices.random(192, 64, WeightForm.of(WeightForm.Code.INT8, WeightForm.Offset.MIDDLE, 64),
+                DataType.FP16, false, 1);
+        QuantizedMatrix asymmetric = TestMatrices.random(192, 64, symmetric.form().withZeroPoints(true), DataType.FP16, false, 2);
+        QuantizedMatrix joined = MatrixShards.join(List.of(symmetric, asymmetric));
+        assertEquals(128, joined.zeroPoint(0, 3));
+        assertColumnShard(joined, symmetric, 0);
+        assertColumnShard(joined, asymmetric, 64);
+    }
+
     private static void assertColumnShard(QuantizedMatrix matrix, QuantizedMatrix shard, int from) {
         assertEquals(matrix.inputOrder(), shard.inputOrder());
         for (int column = 0; column < shard.n(); column++) {
             assertEquals(matrix.bias(from + column), shard.bias(column));
             for (int row = 0; row < matrix.k(); row++) {
-                assertEquals(matrix.weight(row, from + column), shard.weight(row, column));
+                assertEquals(matrix.exactWeight(row, from + column), shard.exactWeight(row, column));
             }
         }
     }
@@ -92,7 +149,7 @@ final class ShardsTest {
         assertEquals(from == 0, shard.hasBias());
         for (int row = 0; row < shard.k(); row++) {
             for (int column = 0; column < shard.n(); column++) {
-                assertEquals(matrix.weight(from + row, column), shard.weight(row, column), "row " + row + " from " + from);
+                assertEquals(matrix.exactWeight(from + row, column), shard.exactWeight(row, column), "row " + row + " from " + from);
             }
         }
     }
@@ -103,9 +160,8 @@ final class ShardsTest {
         assertSame("codes", expected.codes(), found.codes());
         assertSame("scales", expected.scales(), found.scales());
         assertSame("factors", expected.factors(), found.factors());
-        assertEquals(expected.hasZeroPoints(), found.hasZeroPoints());
         assertEquals(expected.hasBias(), found.hasBias());
-        if (expected.hasZeroPoints()) {
+        if (expected.form().storesOffsets()) {
             assertSame("zeros", expected.zeros(), found.zeros());
         }
         if (expected.hasBias()) {

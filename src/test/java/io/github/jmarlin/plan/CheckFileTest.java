@@ -23,7 +23,8 @@ class CheckFileTest {
     private static final KernelChecks CHECKS = KernelChecks.NONE
             .with(KernelFamily.STRIPED, new Result(Outcome.PASSED, "64 instances"))
             .with(KernelFamily.HOPPER, new Result(Outcome.FAILED, "one: row 3,\n column 7 is NaN = wrong # \u00fc"))
-            .with(KernelFamily.DENSE, new Result(Outcome.UNCHECKED, "no cuBLAS"));
+            .with(KernelFamily.DENSE, new Result(Outcome.UNCHECKED, "no cuBLAS"))
+            .with(new Kernels(KernelFamily.STRIPED, KernelSet.SPARSE), new Result(Outcome.FAILED, "another"));
 
     @TempDir
     Path folder;
@@ -47,9 +48,10 @@ class CheckFileTest {
         CheckFile.write(file, MACHINE, KernelChecks.NONE.with(KernelFamily.STRIPED, new Result(Outcome.FAILED, "before")));
         CheckFile.write(file, MACHINE, CHECKS);
         assertEquals(CHECKS, CheckFile.load(PlannerTest.H200, () -> MACHINE));
-        assertEquals(Map.of(KernelFamily.STRIPED, new Result(Outcome.PASSED, "64 instances"), KernelFamily.HOPPER,
-                new Result(Outcome.FAILED, "one: row 3, column 7 is NaN = wrong # \u00fc"), KernelFamily.DENSE,
-                new Result(Outcome.UNCHECKED, "no cuBLAS")), CheckFile.load(PlannerTest.H200, () -> MACHINE).results());
+        assertEquals(Map.of(Kernels.of(KernelFamily.STRIPED), new Result(Outcome.PASSED, "64 instances"), Kernels.of(KernelFamily.HOPPER),
+                new Result(Outcome.FAILED, "one: row 3, column 7 is NaN = wrong # \u00fc"), Kernels.of(KernelFamily.DENSE),
+                new Result(Outcome.UNCHECKED, "no cuBLAS"), new Kernels(KernelFamily.STRIPED, KernelSet.SPARSE),
+                new Result(Outcome.FAILED, "another")), CheckFile.load(PlannerTest.H200, () -> MACHINE).results());
         try (Stream<Path> files = Files.list(folder.resolve("new"))) {
             assertEquals(List.of(file), files.toList());
         }

@@ -5,7 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.jmarlin.DataType;
+import io.github.jmarlin.layout.WeightForm;
+import java.util.List;
+import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class TileShapeTest {
 
@@ -31,6 +36,43 @@ class TileShapeTest {
                 .stageBytes(new WeightShape(4096, 4096, 32, DataType.FP16, true)));
         // a column of at most 32 is one group, whatever was asked
         assertEquals(16384 + 1024 + 8192, new TileShape(16, 128).stageBytes(new WeightShape(32, 4096, 32, DataType.FP16, false)));
+    }
+
+    /** Beside the codes of eight warps: sparse weights meet twice the activations, 8-bit codes are twice as long. */
+    @Test
+    void stageBytesOfOtherFormsByHand() {
+        WeightForm sparse = WeightForm.int4(64, false).withSparsity(WeightForm.Sparsity.TWO_OF_FOUR);
+        assertEquals(8 * (3072 + 2 * 128) + 4 * 16 * 256, new TileShape(16, 128).stageBytes(new WeightShape(4096, 64, DataType.FP16, sparse)));
+        WeightForm i8 = WeightForm.of(WeightForm.Code.INT8, WeightForm.Offset.MIDDLE, 16);
+        assertEquals(8 * (4096 + 4 * 128) + 2 * 32 * 128, new TileShape(32, 256).stageBytes(new WeightShape(4096, 64, DataType.FP16, i8)));
+        WeightForm floatZero = WeightForm.of(WeightForm.Code.INT4, WeightForm.Offset.FLOAT_ZERO, 32);
+        assertEquals(8 * (2048 + 4 * 128) + 8 * 8 * 128, new TileShape(8, 64).stageBytes(new WeightShape(4096, 64, DataType.BF16, floatZero)));
+    }
+
+    /** Every set of kernels plans for every card, any number of rows, with tiles and names of its own; batch-invariant too. */
+    @ParameterizedTest
+    @EnumSource
+    void everySetOfKernelsIsPlanned(KernelSet set) {
+        for (WeightForm form : WeightShapeTest.forms().filter(form -> KernelSet.of(form) == set).toList()) {
+            WeightShape weights = new WeightShape(4096, 4096, DataType.FP16, form);
+            for (DeviceFacts device : List.of(PlannerTest.A100, PlannerTest.A10, PlannerTest.H200)) {
+                TreeSet<Integer> columns = new TreeSet<>();
+                for (int m : new int[] {1, 16, 32, 64, 300}) {
+                    StripedPlan plan = (StripedPlan) new Planner(device, weights, PlanOptions.DEFAULT).plan(m);
+                    assertTrue(set.tiles().contains(plan.tile()), plan.toString());
+                    assertTrue(plan.kernel().startsWith("striped_f16_" + form.tag() + "_g") && plan.stages() >= 2, plan.toString());
+                    assertTrue(plan.sharedBytes() <= device.sharedMemoryPerBlockOptin(), plan.toString());
+                    if (m <= Planner.BATCH_INVARIANT_ROWS) {
+                        columns.add(((StripedPlan) new Planner(device, weights, PlanOptions.DEFAULT.withBatchInvariance()).plan(m)).tile().nTile());
+                    }
+                }
+                assertEquals(1, columns.size(), "batch-invariant tiles have one width");
+            }
+            for (HopperTile tile : set.hopperTiles()) {
+                HopperPlan plan = (HopperPlan) new Planner(PlannerTest.H200, weights, PlanOptions.DEFAULT.withHopperTile(tile)).plan(16);
+                assertTrue(plan.kernel().startsWith("hopper_f16_" + form.tag() + "_g"), plan.toString());
+            }
+        }
     }
 
     @Test

@@ -5,9 +5,16 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.jmarlin.DataType;
+import io.github.jmarlin.layout.StripedLayout;
+import io.github.jmarlin.layout.WeightForm;
+import java.util.Optional;
+import java.util.TreeSet;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class WeightShapeTest {
 
@@ -43,8 +50,49 @@ class WeightShapeTest {
         }
     }
 
+    /** Of every form, group size and some k: what the kernels are told is what the packer writes, and there is a kernel. */
+    @ParameterizedTest
+    @EnumSource
+    void everyFormLiesAsItIsPacked(KernelSet set) {
+        TreeSet<String> kinds = new TreeSet<>();
+        for (WeightForm form : forms().filter(form -> KernelSet.of(form) == set).toList()) {
+            for (int k : new int[] {1, 16, 64, 100, 128, 200, 640, 4096}) {
+                WeightShape shape = new WeightShape(k, 130, DataType.BF16, form);
+                StripedLayout layout = new StripedLayout(k, 130, form);
+                assertEquals(layout.kBlocks(), shape.kBlocks(), shape.toString());
+                assertEquals(layout.scaleRows(), shape.scaleRows(), shape.toString());
+                assertEquals(layout.codeBytes() + form.parameterWords() * layout.scaleBytes(), shape.packedBytes(), shape.toString());
+                assertTrue(set.weights().contains(shape.kind()), shape + " needs " + shape.kind());
+                int row = shape.scaleRowsPerBlock() > 1 ? shape.scaleRowsPerBlock() * shape.kBlocks() - 1
+                        : (int) ((long) (shape.kBlocks() - 1) >> shape.groupShift());
+                assertEquals(shape.scaleRows() - 1, row, shape.toString());
+                kinds.add(shape.kind());
+            }
+        }
+        assertEquals(new TreeSet<>(set.weights()), kinds, "kernels that no weights need");
+    }
+
+    static Stream<WeightForm> forms() {
+        return Stream.of(WeightForm.Code.values()).flatMap(code -> Stream.of(WeightForm.Offset.values()).flatMap(offset ->
+                IntStream.of(16, 32, 64, 128, 256, -1).boxed().flatMap(group -> Stream.of(WeightForm.Sparsity.values())
+                        .flatMap(sparsity -> form(code, offset, group, sparsity).stream()))));
+    }
+
+    /** Empty where the parts do not go together. */
+    private static Optional<WeightForm> form(WeightForm.Code code, WeightForm.Offset offset, int group, WeightForm.Sparsity sparsity) {
+        try {
+            return Optional.of(WeightForm.of(code, offset, group).withSparsity(sparsity));
+        } catch (IllegalArgumentException e) {
+            return Optional.empty();
+        }
+    }
+
     @Test
     void packedBytesByHand() {
+        // sparse: 2 strips x (2 blocks of 128 k x 3072 + 2 rows of 128 bytes)
+        WeightForm sparse = WeightForm.int4(128, false).withSparsity(WeightForm.Sparsity.TWO_OF_FOUR);
+        assertEquals(2 * (2 * 3072 + 2 * 128), new WeightShape(224, 100, DataType.FP16, sparse).packedBytes());
+        assertEquals(0.3906, new WeightShape(4096, 4096, DataType.FP16, sparse).packedBytes() / 4096.0 / 4096, 1e-4);
         // 2 strips x (4 blocks x 2048 + 2 rows x 128)
         assertEquals(2 * (4 * 2048 + 2 * 128), new WeightShape(224, 100, 128, DataType.FP16, false).packedBytes());
         assertEquals(2 * (4 * 2048 + 4 * 128), new WeightShape(224, 100, 128, DataType.FP16, true).packedBytes());

@@ -46,31 +46,61 @@ public final class TestMatrices {
      * scales of one size.
      */
     public static QuantizedMatrix layer(int k, int n, int groupSize, DataType scaleType, boolean zeroPoints, boolean bias, long seed) {
+        return layer(k, n, WeightForm.int4(groupSize, zeroPoints), scaleType, bias, seed);
+    }
+
+    /** The same of any form but sparse ones; column scales are of one size too. */
+    public static QuantizedMatrix layer(int k, int n, WeightForm form, DataType scaleType, boolean bias, long seed) {
         Random random = new Random(seed);
-        var matrix = QuantizedMatrix.builder(k, n, groupSize, scaleType);
-        if (zeroPoints) {
-            matrix.withZeroPoints();
-        }
-        int rowsPerGroup = groupSize < 0 ? k : Math.min(groupSize, k);
-        int[] zeroPoint = new int[n];
-        byte[] codes = new byte[n];
+        var matrix = QuantizedMatrix.builder(k, n, form, scaleType);
+        int rowsPerGroup = form.groupSize() < 0 ? k : Math.min(form.groupSize(), k);
+        // A code of 4 bits is 2.5 off the middle, of 8 bits 40, a float 2.5 off 0.
+        double spread = form.code() == WeightForm.Code.INT8 ? 16 : 1;
+        double[] zero = new double[n];
         for (int row = 0; row < k; row++) {
             for (int column = 0; column < n; column++) {
                 if (row % rowsPerGroup == 0) {
-                    zeroPoint[column] = zeroPoints ? clip(8 + 1.5 * random.nextGaussian(), 16) : 8;
-                    matrix.setScale(row / rowsPerGroup, column, (float) (0.01 * (1 + random.nextDouble())));
-                    if (zeroPoints) {
-                        matrix.setZeroPoint(row / rowsPerGroup, column, zeroPoint[column]);
-                    }
+                    zero[column] = setGroup(matrix, row / rowsPerGroup, column, spread, random);
                 }
-                codes[column] = (byte) clip(zeroPoint[column] + 2.5 * random.nextGaussian(), 15);
+                matrix.setCode(row, column, nearest(form.code(), zero[column] + 2.5 * spread * random.nextGaussian()));
             }
-            matrix.setCodes(row, codes);
         }
-        for (int column = 0; bias && column < n; column++) {
-            matrix.withBias().setBias(column, (float) random.nextGaussian());
+        float[] columnScales = new float[n];
+        for (int column = 0; column < n; column++) {
+            columnScales[column] = form.hasColumnScales() ? (float) (0.1 * (1 + random.nextDouble())) : 1;
+            if (bias) {
+                matrix.withBias().setBias(column, (float) random.nextGaussian());
+            }
         }
-        return matrix.build();
+        return (form.hasColumnScales() ? matrix.withColumnScales(columnScales) : matrix).build();
+    }
+
+    /** Sets scale and offset of a group; returns what its codes should be around. */
+    private static double setGroup(QuantizedMatrix.Builder matrix, int group, int column, double spread, Random random) {
+        WeightForm form = matrix.form();
+        double zero = form.code().middle() + (form.storesOffsets() ? 1.5 * spread * random.nextGaussian() : 0);
+        float scale = (float) (0.01 / spread * (1 + random.nextDouble()));
+        matrix.setScale(group, column, scale);
+        if (form.hasZeroPoints()) {
+            zero = clip(zero, form.maxZeroPoint());
+            matrix.setZeroPoint(group, column, (int) zero);
+        }
+        if (form.hasFloatZeros()) {
+            matrix.setFloatZero(group, column, (float) (-zero * scale));
+        }
+        return zero;
+    }
+
+    /** The code whose value is the nearest. */
+    private static int nearest(WeightForm.Code code, double value) {
+        if (code != WeightForm.Code.E2M1) {
+            return clip(value, code.max());
+        }
+        int nearest = 0;
+        for (int candidate = 1; candidate <= code.max(); candidate++) {
+            nearest = Math.abs(code.value(candidate) - value) < Math.abs(code.value(nearest) - value) ? candidate : nearest;
+        }
+        return nearest;
     }
 
     /**

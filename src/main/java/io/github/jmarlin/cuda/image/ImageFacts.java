@@ -28,9 +28,9 @@ public record ImageFacts(String file, String ptxVersion, String ptxas, String el
         return file.substring(0, file.indexOf('.'));
     }
 
-    /** The first word of the module. */
-    public String family() {
-        return module().replaceFirst("_.*", "");
+    /** The module without its tile: {@code striped}, {@code striped_sp24}. */
+    public String kernels() {
+        return module().replaceFirst("_m\\d+_.*", "");
     }
 
     /** As compilers name it: {@code sm_80}, {@code compute_90a}. */
