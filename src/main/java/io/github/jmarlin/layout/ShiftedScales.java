@@ -12,7 +12,7 @@ import java.util.function.IntPredicate;
  *
  * <pre>
  *   S = s * 2^shift / mantissa         as large as the type allows; the mantissa is 1 unless scales are FP32
- *   Z'= Z * 2^(shift - unit) / mantissa
+ *   Z'= Z * 2^(shift - unit) / mantissa, times what rounding made of s
  *   a code masked out of a word, read as a number of the type, is worth q * 2^-unit
  *   (q * 2^-unit - z * 2^-unit) * S,  or  q * 2^-unit * S + Z',  times the factor 2^(unit - shift) * mantissa * column scale: a weight
  * </pre>
@@ -108,7 +108,10 @@ public final class ShiftedScales {
             }
             packed.scales().putShort(matrix.layout().scaleOffset(group, column), bits);
             if (floatZeros) {
-                double zero = Math.scalb(matrix.floatZero(group, column) / mantissa, shift - unit);
+                // A scale that was rounded takes its float zero along: all weights of the group then keep their proportions.
+                double given = matrix.scale(group, column);
+                double kept = given == 0 ? 1 : HalfFloats.decode(type, bits) / Math.scalb(given / mantissa, shift);
+                double zero = Math.scalb(matrix.floatZero(group, column) * kept / mantissa, shift - unit);
                 packed.zeros().putShort(matrix.layout().scaleOffset(group, column), HalfFloats.encode(type, zero));
             }
         }
