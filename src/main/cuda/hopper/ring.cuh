@@ -39,7 +39,7 @@ struct Ring {
     JMARLIN_DEVICE u32 activations(u32 slot) const { return staging + Shape::kRingAt + slot * Shape::kSlotBytes; }
     JMARLIN_DEVICE u32 codes(u32 slot) const { return activations(slot) + Shape::kCodes; }
     JMARLIN_DEVICE u32 scales(u32 slot) const { return activations(slot) + Shape::kScales; }
-    JMARLIN_DEVICE u32 zeros(u32 slot) const { return activations(slot) + Shape::kZerosAt; }
+    JMARLIN_DEVICE u32 offsets(u32 slot) const { return activations(slot) + Shape::kOffsetsAt; }
 };
 
 // The block's place along n and along k in its cluster.

@@ -109,6 +109,18 @@ final class RepositoryNumbersTest {
                 + "{\"group_size\":32,\"bits\":8}}}", 2, "MLX 4-bit", "MLX 8-bit", "floats", "3 of 3 can run");
     }
 
+    /** Float zeros that bf16 would round stay out of it: they would cost more than is promised. */
+    @Test
+    void floatZerosOfHalvesAreNotPackedForBf16() throws IOException {
+        TestModel tensors = new TestModel();
+        NumberLayers.mlx(tensors, BLOCK + "down_proj", codes(4, 3), 4, 64, TensorType.F16);
+        Path model = tensors.write(folder.resolve("model"), "{\"model_type\":\"qwen3\",\"quantization\":{\"group_size\":64,\"bits\":4}}");
+        Cli refused = Cli.run("pack", "--dtype", "bf16", model.toString(), folder.resolve("packed").toString());
+        assertEquals(1, refused.status(), refused.toString());
+        assertTrue(refused.err().contains("down_proj (") && refused.err().contains("FP16, rounded to BF16 cost 4.7e-3"), refused.toString());
+        assertEquals(0, Cli.run("pack", "--dtype", "fp16", model.toString(), folder.resolve("packed").toString()).status());
+    }
+
     @Test
     void nvfp4() throws IOException {
         TestModel tensors = new TestModel();
