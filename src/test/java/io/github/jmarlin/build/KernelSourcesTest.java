@@ -34,6 +34,8 @@ class KernelSourcesTest {
     @Tag("source-tree")
     void tilesAndEntriesOfPlansAndSourcesAgree(KernelSet set) throws IOException {
         agree("striped" + set.imageWord(), set, set.tiles().stream().map(tile -> "_m" + tile.batchTile() + "_n" + tile.nTile()));
+        agree("striped" + set.imageWord() + KernelSet.HALVES, set,
+                set.tilesInHalves().stream().map(tile -> "_m" + tile.batchTile() + "_n" + tile.nTile() + "_h2"));
         agree("hopper" + set.imageWord(), set, set.hopperTiles().stream().map(
                 tile -> "_m" + tile.batchTile() + "_n" + tile.nTile() + "_p" + tile.neighbours() + "_s" + tile.split()));
     }

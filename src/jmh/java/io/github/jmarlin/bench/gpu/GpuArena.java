@@ -19,8 +19,8 @@ import io.github.jmarlin.cuda.cublas.CublasLibrary;
 import io.github.jmarlin.plan.DeviceFacts;
 import io.github.jmarlin.plan.HopperTile;
 import io.github.jmarlin.plan.KernelFamily;
+import io.github.jmarlin.plan.KernelSet;
 import io.github.jmarlin.plan.PlanOptions;
-import io.github.jmarlin.plan.TileShape;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -125,7 +125,8 @@ public final class GpuArena implements Arena {
     private List<PlanOptions> everyTile(BenchCase benchCase) {
         List<PlanOptions> options = choices(benchCase);
         if (benchCase.allows(KernelFamily.STRIPED)) {
-            TileShape.INSTANCES.forEach(tile -> options.add(PlanOptions.DEFAULT.withTile(tile)));
+            KernelSet.INT4.allTiles().stream().filter(tile -> tile.isFor(gpu.device().facts()))
+                    .forEach(tile -> options.add(PlanOptions.DEFAULT.withTile(tile)));
         }
         if (runsHopper(benchCase)) {
             HopperTile.INSTANCES.forEach(tile -> options.add(PlanOptions.DEFAULT.withHopperTile(tile)));
