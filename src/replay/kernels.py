@@ -10,6 +10,7 @@ _WAIT = ("SYNCS.PHASECHK",)
 _COPIES = ("LDGSTS", "UBLKCP")
 # What hands a slot over: on the path though the way around it is shorter.
 _PUBLISH = ("SYNCS.ARRIVE",)
+_UNPACKING = ("HFMA2", "HADD2", "HMUL2", "LOP3", "PRMT", "SHF", "IMAD.SHL")
 _BRANCHES = ("ISETP", "PLOP", "FSETP", "P2R", "R2P", "VOTE", "BRA", "BRX", "BSSY", "BSYNC", "BREAK", "EXIT", "WARPSYNC", "NOP")
 # A thread's share of eight blocks of codes, 16 bytes at a time.
 _CODE_COPIES = 4
@@ -33,10 +34,20 @@ class Steady:
     def warp_instructions(self):
         return sum(share * len(listed) for listed, share in self.paths.values())
 
+    def count(self, operations):
+        """Instructions per block whose names begin so."""
+        return sum(share * sum(i.operation.startswith(operations) and not i.never for i, _ in listed) for listed, share in self.paths.values())
+
     def classes(self):
         """Tensor instructions, half2, copies, predicates and branches per block."""
-        return [sum(share * sum(i.operation.startswith(kind) and not i.never for i, _ in listed) for listed, share in self.paths.values())
-                for kind in (TENSOR, ("HFMA2", "HADD2", "HMUL2"), _COPIES, _BRANCHES)]
+        return [self.count(kind) for kind in (TENSOR, ("HFMA2", "HADD2", "HMUL2"), _COPIES, _BRANCHES)]
+
+    def unpacking(self):
+        """
+        What makes weights of codes, per 8 of them, of which a lane has 16 in a block: half2, logic, byte permutations, shifts. Some of the
+        logic and shifts are of addresses.
+        """
+        return self.count(_UNPACKING) / 16
 
 
 def steady(name, code):
@@ -75,7 +86,8 @@ def _hopper(name, flow, match):
     spread = [header for header in flow.children(stage)
               if any(flow.count(flow.loops[inner], ("UBLKCP.S.G",)) for inner in flow.children(header))]
     producer = flow.turn(stage, _COPIES + _PUBLISH, spread)
-    requests = 3 if "_zp_" in name else 2       # of two strips a warp brings only some of them, on nearly the same path
+    # Codes, scales and, where they are loaded, offsets; of two strips a warp brings only some of them, on nearly the same path.
+    requests = 3 if re.search(r"_(i8)?(zp|fz)_", name) else 2
     for operation, wanted in (("UBLKCP.S.G", requests), ("UBLKCP.S.S", depth if neighbours == 2 else 0),
                               ("LDGSTS", rows * depth // neighbours // 16)):        # 16 bytes, each of 128 threads
         producer = _with(name, flow, stage, producer, operation, wanted)

@@ -23,7 +23,7 @@ TABLE = ROOT / "src/main/resources/io/github/jmarlin/plan/loop-clocks.txt"
 # Capability and m16n8k16 per clock and SM name a column of the table.
 COLUMNS = [("8.0", "sm_80"), ("8.6", "sm_86"), ("8.6 GeForce", "sm_86"), ("9.0", "sm_90a")]
 DOCUMENT = ROOT / "docs/kernel-costs.md"
-BEGIN, END = "<!-- replay.py --write -->\n", "<!-- end of replay.py --write -->\n"
+BLOCK = re.compile(r"(?s)(<!-- replay.py --write: (\w+) -->\n).*?(<!-- end of replay.py --write -->\n)")
 HEADER = """\
 # Clocks that an SM takes for a block of 64 x 64 codes and a batch tile inside a tile, if memory keeps up; "-" where a family does not run.
 # Replayed from machine code, not measured. Written by src/replay/replay.py --write, which its README.md explains, on {date}
@@ -98,9 +98,31 @@ def document(found):
     return text
 
 
-def rewritten(text, block):
-    begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
-    return text[:begin] + block + text[end:]
+# How many rows of scales, or of scales and offsets, a block has; bytes of its codes.
+SCALE_ROWS = {"g128": 1, "g64": 1, "g32": 2, "g16": 4}
+CODE_BYTES = {"i8": 4096, "i8zp": 4096, "i8fz": 4096, "sp24": 3072}
+
+
+def numbers(found):
+    """A row for each kind of weights, in a tile that all have."""
+    rows, names = {}, [machine for machine, _ in COLUMNS]
+    for name, machine, steady, clocks, _ in found:
+        if match := re.fullmatch(r"striped_f16_(\w+)_(g\d+)_m32_n256", name):
+            rows.setdefault((match[1], match[2]), {})[machine] = (steady, clocks)
+    text = ("| weights | bytes per block | instructions per block | half2 | all that unpacks, per 8 codes | "
+            + " | ".join(scheduler.MACHINES[name].name for name in names) + " |\n" + "|---" * (5 + len(names)) + "|\n")
+    for (tag, group), row in sorted(rows.items()):
+        steady, _ = next(iter(row.values()))
+        scale_rows = 2 if (tag, group) == ("sp24", "g64") else SCALE_ROWS[group]
+        size = CODE_BYTES.get(tag, 2048) + 128 * scale_rows * (2 if tag.endswith(("zp", "fz")) else 1)
+        cells = " | ".join(f"{row[name][1]:.0f}" if name in row else "" for name in names)
+        text += (f"| {tag}_{group} | {size} | {steady.warp_instructions:.0f} | {steady.classes()[1]:.0f} | {steady.unpacking():.1f} | {cells} |\n")
+    return text
+
+
+def rewritten(text, found):
+    tables = {"tiles": document, "numbers": numbers}
+    return BLOCK.sub(lambda block: block[1] + tables[block[2]](found) + block[3], text)
 
 
 def main():
@@ -113,7 +135,7 @@ def main():
     if options.write:
         found = list(replays(options.images, lambda name: "_f16_" in name))
         TABLE.write_text(table(options.images, found))
-        DOCUMENT.write_text(rewritten(DOCUMENT.read_text(), document(found)))
+        DOCUMENT.write_text(rewritten(DOCUMENT.read_text(), found))
         print(f"{TABLE.relative_to(ROOT)}, {DOCUMENT.relative_to(ROOT)}: {len(found)} replays")
         return
     for name, machine, steady, clocks, busy in replays(options.images, re.compile(options.regex).search):

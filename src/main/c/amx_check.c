@@ -56,7 +56,7 @@ bool amx_is_right(void)
     }
     for (int64_t segment_rows = STRIP / 2; segment_rows <= LONGEST_SEGMENT; segment_rows *= 2) {
         struct strip strip = {codes, scales, zeros};
-        struct layer layer = {K, N, BLOCKS, segment_rows, BLOCKS * STRIP / segment_rows, 1, FP16, factors, 0, 0, &strip};
+        struct layer layer = {K, N, BLOCKS, INT4, segment_rows, BLOCKS * STRIP / segment_rows, 1, FP16, factors, 0, 0, 0, &strip};
         multiply(&product_amx, &layer, a, amx);
         multiply(&product_vnni, &layer, a, vnni);
         if (memcmp(amx, vnni, sizeof amx) != 0) {

@@ -4,13 +4,12 @@
  * few_rows(block, blocks, quarter, digits, place_bytes, rows, places, to)
  *   what many_rows does, over the lines of 1 or 2 blocks as they lie, for 1 to FEW_ROWS rows.
  */
-TARGET INLINE void add_few(const struct call *call, int64_t strip, int64_t segment, int rows, int blocks, int places,
+TARGET INLINE void add_few(const struct call *call, const uint8_t *block, int64_t segment, int rows, int blocks, int places,
         const struct scales *scales, float totals[][STRIP])
 {
     for (int quarter = 0; quarter < STRIP / QUARTER; quarter++) {
         struct quarter to = quarter_of(call, segment, 0, quarter, scales, totals);
-        few_rows(segment_codes(call->layer, strip, segment), blocks, quarter, row_digits(call, segment, 0),
-                segment_bytes(call->layer), rows, places, &to);
+        few_rows(block, blocks, quarter, row_digits(call, segment, 0), segment_bytes(call->layer), rows, places, &to);
     }
 }
 
@@ -18,14 +17,19 @@ TARGET INLINE void multiply_few(const struct call *call, int64_t strip, int rows
 {
     const struct layer *layer = call->layer;
     float totals[FEW_ROWS][STRIP] = {{0}};
+    struct planes planes = {.first = -1};
     for (int64_t segment = 0; segment < layer->segments; segment++) {
-        struct scales scales;
+        struct scale_row scales;
         read_scales(layer, strip, segment, &scales);
-        if (segment_blocks(layer, segment) == 2) {
-            add_few(call, strip, segment, rows, 2, places, &scales, totals);
-        } else {
-            add_few(call, strip, segment, rows, 1, places, &scales, totals);
+        for (int plane = 0; plane < planes_of(layer); plane++) {
+            const uint8_t *block = plane_blocks(layer, strip, segment, plane, &planes);
+            if (segment_blocks(layer, segment) == 2) {
+                add_few(call, block, segment, rows, 2, places, &scales.planes[plane], totals);
+            } else {
+                add_few(call, block, segment, rows, 1, places, &scales.planes[plane], totals);
+            }
         }
+        add_zero_terms(call, segment, 0, rows, &scales, totals);
     }
     for (int row = 0; row < rows; row++) {
         write_row(call, row, strip, totals[row], widen, narrow);

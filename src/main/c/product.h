@@ -1,5 +1,5 @@
 /*
- * The product C[m][n] = A[m][k] * W[k][n] with packed 4-bit weights, on the processor.
+ * The product C[m][n] = A[m][k] * W[k][n] with packed weights of 4 or 8 bits, on the processor.
  *
  * Activations become integers, a segment of k at a time: a segment is a group, or 128 rows of it where groups are longer. Its unit is
  * its largest magnitude / 32639 (8355583 for fp32), each value a number of units, written as two (three) signed bytes, its digits.
@@ -15,7 +15,7 @@
  *
  * The layout of the weights is drawn in StripedLayout.java. What matters here: a line of 64 bytes holds all 64 rows of a block of
  * columns 8 r + 2 s (low nibbles) and 8 r + 2 s + 1 (high nibbles), byte 16 t + 4 j + 2 e + p being row 16 j + 8 p + 2 t + e.
- * Digits are put into that order once.
+ * Digits are put into that order once. Codes other than 4-bit integers are taken apart into two planes of such first, see planes.h.
  */
 #ifndef JMARLIN_PRODUCT_H
 #define JMARLIN_PRODUCT_H
@@ -31,7 +31,7 @@ enum {
     STRIP = 64,               /* columns of a strip, rows and columns of a block */
     LINE = 64,                /* bytes of a line */
     SUB_BLOCK_BYTES = 8 * LINE,
-    BLOCK_BYTES = 4 * SUB_BLOCK_BYTES,
+    BLOCK_BYTES = 4 * SUB_BLOCK_BYTES,    /* of 4-bit codes */
     LONGEST_SEGMENT = 128,    /* rows */
     UNIT_ROWS = 4,            /* rows of A that are read together */
     MOST_ROWS = 128,          /* of one call */
@@ -42,23 +42,27 @@ enum {
 
 enum element_type { FP16 = 0, BF16 = 1, FP32 = 2 };
 
+enum code_type { INT4 = 0, INT8 = 1, E2M1 = 2 };
+
 /* NOTES: Java fills these structures (NativeLayer.java, NativeCall.java) as rows of 64-bit numbers; addresses may be 0 where said. */
 
 /* Where a strip lies. */
 struct strip {
-    const uint8_t *codes;     /* [blocks][BLOCK_BYTES] */
+    const uint8_t *codes;     /* [blocks][block_bytes] */
     const uint16_t *scales;   /* [scale_rows][STRIP], of the layer's scale_type, shifted as PackedWeights says */
-    const uint16_t *zeros;    /* [scale_rows][STRIP] as PackedWeights says; 0: all zero points are 8 */
+    const uint16_t *zeros;    /* [scale_rows][STRIP] as PackedWeights says; 0: all zero points are the middle of the codes */
 };
 
 struct layer {
     int64_t k, n;
     int64_t blocks;           /* of a strip */
-    int64_t segment_rows;     /* 32, 64 or 128 */
+    int64_t code_type;
+    int64_t segment_rows;     /* 16, 32, 64 or 128 */
     int64_t segments;
     int64_t segments_per_scale;
     int64_t scale_type;       /* FP16 or BF16 */
     const float *factors;     /* [strips][STRIP]: a scale is (shifted scale * half_shift(scale_type)) * factor */
+    const float *zero_factors;    /* [strips][STRIP] what a float zero is multiplied by; 0: zeros are integers, or none */
     const float *bias;        /* [strips][STRIP], or 0 */
     const int32_t *order;     /* [k]: the activation that each row multiplies, or 0 */
     const struct strip *strips;
@@ -119,8 +123,19 @@ INLINE int64_t element_bytes(int64_t type)
     return type == FP32 ? 4 : 2;
 }
 
-/* Bytes of a row's digits of one place in one segment: whole blocks. Half a block (a group of 32) is a whole one with zeros for the
-   other half. */
+INLINE int64_t block_bytes(const struct layer *layer)
+{
+    return layer->code_type == INT8 ? 2 * BLOCK_BYTES : BLOCK_BYTES;
+}
+
+/* Planes of 4-bit integers that a code is taken apart into. */
+INLINE int planes_of(const struct layer *layer)
+{
+    return layer->code_type == INT4 ? 1 : 2;
+}
+
+/* Bytes of a row's digits of one place in one segment: whole blocks. Part of a block (a group of 32 or 16) is a whole one with zeros
+   for the rest. */
 INLINE int64_t segment_bytes(const struct layer *layer)
 {
     return layer->segment_rows < STRIP ? STRIP : layer->segment_rows;

@@ -10,7 +10,7 @@
 typedef int8_t bytes16 __attribute__((vector_size(16)));
 typedef int32_t ints4 __attribute__((vector_size(16)));
 
-/* Widens count (32, 64 or 128) numbers. */
+/* Widens count (16, 32, 64 or 128) numbers. */
 typedef void widen_fp16(const uint16_t *from, float *to, int count);
 
 /* The largest number of units: every digit is at most 127, of the three of fp32 also if the product that computes it rounds up. */
@@ -100,7 +100,8 @@ INLINE void store_lines(const int8_t *rows, const struct layer *layer, int64_t s
 {
     int8_t whole[STRIP] = {0};
     if (layer->segment_rows < STRIP) {
-        memcpy(whole + segment % 2 * 32, rows, 32);
+        int64_t part = layer->segment_rows;
+        memcpy(whole + segment % (STRIP / part) * part, rows, (size_t) part);
         rows = whole;
     }
     for (int block = 0; block < segment_bytes(layer) / STRIP; block++) {

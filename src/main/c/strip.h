@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "planes.h"
 #include "product.h"
 #include "read.h"
 #include "write.h"
@@ -26,32 +27,82 @@
  *   own sum of activations, added in floats with one rounding: all together need 35 bits.
  */
 
-/* Scales and zero points of a scale row of a strip. */
+/* Scales and zero points of a scale row of a strip, of one plane. */
 struct scales {
     float values[STRIP];
     int32_t zeros[STRIP];
 };
 
-TARGET INLINE void read_scales(const struct layer *layer, int64_t strip, int64_t segment, struct scales *to)
+/* Of all planes; and what the sum of the activations is multiplied by, where there are float zeros. */
+struct scale_row {
+    struct scales planes[PLANES];
+    float zero_terms[STRIP];
+};
+
+/* Sixteen-bit numbers of a strip as floats. */
+TARGET INLINE void widen_row(const struct layer *layer, const uint16_t *from, float *to)
+{
+    if (layer->scale_type == FP16) {
+        widen(from, to, STRIP);
+        return;
+    }
+    for (int i = 0; i < STRIP; i++) {
+        uint32_t bits = (uint32_t) from[i] << 16;
+        memcpy(&to[i], &bits, 4);
+    }
+}
+
+/* The zero points of integers: 0x8000 | z << 4 (column % 2), or 0x8000 | z of 8-bit codes. */
+INLINE void read_zeros(const struct layer *layer, const uint16_t *from, int32_t *to)
+{
+    int odd_shift = layer->code_type == INT8 ? 0 : 4;
+    for (int i = 0; i < STRIP; i += 2) {
+        to[i] = from[i] & 0x7fff;
+        to[i + 1] = (from[i + 1] & 0x7fff) >> odd_shift;
+    }
+}
+
+TARGET INLINE void read_scales(const struct layer *layer, int64_t strip, int64_t segment, struct scale_row *to)
 {
     const struct strip *weights = &layer->strips[strip];
     int64_t at = segment / layer->segments_per_scale * STRIP;
-    if (layer->scale_type == FP16) {
-        widen(weights->scales + at, to->values, STRIP);
-    } else {
-        for (int i = 0; i < STRIP; i++) {
-            uint32_t bits = (uint32_t) weights->scales[at + i] << 16;
-            memcpy(&to->values[i], &bits, 4);
-        }
-    }
+    int32_t middle = layer->code_type == INT4 ? 8 : layer->code_type == INT8 ? 128 : FLOAT_MIDDLE;
+    struct scales *low = &to->planes[0], *high = &to->planes[1];
+    widen_row(layer, weights->scales + at, low->values);
     float half = half_shift(layer->scale_type);
     for (int i = 0; i < STRIP; i++) {
-        to->values[i] = to->values[i] * half * layer->factors[strip * STRIP + i];
-        to->zeros[i] = 8;
+        low->values[i] = low->values[i] * half * layer->factors[strip * STRIP + i];
+        low->zeros[i] = middle;
     }
-    for (int i = 0; weights->zeros != 0 && i < STRIP; i += 2) {    /* 0x8000 | z << 4 (column % 2) */
-        to->zeros[i] = weights->zeros[at + i] & 0x7fff;
-        to->zeros[i + 1] = (weights->zeros[at + i + 1] & 0x7fff) >> 4;
+    if (layer->zero_factors != 0) {
+        /* code * scale + Z = (code - middle) * scale + (middle * scale + Z) */
+        widen_row(layer, weights->zeros + at, to->zero_terms);
+        for (int i = 0; i < STRIP; i++) {
+            float zero = to->zero_terms[i] * layer->zero_factors[strip * STRIP + i];
+            to->zero_terms[i] = __builtin_fmaf((float) middle, low->values[i], zero);
+        }
+    } else if (weights->zeros != 0) {
+        read_zeros(layer, weights->zeros + at, low->zeros);
+    }
+    for (int i = 0; planes_of(layer) == 2 && i < STRIP; i++) {
+        high->values[i] = 16 * low->values[i];
+        high->zeros[i] = low->zeros[i] >> 4;
+        low->zeros[i] &= 15;
+    }
+}
+
+/* Adds to each row's totals the sum of its activations times the float zeros. */
+TARGET INLINE void add_zero_terms(const struct call *call, int64_t segment, int64_t first, int64_t end, const struct scale_row *scales,
+        float totals[][STRIP])
+{
+    for (int64_t row = first; call->layer->zero_factors != 0 && row < end; row++) {
+        int64_t at = segment * call->rows + row;
+        const int32_t *sums = call->sums + 2 * at;
+        float sum = call->type == FP32 ? __builtin_fmaf((float) sums[0], 256, (float) sums[1]) : (float) sums[0];
+        float activations = sum * call->units[at];
+        for (int i = 0; i < STRIP; i++) {
+            totals[row][i] = __builtin_fmaf(scales->zero_terms[i], activations, totals[row][i]);
+        }
     }
 }
 
@@ -64,11 +115,6 @@ TARGET INLINE struct quarter quarter_of(const struct call *call, int64_t segment
             (float (*)[STRIP]) &totals[row][column]};
 }
 
-INLINE const uint8_t *segment_codes(const struct layer *layer, int64_t strip, int64_t segment)
-{
-    return layer->strips[strip].codes + segment_block(layer, segment) * BLOCK_BYTES;
-}
-
 /* ---- many rows ---- */
 
 /* A quarter's lines of a segment, turned. */
@@ -76,15 +122,17 @@ struct turned {
     uint8_t lines[LONGEST_SEGMENT / STRIP * QUARTER_BYTES];
 };
 
-TARGET INLINE void turn_segment(const struct layer *layer, int64_t strip, int64_t segment, int quarter, struct turned *to)
+TARGET INLINE void turn_segment(const struct layer *layer, int64_t strip, int64_t segment, int quarter, int plane, struct planes *planes,
+        struct turned *to)
 {
-    const uint8_t *block = segment_codes(layer, strip, segment);
+    const uint8_t *block = plane_blocks(layer, strip, segment, plane, planes);
     for (int b = 0; b < segment_blocks(layer, segment); b++) {
         turn_lines(block + b * BLOCK_BYTES, quarter, to->lines + b * QUARTER_BYTES);
     }
 }
 
-/* Adds a segment to the totals of 1 to ROWS rows, row and those after it. Half a block is every other vector.
+/* Adds a segment to the totals of 1 to ROWS rows, row and those after it. Half a block is every other vector; a
+   quarter, the half that it is in, of which the rest has no digits.
    NOTES: what many_rows gets is constant where that makes addresses constant. */
 TARGET INLINE void add_rows(const struct call *call, int64_t segment, int quarter, int64_t row, int rows, int places,
         const struct scales *scales, const struct turned *turned, float totals[][STRIP])
@@ -92,6 +140,7 @@ TARGET INLINE void add_rows(const struct call *call, int64_t segment, int quarte
     const int8_t *digits = row_digits(call, segment, row);
     struct quarter to = quarter_of(call, segment, row, quarter, scales, totals);
     switch (call->layer->segment_rows) {
+        case 16: many_rows(turned->lines + segment / 2 % 2 * LINE, 2, 4, digits + segment / 2 % 2 * 8, 64, rows, places, &to); break;
         case 32: many_rows(turned->lines + segment % 2 * LINE, 2, 4, digits + segment % 2 * 8, 64, rows, places, &to); break;
         case 64: many_rows(turned->lines, 1, 8, digits, 64, rows, places, &to); break;
         default: many_rows(turned->lines, 1, 8 * segment_blocks(call->layer, segment), digits, 128, rows, places, &to);
@@ -141,24 +190,31 @@ TARGET static void multiply_many(const struct call *call, int64_t strip, struct 
     const struct layer *layer = call->layer;
     float totals[MOST_ROWS][STRIP];
     memset(totals, 0, (size_t) rows.end * sizeof totals[0]);
-    struct turned turned[2][STRIP / QUARTER];
-    for (int quarter = 0; quarter < STRIP / QUARTER; quarter++) {
-        turn_segment(layer, strip, 0, quarter, &turned[0][quarter]);
+    struct planes planes = {.first = -1};
+    struct turned turned[2][PLANES][STRIP / QUARTER];
+    int count = planes_of(layer);
+    for (int plane = 0; plane < count; plane++) {
+        for (int quarter = 0; quarter < STRIP / QUARTER; quarter++) {
+            turn_segment(layer, strip, 0, quarter, plane, &planes, &turned[0][plane][quarter]);
+        }
     }
     for (int64_t segment = 0; segment < layer->segments; segment++) {
-        struct scales scales;
+        struct scale_row scales;
         read_scales(layer, strip, segment, &scales);
-        for (int quarter = 0; quarter < STRIP / QUARTER; quarter++) {
-            if (segment + 1 < layer->segments) {
-                turn_segment(layer, strip, segment + 1, quarter, &turned[(segment + 1) % 2][quarter]);
-            }
-            const struct turned *now = &turned[segment % 2][quarter];
-            if (call->type == FP32) {
-                add_three_places(call, segment, quarter, rows, &scales, now, totals);
-            } else {
-                add_two_places(call, segment, quarter, rows, &scales, now, totals);
+        for (int plane = 0; plane < count; plane++) {
+            for (int quarter = 0; quarter < STRIP / QUARTER; quarter++) {
+                if (segment + 1 < layer->segments) {
+                    turn_segment(layer, strip, segment + 1, quarter, plane, &planes, &turned[(segment + 1) % 2][plane][quarter]);
+                }
+                const struct turned *now = &turned[segment % 2][plane][quarter];
+                if (call->type == FP32) {
+                    add_three_places(call, segment, quarter, rows, &scales.planes[plane], now, totals);
+                } else {
+                    add_two_places(call, segment, quarter, rows, &scales.planes[plane], now, totals);
+                }
             }
         }
+        add_zero_terms(call, segment, rows.first, rows.end, &scales, totals);
     }
     for (int64_t row = rows.first; row < rows.end; row++) {
         write_row(call, row, strip, totals[row], widen, narrow);

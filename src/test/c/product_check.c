@@ -1,9 +1,9 @@
 /*
  * Multiplies one case with one instruction set, for the sanitizers and for processors that the JVM of the tests does not run on.
  *   product_check SET CASE RESULT
- * CASE holds 64-bit numbers {type, rows, k, n, blocks, segment_rows, segments, segments_per_scale, scale_type, output_type, silu_mul,
- * bytes of codes, scales, zeros, factors, bias, order, activations, residual, row factors}, then these regions one after another. RESULT gets the outputs, then a byte per row: 1
- * refused. Every region is an allocation of its own, so that an address sanitizer sees each step out of it. Exits 3 if this machine
+ * CASE holds 64-bit numbers {type, rows, k, n, blocks, code_type, segment_rows, segments, segments_per_scale, scale_type, output_type,
+ * silu_mul, bytes of codes, scales, zeros, factors, factors of float zeros, bias, order, activations, residual, row factors}, then these
+ * regions one after another. RESULT gets the outputs, then a byte per row: 1 refused. Every region is an allocation of its own, so that an address sanitizer sees each step out of it. Exits 3 if this machine
  * does not have the instruction set.
  */
 #include <stdio.h>
@@ -12,7 +12,7 @@
 
 #include "product.h"
 
-enum { HEADER = 20, REGIONS = 9, FIRST_REGION = 11 };
+enum { HEADER = 22, REGIONS = 10, FIRST_REGION = 12 };
 
 static void *allocate(int64_t bytes)
 {
@@ -46,25 +46,26 @@ int main(int argc, char **argv)
         }
     }
     fclose(file);
-    int64_t type = header[0], rows = header[1], k = header[2], n = header[3], blocks = header[4], segment_rows = header[5],
-            segments = header[6];
+    int64_t type = header[0], rows = header[1], k = header[2], n = header[3], blocks = header[4], segment_rows = header[6],
+            segments = header[7];
     int64_t strips = (n + STRIP - 1) / STRIP, units = (rows + UNIT_ROWS - 1) / UNIT_ROWS;
     static struct strip *strip;
     strip = allocate(strips * (int64_t) sizeof *strip);
     for (int64_t i = 0; i < strips; i++) {
-        strip[i].codes = (const uint8_t *) regions[0] + i * blocks * BLOCK_BYTES;
+        strip[i].codes = (const uint8_t *) regions[0] + i * (header[FIRST_REGION] / strips);
         strip[i].scales = (const uint16_t *) regions[1] + i * (header[FIRST_REGION + 1] / strips / 2);
         strip[i].zeros = regions[2] == 0 ? 0 : (const uint16_t *) regions[2] + i * (header[FIRST_REGION + 2] / strips / 2);
     }
     static struct layer layer;
-    layer = (struct layer) {k, n, blocks, segment_rows, segments, header[7], header[8], regions[3], regions[4], regions[5], strip};
-    int64_t outputs = rows * (header[10] != 0 ? n / 2 : n) * element_bytes(header[9]);
+    layer = (struct layer) {k, n, blocks, header[5], segment_rows, segments, header[8], header[9], regions[3], regions[4], regions[5],
+            regions[6], strip};
+    int64_t outputs = rows * (header[11] != 0 ? n / 2 : n) * element_bytes(header[10]);
     static struct call call;
     call = (struct call) {
-        .layer = &layer, .type = type, .rows = rows, .a = regions[6], .c = allocate(outputs),
+        .layer = &layer, .type = type, .rows = rows, .a = regions[7], .c = allocate(outputs),
         .digits = allocate(rows * segments * segment_bytes(&layer) * digits_of(type)),
         .units = allocate(rows * segments * 4), .sums = allocate(rows * segments * 8),
-        .refused = allocate(rows), .output_type = header[9], .residual = regions[7], .row_factors = regions[8], .silu_mul = header[10],
+        .refused = allocate(rows), .output_type = header[10], .residual = regions[8], .row_factors = regions[9], .silu_mul = header[11],
     };
     memset(call.c, 0, (size_t) outputs);    /* rows that are refused are not written */
     for (int64_t unit = 0; unit < units; unit++) {

@@ -42,7 +42,7 @@ void expand(Runner& runner, const Kernel& kernel, const Size& size, int grid, in
         const auto codes = input(packed.codes), scales = input(packed.scales), zeros = input(packed.zeros), factors = input(packed.factors);
         const int k8 = ceil_div(size.k, 8) * 8, ldw = k8 + padding;
         Buffer w(2 * (static_cast<std::size_t>(size.n - 1) * ldw + k8), Role::kOutput);
-        const DequantizeArgs args{codes->address(), scales->address(), kernel.form.zeros ? zeros->address() : 0, factors->address(), w.address(), ldw,
+        const DequantizeArgs args{codes->address(), scales->address(), kernel.form.has_offsets() ? zeros->address() : 0, factors->address(), w.address(), ldw,
                                   size.n, size.k, packed.k_blocks, packed.scale_rows, packed.group_shift};
         const std::string wrong = launch_error(runner, kernel, grid, args, schedule);
         if (!wrong.empty()) return wrong;

@@ -39,6 +39,8 @@ struct Format {
     int scale_exponent() const { return bf16 ? 127 : 16; }
     /** A code in the lowest bits counts in units of 2^-unit_exponent. */
     int unit_exponent() const { return bf16 ? 133 : 24; }
+    /** A float of bias 1 in the lowest bits of the exponent and the highest of the mantissa counts in units of 2^-float_exponent. */
+    int float_exponent() const { return bf16 ? 126 : 14; }
 };
 
 }  // namespace suites

@@ -14,7 +14,7 @@ inline int ceil_div(int x, int y) { return (x + y - 1) / y; }
 
 struct Size {
     int m, n, k;
-    int group;   // 32, 64, 128, 256 or -1: one group per column
+    int group;   // 16, 32, 64, 128, 256 or -1: one group per column
 
     int groups() const { return group < 0 || group >= k ? 1 : ceil_div(k, group); }
     int rows_per_group() const { return groups() == 1 ? k : group; }
@@ -34,7 +34,8 @@ struct Problem {
     std::vector<u8> codes;        // [k][n]; of sparse weights 8 where none is stored
     std::vector<u8> places;       // [k / 4][n] of sparse weights: which two of four k are stored, first | second << 2
     std::vector<u16> scales;      // [groups][n], bits
-    std::vector<u8> zeros;        // [groups][n], 0 to 16; 8 if symmetric
+    std::vector<u16> zeros;       // [groups][n], 0 to as many as there are codes; the middle if there are none of its own
+    std::vector<u16> float_zeros; // [groups][n], bits; 0 if the offset is none
     std::vector<float> bias;      // [n]
     std::vector<u16> activations; // [m][k], bits
 
@@ -46,16 +47,21 @@ struct Problem {
         const bool exact = values == Values::kExact;
 
         codes.resize(static_cast<std::size_t>(s.k) * s.n);
-        for (u8& q : codes) q = static_cast<u8>(integer(0, 15));
+        for (u8& q : codes) q = static_cast<u8>(integer(0, form.codes() - 1));
         if (form.sparse) thin_out(random);
 
         scales.resize(static_cast<std::size_t>(s.groups()) * s.n);
         zeros.resize(scales.size());
+        float_zeros.resize(scales.size());
+        const bool odd_scales = form.number != Number::kInt8 || !f.bf16;    // bf16 has the bits of an 8-bit code, not of three of them
         for (std::size_t i = 0; i < scales.size(); ++i) {
-            const double scale = exact ? std::ldexp(integer(0, 1) ? 3 : 1, -2 - integer(0, 2))
+            const double scale = exact ? std::ldexp(integer(0, 1) && odd_scales ? 3 : 1, -2 - integer(0, 2))
                                        : 0.01 * (0.5 + integer(0, 1000) / 1000.0);
             scales[i] = static_cast<u16>(f.round(integer(0, 7) == 0 ? -scale : scale));
-            zeros[i] = static_cast<u8>(form.zeros ? integer(0, 16) : 8);
+            zeros[i] = static_cast<u16>(form.offset == Offset::kZeroPoint ? integer(0, form.codes()) : form.middle());
+            if (form.offset != Offset::kFloatZero) continue;
+            zeros[i] = 0;       // half a scale off the codes' own multiples where the data may be uneven: no weight is nearly 0
+            float_zeros[i] = static_cast<u16>(f.round(f.value(scales[i]) * -(integer(0, form.codes() - 1) + (exact ? 0 : 0.5))));
         }
         for (int g = 0; g < s.groups(); ++g) scales[static_cast<std::size_t>(g) * s.n + s.n / 2] = 0;  // a column of zeros
 
@@ -90,7 +96,8 @@ struct Problem {
 
     double weight(int row, int column) const {
         const std::size_t g = group_index(row, column);
-        return (codes[static_cast<std::size_t>(row) * size.n + column] - zeros[g]) * format.value(scales[g]);
+        const double q = form.value(codes[static_cast<std::size_t>(row) * size.n + column]);
+        return (q - zeros[g]) * format.value(scales[g]) + format.value(float_zeros[g]);
     }
 
     /** [m][n] in double. */
@@ -125,7 +132,7 @@ struct Packed {
     std::vector<float> factors;
     std::vector<float> bias;
 
-    explicit Packed(const Problem& p) {
+    explicit Packed(const Problem& p) : form(p.form) {
         const Size& s = p.size;
         const int unit = p.form.block_k(), rows_per_block = p.form.rows_per_block();
         strips = ceil_div(s.n, 64);
@@ -154,13 +161,16 @@ struct Packed {
             for (int g = 0; g < s.groups(); ++g) {
                 largest = std::max(largest, std::fabs(p.format.value(p.scales[static_cast<std::size_t>(g) * s.n + n])));
             }
-            const int unit = p.format.unit_exponent() - n % 2 * 4;
+            const int high = p.form.number == Number::kInt4 ? n % 2 * 4 : 0;    // columns whose codes are read at bit 4 of a half
+            const int unit = p.form.number == Number::kE2m1 ? p.format.float_exponent() : p.format.unit_exponent() - high;
             const int shift = largest == 0 ? unit : p.format.scale_exponent() - 1 - std::ilogb(largest);
             for (int g = 0; g < s.groups(); ++g) {
                 const std::size_t from = static_cast<std::size_t>(g) * s.n + n;
                 const std::size_t to = (static_cast<std::size_t>(n / 64) * scale_rows + g) * 64 + n % 64;
                 scales[to] = static_cast<u16>(p.format.round(std::ldexp(p.format.value(p.scales[from]), shift)));
-                zeros[to] = static_cast<u16>(0x8000 | p.zeros[from] << (n % 2 * 4));
+                zeros[to] = static_cast<u16>(
+                    p.form.offset == Offset::kFloatZero ? p.format.round(std::ldexp(p.format.value(p.float_zeros[from]), shift - unit))
+                                                        : 0x8000 | p.zeros[from] << high);
             }
             factors[n] = static_cast<float>(std::ldexp(1.0, unit - shift));
             bias[n] = p.bias[n];
@@ -168,6 +178,7 @@ struct Packed {
     }
 
 private:
+    Form form;
     int block_bytes;
 
     /** Stored row 2 i + which of the i-th four k; places behind the end of k and n must not matter either, but be legal. */
@@ -202,18 +213,28 @@ private:
         byte = static_cast<u8>(bit % 8 ? (byte & 0x0f) | two << 4 : (byte & 0xf0) | two);
     }
 
-    /** Nibble for nibble as the table in the layout's description has it: position of (h, k) in a word of lane t. */
+    /** Bit for bit as the tables in the layout's description have it: position of (h, k) in a lane's words of step j. */
     void put_code(int k, int n, int code) {
         const int column = n % 64, r = column / 8, s = column % 8 / 2, h = column % 2;
         const int depth = k % 64, j = depth / 16, offset = depth % 16;
-        const int t = offset % 8 / 2;
-        static const int kNibble[2][2][2] = {   // [h][upper eight k][odd k]
-            {{0, 4}, {2, 6}},
-            {{1, 5}, {3, 7}}};
-        const int nibble = kNibble[h][offset / 8][offset % 2];
-        const std::size_t block = static_cast<std::size_t>(n / 64) * k_blocks + k / 64;
-        const std::size_t byte = block * block_bytes + (s * 32 + r * 4 + t) * 16 + j * 4 + nibble / 2;
-        codes[byte] = static_cast<u8>(nibble % 2 ? (codes[byte] & 0x0f) | code << 4 : (codes[byte] & 0xf0) | code);
+        const int t = offset % 8 / 2, p = offset / 8, e = offset % 2;
+        const int lane = r * 4 + t;
+        const std::size_t block = (static_cast<std::size_t>(n / 64) * k_blocks + k / 64) * block_bytes;
+        if (form.number == Number::kInt8) {
+            codes[block + s * 1024 + j / 2 * 512 + lane * 16 + j % 2 * 8 + p * 4 + e * 2 + h] = static_cast<u8>(code);
+            return;
+        }
+        static const int kNibble[2][2][4] = {   // [h][upper eight k][bit] of a half
+            {{0, 1, 2, 3}, {8, 9, 10, 11}},
+            {{4, 5, 6, 7}, {12, 13, 14, 15}}};
+        static const int kFloat[2][2][4] = {
+            {{0, 1, 2, 13}, {6, 7, 8, 14}},
+            {{3, 4, 5, 12}, {9, 10, 11, 15}}};
+        for (int i = 0; i < 4; ++i) {
+            const int bit = e * 16 + (form.number == Number::kE2m1 ? kFloat : kNibble)[h][p][i];
+            u8& byte = codes[block + (s * 32 + lane) * 16 + j * 4 + bit / 8];
+            byte = static_cast<u8>((byte & ~(1 << bit % 8)) | (code >> i & 1) << bit % 8);
+        }
     }
 };
 

@@ -83,7 +83,7 @@ public:
         args.a = a_->address();
         args.codes = codes_->address();
         args.scales = scales_->address();
-        args.zeros = kernel_.form.zeros ? zeros_->address() : 0;
+        args.zeros = kernel_.form.has_offsets() ? zeros_->address() : 0;
         args.factors = factors_->address();
         args.bias = problem_.has_bias ? bias_->address() : 0;
         args.c = c_->address() + launch_.epilogue.bytes() * c_offset_;

@@ -1,11 +1,13 @@
 package io.github.jmarlin.checkpoint;
 
 import io.github.jmarlin.JMarlinException;
+import io.github.jmarlin.checkpoint.container.ConfigNode;
 import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
-import io.github.jmarlin.checkpoint.container.SafetensorsFile;
 import io.github.jmarlin.checkpoint.container.Tensor;
+import io.github.jmarlin.checkpoint.container.TensorFile;
 import io.github.jmarlin.checkpoint.container.TensorStore;
 import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
+import io.github.jmarlin.checkpoint.container.gguf.GgufModel;
 import io.github.jmarlin.checkpoint.format.DenseFormat;
 import io.github.jmarlin.checkpoint.format.DenseQuantization;
 import io.github.jmarlin.checkpoint.format.LayerSource;
@@ -23,7 +25,7 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * A model folder as people download it: safetensors files and configuration. Opening maps the files and reads headers and
+ * A model as people download it: a folder of safetensors files and configuration, or a GGUF file. Opening maps the files and reads headers and
  * configuration only. Immutable, thread-safe, nothing to close.
  *
  * <pre>
@@ -50,11 +52,11 @@ public final class Checkpoint {
         this.store = store;
         this.config = config;
         this.dense = new DenseFormat(onTheFly, config.architecture(), store);
-        String marker = config.format() == null ? null : "." + config.format().marker();
         for (Tensor tensor : store.tensors().values()) {
             String name = tensor.name();
-            if (marker != null && name.endsWith(marker)) {
-                layers.put(name.substring(0, name.length() - marker.length()), config.format());
+            String layer = config.format() == null ? null : config.format().layerOf(tensor, store);
+            if (layer != null) {
+                layers.put(layer, config.format());
             } else if (dense.isMatrix(tensor) && !UnclaimedTensors.looksQuantized(tensor)) {
                 String why = dense.whyLeft(tensor);
                 if (why == null) {
@@ -89,6 +91,10 @@ public final class Checkpoint {
 
     /** Opens a model even if the configuration names a format that cannot run: its quantized tensors are then nobody's. */
     public static Checkpoint openAny(Path folder, DenseQuantization onTheFly) throws IOException {
+        if (GgufModel.isMeant(folder)) {
+            GgufModel model = GgufModel.open(folder);
+            return new Checkpoint(model.store(), ModelConfig.of(model), onTheFly);
+        }
         TensorStore store = TensorStore.open(folder);
         if (store.metadata(PACKED_VERSION_KEY) != null) {
             throw new UnsupportedCheckpointException(folder, PACKED_INDEX, "a packed model",
@@ -97,9 +103,21 @@ public final class Checkpoint {
         return new Checkpoint(store, ModelConfig.read(folder, store), onTheFly);
     }
 
-    /** Where it lies. */
+    /** Where it lies: a folder, or a GGUF file. */
     public Path folder() {
         return store.folder();
+    }
+
+    /** A JSON document of the model, such as {@code config.json}; null if it has none of that name. */
+    public ConfigNode document(String name) throws IOException {
+        return store.document(name);
+    }
+
+    /** Documents that stand for files of a folder where there is no folder, by name. */
+    public Map<String, byte[]> madeDocuments() {
+        Map<String, byte[]> documents = new LinkedHashMap<>();
+        store.madeDocuments().forEach(name -> documents.put(name, store.madeDocument(name)));
+        return documents;
     }
 
     /** The format of its quantized layers, for people. */
@@ -118,8 +136,8 @@ public final class Checkpoint {
         return config.refusal();
     }
 
-    /** The safetensors files. */
-    public List<SafetensorsFile> files() {
+    /** The files that hold its tensors. */
+    public List<TensorFile> files() {
         return store.files();
     }
 
@@ -146,9 +164,9 @@ public final class Checkpoint {
                 survey.refused().put(name, e);
             }
         }
+        WeightFormat names = config.format() != null ? config.format() : dense;
         for (String tensor : store.tensors().keySet()) {
-            int dot = tensor.lastIndexOf('.');
-            if (dot > 0 && survey.refused().containsKey(tensor.substring(0, dot))) {
+            if (survey.refused().containsKey(names.moduleOf(tensor))) {
                 taken.add(tensor);
             }
         }

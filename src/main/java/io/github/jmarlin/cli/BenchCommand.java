@@ -91,7 +91,7 @@ final class BenchCommand implements Callable<Integer> {
                 + "16 and 64 sequences: blocks in the shape of Llama-3.1 8B and 70B (--quick: 8B alone) with random weights, extrapolated")
         private boolean generate;
 
-        @Option(names = "--model", paramLabel = "MODEL", description = "a model's folder instead, whole")
+        @Option(names = "--model", paramLabel = "MODEL", description = "a model's folder or .gguf file instead, whole")
         private Path model;
     }
 

@@ -30,7 +30,7 @@ import picocli.CommandLine.Spec;
 
 /** Lets a model speak. */
 @Command(name = "generate", mixinStandardHelpOptions = true, sortOptions = false,
-        description = "Continue prompts with a Llama, Mistral, Qwen2 or Qwen3 model: a packed one, or a folder as people download it. "
+        description = "Continue prompts with a Llama, Mistral, Qwen2 or Qwen3 model: a packed one, or a folder or .gguf file as people download it. "
                 + "What is new goes to stdout, tokens per second to stderr.")
 final class GenerateCommand implements Callable<Integer> {
     /** Prompts of a batch file that are in the cache at once. */
@@ -39,7 +39,7 @@ final class GenerateCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Parameters(index = "0", paramLabel = "MODEL", description = "folder with config.json and safetensors files; only read. `"
+    @Parameters(index = "0", paramLabel = "MODEL", description = "folder with config.json and safetensors files, or a .gguf file; only read. `"
             + Tales.NAME + "`, where there is no such folder, is a small model that comes along")
     private Path folder;
 
@@ -59,6 +59,9 @@ final class GenerateCommand implements Callable<Integer> {
                 + "continued together; a line comes out for each, line ends in it as \\n")
         private Path file;
     }
+
+    @Option(names = "--tokenizer", paramLabel = "FILE", description = "a tokenizer.json other than the model's own")
+    private Path tokenizer;
 
     @Option(names = "--max-tokens", paramLabel = "COUNT", defaultValue = "128",
             description = "the most new tokens of a prompt (default ${DEFAULT-VALUE})")
@@ -150,7 +153,13 @@ final class GenerateCommand implements Callable<Integer> {
 
     /** Null where token ids do. */
     private Tokenizer tokenizer() throws IOException {
-        return prompts.text != null || prompts.file != null && Tokenizer.isIn(folder) ? Tokenizer.open(folder) : null;
+        if (prompts.ids != null) {
+            return null;
+        }
+        if (tokenizer != null) {
+            return Tokenizer.openFile(tokenizer);
+        }
+        return prompts.text != null || Tokenizer.isIn(folder) ? Tokenizer.open(folder) : null;
     }
 
     private List<int[]> prompts(Tokenizer tokenizer) throws IOException {

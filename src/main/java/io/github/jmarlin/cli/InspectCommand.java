@@ -7,6 +7,7 @@ import io.github.jmarlin.checkpoint.format.LayerSource;
 import io.github.jmarlin.checkpoint.format.UnclaimedTensors;
 import io.github.jmarlin.checkpoint.packed.PackedLayer;
 import io.github.jmarlin.checkpoint.packed.PackedModel;
+import io.github.jmarlin.layout.WeightForm;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -33,7 +34,7 @@ final class InspectCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Parameters(index = "0", paramLabel = "MODEL_DIR", description = "folder with safetensors files and configuration")
+    @Parameters(index = "0", paramLabel = "MODEL", description = "folder with safetensors files and configuration, or a .gguf file")
     private Path folder;
 
     @Option(names = "--all", description = "a line for every layer")
@@ -65,7 +66,7 @@ final class InspectCommand implements Callable<Integer> {
         survey.layers().forEach((name, layer) -> {
             layer.tensors().forEach(tensor -> used.add(tensor.name()));
             kinds.add(name, layer.scheme(), layer.k() + " x " + layer.n(), group(layer), yes(layer.isActOrdered()),
-                    yes(layer.form().hasZeroPoints()), layer.scales(), Figures.bytes(layer.bytes()), how(checkpoint, layer));
+                    zeroPoints(layer.form()), layer.scales(), Figures.bytes(layer.bytes()), how(checkpoint, layer));
         });
         survey.refused().forEach((name, why) ->
                 kinds.add(name, checkpoint.scheme(), "", "", "", "", "", "", "no: " + why.getMessage()));
@@ -132,7 +133,7 @@ final class InspectCommand implements Callable<Integer> {
             kinds.add(layer.name(), layer.scheme(), layer.layout().k() + " x " + layer.layout().n(),
                     layer.layout().isOneGroup() ? "per column" : Integer.toString(layer.layout().groupSize()),
                     yes(layer.actOrder()),
-                    yes(layer.form().hasZeroPoints()), layer.computeType().name(), Figures.bytes(size));
+                    zeroPoints(layer.form()), layer.computeType().name(), Figures.bytes(size));
         }
         for (UnclaimedTensors module : model.unclaimed()) {
             kinds.add(module.module(), "carried over: " + module.parts(), "", "", "", "", "", Figures.bytes(module.bytes()));
@@ -145,6 +146,10 @@ final class InspectCommand implements Callable<Integer> {
             table.fact("not packed", model.unclaimed().size() + " quantized modules, as they were in the source");
         }
         return new Findings(table, !model.layers().isEmpty());
+    }
+
+    private static String zeroPoints(WeightForm form) {
+        return form.hasFloatZeros() ? "floats" : yes(form.hasZeroPoints());
     }
 
     private static String yes(boolean value) {

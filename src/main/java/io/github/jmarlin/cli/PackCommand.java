@@ -19,13 +19,13 @@ import picocli.CommandLine.Spec;
 
 /** Writes a model in the form that devices multiply with. */
 @Command(name = "pack", mixinStandardHelpOptions = true,
-        description = "Pack a 4-bit model (GPTQ, AWQ, compressed-tensors, Marlin) or quantize one in full precision, so that it "
-                + "opens in an instant. May be interrupted and run again: what is finished is kept.")
+        description = "Pack a 4- or 8-bit model (GPTQ, AWQ, compressed-tensors, Marlin, MLX, MXFP4, NVFP4, GGUF) or quantize one in full "
+                + "precision, so that it opens in an instant. May be interrupted and run again: what is finished is kept.")
 final class PackCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Parameters(index = "0", paramLabel = "MODEL_DIR", description = "folder with safetensors files and configuration; only read")
+    @Parameters(index = "0", paramLabel = "MODEL", description = "folder with safetensors files and configuration, or a .gguf file; only read")
     private Path source;
 
     @Parameters(index = "1", paramLabel = "OUT_DIR", description = "folder for the packed model")

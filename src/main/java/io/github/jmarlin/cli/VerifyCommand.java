@@ -50,10 +50,10 @@ final class VerifyCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Parameters(index = "0", paramLabel = "MODEL_DIR", description = "a packed model, or a model to be packed in memory")
+    @Parameters(index = "0", paramLabel = "MODEL", description = "a packed model, or a folder or .gguf file to be packed in memory")
     private Path folder;
 
-    @Option(names = "--source", paramLabel = "DIR", description = "the model that was packed (default: where it was then)")
+    @Option(names = "--source", paramLabel = "MODEL", description = "the model that was packed (default: where it was then)")
     private Path source;
 
     @Mixin
@@ -184,7 +184,7 @@ final class VerifyCommand implements Callable<Integer> {
 
     private Path sourceOf(PackedModel packed) {
         Path from = source != null ? source : packed.source();
-        if (from == null || !Files.isDirectory(from)) {
+        if (from == null || !Files.exists(from)) {
             throw new ParameterException(spec.commandLine(), "the source of " + folder + (from == null ? " is not recorded"
                     : " is not at " + from + " any more") + ": name it with --source");
         }

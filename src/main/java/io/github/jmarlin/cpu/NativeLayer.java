@@ -14,7 +14,7 @@ final class NativeLayer implements AutoCloseable {
     private static final double BF16_HALF_SHIFT = 0x1p-120;
     /** Memory up to this size is in one piece. */
     private static final long LARGEST_PIECE = 1L << 30;
-    private static final int LAYER_FIELDS = 11;
+    private static final int LAYER_FIELDS = 13;
     private static final int STRIP_FIELDS = 3;
 
     private final int strips;
@@ -34,17 +34,11 @@ final class NativeLayer implements AutoCloseable {
         structures = structures(weights);
     }
 
-    /**
-     * Null if native code cannot read the weights: 8-bit codes, floats and float zeros, which are multiplied in Java; or where they lie: on
-     * the Java heap, or rows or columns in more than one piece.
-     */
+    /** Null if the weights lie where native code cannot read them: on the Java heap, or rows or columns in more than one piece. */
     static NativeLayer of(PackedWeights weights) {
-        if (weights.form().code() != WeightForm.Code.INT4 || weights.form().hasFloatZeros()) {
-            return null;
-        }
         boolean onePiece = (long) Math.max(weights.paddedN(), weights.paddedK()) * Float.BYTES <= LARGEST_PIECE;
-        boolean direct = isDirect(weights.codes()) && isDirect(weights.scales()) && (weights.zeros() == null || isDirect(weights.zeros()))
-                && (weights.bias() == null || isDirect(weights.bias()));
+        boolean direct = isDirect(weights.codes()) && isDirect(weights.scales()) && isDirect(weights.factors())
+                && (weights.zeros() == null || isDirect(weights.zeros())) && (weights.bias() == null || isDirect(weights.bias()));
         return onePiece && direct ? new NativeLayer(weights) : null;
     }
 
@@ -58,7 +52,7 @@ final class NativeLayer implements AutoCloseable {
         for (int column = 0; column < weights.paddedN(); column++) {
             long at = (long) column * Float.BYTES;
             double unshift = weights.factors().getFloat(at) * ShiftedScales.unitValue(weights.form(), weights.computeType(), column);
-            factors.putFloat(at, (float) (unshift / halfShift));
+            factors.putFloat(at, (float) (unshift * TileCodes.unit(weights.form().code()) / halfShift));
         }
         return factors;
     }
@@ -76,21 +70,23 @@ final class NativeLayer implements AutoCloseable {
         int layerBytes = LAYER_FIELDS * Long.BYTES;
         NativeMemory memory = NativeMemory.allocate(layerBytes + (long) strips * STRIP_FIELDS * Long.BYTES, 1);
         int segmentsPerScale = layout.isOneGroup() ? segments : layout.groupSize() / segmentRows;
-        put(memory, 0, weights.k(), weights.n(), layout.kBlocks(), segmentRows, segments, segmentsPerScale,
-                typeNumber(weights.computeType()), address(factors, 0), address(weights.bias(), 0), address(order, 0),
+        put(memory, 0, weights.k(), weights.n(), layout.kBlocks(), codeNumber(weights.form().code()), segmentRows, segments,
+                segmentsPerScale, typeNumber(weights.computeType()), address(factors, 0),
+                weights.form().hasFloatZeros() ? address(weights.factors(), 0) : 0, address(weights.bias(), 0), address(order, 0),
                 address(memory, layerBytes));
         for (int strip = 0; strip < strips; strip++) {
             put(memory, layerBytes + (long) strip * STRIP_FIELDS * Long.BYTES, address(weights.codes(), layout.blockOffset(strip, 0)),
-                    address(weights.scales(), strip * layout.stripScaleBytes()), zeros(weights, strip));
+                    address(weights.scales(), strip * layout.stripScaleBytes()), address(weights.zeros(), strip * layout.stripScaleBytes()));
         }
         return memory;
     }
 
-    /** NOTES: no default, so that a new kind of weight does not compile before the native library knows it. */
-    private static long zeros(PackedWeights weights, int strip) {
-        return switch (weights.form().offset()) {
-            case MIDDLE -> 0;
-            case ZERO_POINT, FLOAT_ZERO -> address(weights.zeros(), strip * weights.layout().stripScaleBytes());
+    /** {@code enum code_type} in product.h. NOTES: no default, so that a new kind of code does not compile before the library knows it. */
+    static int codeNumber(WeightForm.Code code) {
+        return switch (code) {
+            case INT4 -> 0;
+            case INT8 -> 1;
+            case E2M1 -> 2;
         };
     }
 

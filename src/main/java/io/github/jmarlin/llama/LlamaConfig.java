@@ -1,5 +1,6 @@
 package io.github.jmarlin.llama;
 
+import io.github.jmarlin.checkpoint.Checkpoint;
 import io.github.jmarlin.checkpoint.container.ConfigNode;
 import io.github.jmarlin.checkpoint.container.Json;
 import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
@@ -63,12 +64,27 @@ public record LlamaConfig(String modelType, int vocabulary, int hidden, int inte
      * @throws MalformedCheckpointException if config.json is missing, or a value is missing or makes no sense
      */
     public static LlamaConfig read(Path folder) throws IOException {
-        Path file = folder.resolve("config.json");
-        if (!Files.exists(file)) {
-            throw new MalformedCheckpointException(folder, "config.json", "nothing", "must be there: it says what the model computes");
+        return read(folder, name -> Files.exists(folder.resolve(name)) ? Json.read(folder.resolve(name)) : null);
+    }
+
+    /** As {@link #read(Path)}, of a model in a folder or a file. */
+    static LlamaConfig read(Checkpoint checkpoint) throws IOException {
+        return read(checkpoint.folder(), checkpoint::document);
+    }
+
+    /** Where a model's JSON documents are. */
+    private interface Documents {
+        /** The one of that name, or null. */
+        ConfigNode find(String name) throws IOException;
+    }
+
+    private static LlamaConfig read(Path model, Documents documents) throws IOException {
+        ConfigNode config = documents.find("config.json");
+        if (config == null) {
+            throw new MalformedCheckpointException(model, "config.json", "nothing", "must be there: it says what the model computes"
+                    + (Files.isRegularFile(model) ? "; it is made for the architectures llama, qwen2 and qwen3" : ""));
         }
-        Path generation = folder.resolve("generation_config.json");
-        return of(Json.read(file), Files.exists(generation) ? Json.read(generation) : null);
+        return of(config, documents.find("generation_config.json"));
     }
 
     /**

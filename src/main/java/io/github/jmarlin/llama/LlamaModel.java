@@ -84,7 +84,7 @@ public final class LlamaModel implements AutoCloseable {
     }
 
     /**
-     * Opens a model folder, packed or as people download it.
+     * Opens a model: a folder, packed or as people download it, or a GGUF file.
      *
      * @throws MalformedCheckpointException if a file breaks its format, or a tensor is missing or contradicts config.json
      * @throws UnsupportedCheckpointException if this decoder does not run the architecture, or the library a layer's format
@@ -96,12 +96,13 @@ public final class LlamaModel implements AutoCloseable {
             throw new UnsupportedCheckpointException(folder, "--quantize", "a packed model",
                     "one that is not packed yet: what is in full precision in a packed model was left so (jmarlin pack --quantize)");
         }
-        LlamaConfig config = LlamaConfig.read(folder);
         if (packed) {
+            LlamaConfig config = LlamaConfig.read(folder);
             PackedModel model = PackedModel.open(folder);
             return new ModelReader(folder, config, model.tensors(), new PackedLayers(model), options).read();
         }
         Checkpoint checkpoint = Checkpoint.open(folder, options.quantization());
+        LlamaConfig config = LlamaConfig.read(checkpoint);
         return new ModelReader(folder, config, checkpoint.tensors(),
                 new CheckpointLayers(checkpoint, options.weights() == Weights.QUANTIZED), options).read();
     }

@@ -21,19 +21,21 @@ final class ModelReader {
     private static final Map<TensorType, DataType> TYPES = Map.of(TensorType.F16, DataType.FP16, TensorType.BF16, DataType.BF16,
             TensorType.F32, DataType.FP32);
 
+    private static final String EMBEDDING = "model.embed_tokens";
+
     private final Path folder;
     private final LlamaConfig config;
     private final Map<String, Tensor> tensors;
     private final Layers layers;
     private final List<AutoCloseable> owned = new ArrayList<>();
 
-    /** Where 4-bit layers come from. */
+    /** Where quantized layers come from. */
     interface Layers {
-        /** The layer in 4 bits, or null if it is none. */
+        /** The layer of that name, or null if it is not quantized. */
         Source find(String name);
     }
 
-    /** A 4-bit layer of a folder. */
+    /** A quantized layer of a folder. */
     interface Source {
         int k();
 
@@ -60,19 +62,35 @@ final class ModelReader {
 
     LlamaModel read() throws IOException {
         try {
-            DenseMatrix embedding = matrix("model.embed_tokens", config.vocabulary(), config.hidden(), null);
+            DenseMatrix embedding = embedding();
             List<LlamaModel.Block> blocks = new ArrayList<>();
             for (int i = 0; i < config.layers(); i++) {
                 blocks.add(block("model.layers." + i + "."));
             }
             float[] norm = vector("model.norm.weight", config.hidden());
-            Projection head = config.tied() ? new Projection.Dense(embedding)
+            Projection head = config.tied() ? tiedHead(embedding)
                     : projection("lm_head", config.hidden(), config.vocabulary(), false);
             return new LlamaModel(config, embedding, blocks, norm, head, owned);
         } catch (RuntimeException | Error | IOException e) {
             LlamaModel.close(owned);
             throw e;
         }
+    }
+
+    /** The table of embeddings, whose rows are looked up: in full precision even if the folder has it quantized. */
+    private DenseMatrix embedding() throws IOException {
+        Source table = layers.find(EMBEDDING);
+        if (table == null) {
+            return matrix(EMBEDDING, config.vocabulary(), config.hidden(), null);
+        }
+        checkShape(EMBEDDING, table, config.hidden(), config.vocabulary());
+        return dequantized(table);
+    }
+
+    /** The table once more, as a layer. */
+    private Projection tiedHead(DenseMatrix embedding) throws IOException {
+        return layers.find(EMBEDDING) == null || options.weights() == LlamaModel.Weights.DENSE ? new Projection.Dense(embedding)
+                : projection(EMBEDDING, config.hidden(), config.vocabulary(), false);
     }
 
     private LlamaModel.Block block(String prefix) throws IOException {
@@ -126,20 +144,28 @@ final class ModelReader {
         if (layer == null) {
             return new Projection.Dense(matrix(name, n, k, bias(name, n, needsBias)));
         }
-        if (layer.k() != k || layer.n() != n) {
-            throw new MalformedCheckpointException(folder, "layer " + name, "k " + layer.k() + ", n " + layer.n(),
-                    "config.json asks for k " + k + ", n " + n);
-        }
+        checkShape(name, layer, k, n);
         if (needsBias && !layer.hasBias()) {
             bias(name, n, true);
         }
         if (options.weights() != LlamaModel.Weights.DENSE) {
             return new Projection.Packed(layer.packed(owned));
         }
+        return new Projection.Dense(dequantized(layer));
+    }
+
+    private void checkShape(String name, Source layer, int k, int n) {
+        if (layer.k() != k || layer.n() != n) {
+            throw new MalformedCheckpointException(folder, "layer " + name, "k " + layer.k() + ", n " + layer.n(),
+                    "config.json asks for k " + k + ", n " + n);
+        }
+    }
+
+    private DenseMatrix dequantized(Source layer) {
         try (QuantizedMatrix matrix = layer.read()) {
             NativeMemory data = DenseMatrix.memory(matrix.n(), matrix.k());
             owned.add(data);
-            return new Projection.Dense(DenseMatrix.dequantized(matrix, data));
+            return DenseMatrix.dequantized(matrix, data);
         }
     }
 
@@ -151,7 +177,11 @@ final class ModelReader {
     private DenseMatrix matrix(String name, int rows, int columns, float[] bias) throws IOException {
         Tensor tensor = tensor(name + ".weight", rows, columns);
         DataType type = TYPES.get(tensor.type());
-        DenseMatrix matrix = new DenseMatrix(type, tensor.memory((long) columns * type.bytes()), rows, columns, bias);
+        NativeMemory data = tensor.memory((long) columns * type.bytes());
+        if (!tensor.isMapped()) {
+            owned.add(data);
+        }
+        DenseMatrix matrix = new DenseMatrix(type, data, rows, columns, bias);
         long place = matrix.firstNonFinite();
         if (place >= 0) {
             throw tensor.malformed(place * type.bytes(), "infinity or NaN", "must be finite");

@@ -5,6 +5,9 @@ import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import io.github.jmarlin.JMarlinException;
 import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
+import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
+import io.github.jmarlin.checkpoint.container.gguf.GgufModel;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,28 +30,53 @@ public final class Tokenizer implements AutoCloseable {
         this.tokenizer = tokenizer;
     }
 
-    /** Whether a model folder has one. */
-    public static boolean isIn(Path folder) {
-        return Files.isRegularFile(folder.resolve(FILE));
+    /** Whether a model has one: its folder, or its GGUF file in a form that is known. */
+    public static boolean isIn(Path model) throws IOException {
+        return GgufModel.isMeant(model) ? GgufModel.open(model).store().madeDocuments().contains(FILE)
+                : Files.isRegularFile(model.resolve(FILE));
     }
 
     /**
-     * Opens a folder's tokenizer.json. Nothing is asked of the network, and nothing is left on the disk.
+     * Opens a model's tokenizer.json, or what a GGUF file has in its place. Nothing is asked of the network, and nothing is left on the
+     * disk.
      *
      * @throws MalformedCheckpointException if the file is no tokenizer
      * @throws JMarlinException if the tokenizers library has no native code for this machine
      * @throws IOException if the file cannot be read
      */
-    public static Tokenizer open(Path folder) throws IOException {
-        Path file = folder.resolve(FILE);
-        if (!isIn(folder)) {
-            throw new MalformedCheckpointException(folder, FILE, "nothing", "a prompt in words needs it; token ids do not (--ids)");
+    public static Tokenizer open(Path model) throws IOException {
+        if (GgufModel.isMeant(model)) {
+            return ofGguf(GgufModel.open(model));
         }
+        if (!isIn(model)) {
+            throw new MalformedCheckpointException(model, FILE, "nothing", "a prompt in words needs it; token ids do not (--ids)");
+        }
+        return openFile(model.resolve(FILE));
+    }
+
+    /** As {@link #open}, given the tokenizer.json itself. */
+    public static Tokenizer openFile(Path file) throws IOException {
+        if (!Files.isRegularFile(file)) {
+            throw new MalformedCheckpointException(file, "content", "nothing", "must be a tokenizer.json");
+        }
+        return of(file, "content", Files.readAllBytes(file));
+    }
+
+    private static Tokenizer ofGguf(GgufModel model) throws IOException {
+        Path file = model.store().folder();
+        if (!model.store().madeDocuments().contains(FILE)) {
+            throw new UnsupportedCheckpointException(file, "tokenizer", model.whyNoTokenizer(), "those of GPT-2, Llama, Qwen2 and Mistral"
+                    + "; a tokenizer.json beside it does (--tokenizer FILE), and so do token ids (--ids)");
+        }
+        return of(file, "tokenizer", model.store().madeDocument(FILE));
+    }
+
+    private static Tokenizer of(Path file, String where, byte[] json) throws IOException {
         NativeLibrary.load();
         try {
-            return new Tokenizer(HuggingFaceTokenizer.newInstance(file, WHOLE));
+            return new Tokenizer(HuggingFaceTokenizer.newInstance(new ByteArrayInputStream(json), WHOLE));
         } catch (RuntimeException e) {
-            throw new MalformedCheckpointException(file, "content", e.getMessage(), "must be a tokenizer of Hugging Face's", e);
+            throw new MalformedCheckpointException(file, where, e.getMessage(), "must be a tokenizer of Hugging Face's", e);
         }
     }
 

@@ -21,17 +21,17 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** One layer that cannot run does not block the others (ROCm/vllm#696): it is carried over byte for byte, and said. */
 final class RepositoryMixedTest {
-    private static final String EIGHT = "model.layers.1.mlp.down_proj";
+    private static final String OTHER = "model.layers.1.mlp.down_proj";
 
     @TempDir
     Path folder;
 
-    private void mixed(String fixture, TestModel eightBits, Consumer<ObjectNode> change, String why) throws IOException {
+    private void mixed(String fixture, TestModel otherBits, Consumer<ObjectNode> change, String why) throws IOException {
         Path model = Fixtures.copy(fixture, folder.resolve("model"));
         Path target = folder.resolve("packed");
         Files.deleteIfExists(model.resolve("quantize_config.json"));
         Files.move(model.resolve("model.safetensors"), model.resolve("a.safetensors"));
-        Path eight = eightBits.floats("model.norm.weight", TensorType.BF16, new float[] {1, 2, 3}, 3)
+        Path other = otherBits.floats("model.norm.weight", TensorType.BF16, new float[] {1, 2, 3}, 3)
                 .writeFile(model.resolve("b.safetensors"));
         Repository.config(model, config -> change.accept((ObjectNode) config.get("quantization_config")));
 
@@ -43,10 +43,10 @@ final class RepositoryMixedTest {
 
         Cli packed = Cli.run("pack", model.toString(), target.toString());
         assertEquals(0, packed.status(), packed.toString());
-        assertTrue(packed.out().contains("carried over as it is: " + EIGHT + ": ") && packed.out().contains(why), packed.toString());
+        assertTrue(packed.out().contains("carried over as it is: " + OTHER + ": ") && packed.out().contains(why), packed.toString());
         Repository.assertWeights(fixture, target);
         PackedModel opened = PackedModel.open(target);
-        for (Tensor original : SafetensorsFile.open(eight).tensors().values()) {
+        for (Tensor original : SafetensorsFile.open(other).tensors().values()) {
             Tensor copy = opened.tensors().get(original.name());
             assertNotNull(copy, original.name());
             assertEquals(original.toString(), copy.toString());
@@ -58,7 +58,7 @@ final class RepositoryMixedTest {
         assertEquals(0, Cli.run("verify", model.toString(), "--device", "cpu").status());
         assertTrue(Cli.run("inspect", target.toString()).out().contains("carried over"), "inspect of the packed model says it too");
 
-        damage(target, EIGHT);
+        damage(target, OTHER);
         Cli found = Cli.run("verify", target.toString(), "--device", "cpu");
         assertEquals(1, found.status(), found.toString());
         assertTrue(found.out().contains("differs from the source at byte 0"), found.toString());
@@ -80,46 +80,46 @@ final class RepositoryMixedTest {
         throw new AssertionError("nothing of " + layer + " in " + target);
     }
 
-    private static TestModel gptqEight() {
+    private static TestModel gptqThree() {
         Random random = new Random(3);
-        return new TestModel().ints(EIGHT + ".qweight", random.ints(64 / 4 * 32).toArray(), 64 / 4, 32)
-                .ints(EIGHT + ".qzeros", TestModel.repeat(0x7f7f7f7f, 2 * 32 / 4), 2, 32 / 4)
-                .floats(EIGHT + ".scales", TensorType.F16, new float[2 * 32], 2, 32);
+        return new TestModel().ints(OTHER + ".qweight", random.ints(64 * 3 / 32 * 32).toArray(), 64 * 3 / 32, 32)
+                .ints(OTHER + ".qzeros", random.ints(2 * 3).toArray(), 2, 3)
+                .floats(OTHER + ".scales", TensorType.F16, new float[2 * 32], 2, 32);
     }
 
     @Test
     void gptqModelDynamic() throws IOException {
-        mixed("gptq_v1_sym_g128", gptqEight(),
-                quantization -> quantization.putObject("dynamic").putObject("+:.*down_proj").put("bits", 8).put("group_size", 32),
-                "found bits 8; accepted: 4 bits");
+        mixed("gptq_v1_sym_g128", gptqThree(),
+                quantization -> quantization.putObject("dynamic").putObject("+:.*down_proj").put("bits", 3).put("group_size", 32),
+                "found bits 3; accepted: 4 or 8 bits");
     }
 
     @Test
     void autoRoundExtraConfig() throws IOException {
-        mixed("gptq_v1_sym_channel", gptqEight(), quantization -> quantization.put("quant_method", "auto-round")
-                .put("packing_format", "auto_round:auto_gptq").putObject("extra_config").putObject(EIGHT).put("bits", 8),
-                "found bits 8; accepted: 4 bits");
+        mixed("gptq_v1_sym_channel", gptqThree(), quantization -> quantization.put("quant_method", "auto-round")
+                .put("packing_format", "auto_round:auto_gptq").putObject("extra_config").putObject(OTHER).put("bits", 3),
+                "found bits 3; accepted: 4 or 8 bits");
     }
 
     @Test
     void compressedTensorsGroups() throws IOException {
         Random random = new Random(4);
-        TestModel eight = new TestModel().ints(EIGHT + ".weight_packed", random.ints(32 * 64 / 4).toArray(), 32, 64 / 4)
-                .floats(EIGHT + ".weight_scale", TensorType.BF16, new float[32], 32, 1)
-                .longs(EIGHT + ".weight_shape", new long[] {32, 64}, 2);
-        mixed("ct_pack_asym_g32", eight, quantization -> {
+        TestModel other = new TestModel().ints(OTHER + ".weight_packed", random.ints(32 * 64 / 16).toArray(), 32, 64 / 16)
+                .floats(OTHER + ".weight_scale", TensorType.BF16, new float[32], 32, 1)
+                .longs(OTHER + ".weight_shape", new long[] {32, 64}, 2);
+        mixed("ct_pack_asym_g32", other, quantization -> {
             ObjectNode group = ((ObjectNode) quantization.get("config_groups")).putObject("group_1");
             group.putArray("targets").add("re:.*down_proj");
-            group.putObject("weights").put("num_bits", 8).put("type", "int").put("strategy", "channel").put("symmetric", true);
-        }, "num_bits: found 8; accepted: 4 bits");
+            group.putObject("weights").put("num_bits", 2).put("type", "int").put("strategy", "channel").put("symmetric", true);
+        }, "num_bits: found 2; accepted: 4 or 8 bits");
     }
 
     @Test
     void awqWithAnotherGroupSize() throws IOException {
-        TestModel eight = new TestModel().ints(EIGHT + ".qweight", new int[64 * 4], 64, 4).ints(EIGHT + ".qzeros", new int[4 * 4], 4, 4)
-                .floats(EIGHT + ".scales", TensorType.F16, new float[4 * 32], 4, 32);
-        mixed("awq_gemm_g64", eight, quantization -> quantization.put("quant_method", "auto-round")
-                .put("packing_format", "auto_round:auto_awq").putObject("extra_config").putObject(EIGHT).put("group_size", 16),
+        TestModel other = new TestModel().ints(OTHER + ".qweight", new int[64 * 4], 64, 4).ints(OTHER + ".qzeros", new int[4 * 4], 4, 4)
+                .floats(OTHER + ".scales", TensorType.F16, new float[4 * 32], 4, 32);
+        mixed("awq_gemm_g64", other, quantization -> quantization.put("quant_method", "auto-round")
+                .put("packing_format", "auto_round:auto_awq").putObject("extra_config").putObject(OTHER).put("group_size", 16),
                 "found group_size 16; accepted: -1");
     }
 }

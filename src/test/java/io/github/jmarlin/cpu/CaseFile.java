@@ -30,15 +30,17 @@ final class CaseFile {
                 FileChannel out = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE,
                         StandardOpenOption.TRUNCATE_EXISTING)) {
             List<ByteBuffer> regions = new ArrayList<>();
-            NativeMemory[] memories = {weights.codes(), weights.scales(), weights.zeros(), factors, weights.bias(), order};
+            NativeMemory[] memories = {weights.codes(), weights.scales(), weights.zeros(), factors,
+                weights.form().hasFloatZeros() ? weights.factors() : null, weights.bias(), order};
             for (NativeMemory memory : memories) {
                 regions.add(memory == null ? ByteBuffer.allocate(0) : memory.slice(0, (int) memory.size()));
             }
             regions.add(a.slice(0, m * weights.k() * type.bytes()));
             regions.add(epilogue.residualRows() == null ? ByteBuffer.allocate(0) : epilogue.residualRows());
             regions.add(epilogue.rowFactors() == null ? ByteBuffer.allocate(0) : epilogue.rowFactors());
-            ByteBuffer header = ByteBuffer.allocate(20 * Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-            for (long number : new long[] {NativeLayer.typeNumber(type), m, weights.k(), weights.n(), layout.kBlocks(), segmentRows,
+            ByteBuffer header = ByteBuffer.allocate(22 * Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+            for (long number : new long[] {NativeLayer.typeNumber(type), m, weights.k(), weights.n(), layout.kBlocks(),
+                NativeLayer.codeNumber(weights.form().code()), segmentRows,
                 segments, layout.isOneGroup() ? segments : layout.groupSize() / segmentRows, NativeLayer.typeNumber(weights.computeType()),
                 NativeLayer.typeNumber(epilogue.outputType(type)), epilogue.siluMul() ? 1 : 0}) {
                 header.putLong(number);

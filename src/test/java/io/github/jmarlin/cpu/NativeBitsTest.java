@@ -8,6 +8,7 @@ import io.github.jmarlin.DataType;
 import io.github.jmarlin.LinearLayer;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.testing.TestMatrices;
 import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
@@ -18,6 +19,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What native kernels promise beyond the contract: equal bits whatever computes them, and how accurate two digits are. */
@@ -35,30 +37,38 @@ class NativeBitsTest {
     @ParameterizedTest
     @ValueSource(ints = {-1, 32, 64, 128, 256})
     void bitsDependOnNeitherInstructionSetNorThreadsNorBatch(int groupSize) {
-        int k = 456;
-        int n = 330;
         Random random = new Random(groupSize);
         for (DataType scaleType : new DataType[] {DataType.FP16, DataType.BF16}) {
-            boolean zeroPoints = random.nextBoolean();
-            try (QuantizedMatrix matrix = TestMatrices.random(k, n, groupSize, scaleType, zeroPoints, !zeroPoints, 21);
-                    PackedWeights plain = PackedWeights.pack(matrix, scaleType)) {
-                PackedWeights weights = zeroPoints ? plain.withInputOrder(reversed(k)) : plain;
-                for (DataType type : DataType.values()) {
-                    ByteBuffer a = CaseFile.encode(type, TestMatrices.gaussian(MOST_ROWS * k, 22));
-                    byte[] expected = multiply(weights, sets.get(0), 1, type, a, MOST_ROWS);
-                    for (InstructionSet set : sets) {
-                        for (int threads = 1; threads <= 8; threads++) {
-                            assertSame(expected, multiply(weights, set, threads, type, a, MOST_ROWS),
-                                    set + ", " + threads + " threads, " + type);
-                        }
-                        for (int m = 1; m < MOST_ROWS; m++) {
-                            byte[] rows = Arrays.copyOf(expected, m * n * type.bytes());
-                            assertSame(rows, multiply(weights, set, 2, type, a, m), set + ", m " + m + ", " + type);
-                        }
-                        ByteBuffer last = a.slice((MOST_ROWS - 1) * k * type.bytes(), k * type.bytes());
-                        byte[] lastRow = Arrays.copyOfRange(expected, (MOST_ROWS - 1) * n * type.bytes(), expected.length);
-                        assertSame(lastRow, multiply(weights, set, 2, type, last, 1), set + ", the last row alone, " + type);
+            checkBits(456, 330, WeightForm.int4(groupSize, random.nextBoolean()), scaleType, 8);
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("io.github.jmarlin.testing.NumberForms#all")
+    void bitsOfOtherNumbersDoNotEither(WeightForm form) {
+        checkBits(280, 140, form, DataType.FP16, 2);
+        checkBits(280, 140, form, DataType.BF16, 2);
+    }
+
+    private static void checkBits(int k, int n, WeightForm form, DataType scaleType, int mostThreads) {
+        try (QuantizedMatrix matrix = TestMatrices.random(k, n, form, scaleType, !form.storesOffsets(), 21);
+                PackedWeights plain = PackedWeights.pack(matrix, scaleType)) {
+            PackedWeights weights = form.storesOffsets() ? plain.withInputOrder(reversed(k)) : plain;
+            for (DataType type : DataType.values()) {
+                ByteBuffer a = CaseFile.encode(type, TestMatrices.gaussian(MOST_ROWS * k, 22));
+                byte[] expected = multiply(weights, sets.get(0), 1, type, a, MOST_ROWS);
+                for (InstructionSet set : sets) {
+                    for (int threads = 1; threads <= mostThreads; threads++) {
+                        assertSame(expected, multiply(weights, set, threads, type, a, MOST_ROWS),
+                                set + ", " + threads + " threads, " + type);
                     }
+                    for (int m = 1; m < MOST_ROWS; m++) {
+                        byte[] rows = Arrays.copyOf(expected, m * n * type.bytes());
+                        assertSame(rows, multiply(weights, set, 2, type, a, m), set + ", m " + m + ", " + type);
+                    }
+                    ByteBuffer last = a.slice((MOST_ROWS - 1) * k * type.bytes(), k * type.bytes());
+                    byte[] lastRow = Arrays.copyOfRange(expected, (MOST_ROWS - 1) * n * type.bytes(), expected.length);
+                    assertSame(lastRow, multiply(weights, set, 2, type, last, 1), set + ", the last row alone, " + type);
                 }
             }
         }

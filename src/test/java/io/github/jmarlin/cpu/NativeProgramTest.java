@@ -9,6 +9,7 @@ import io.github.jmarlin.LinearLayer;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.layout.WeightForm;
+import io.github.jmarlin.testing.NumberForms;
 import io.github.jmarlin.testing.TestMatrices;
 import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
@@ -87,25 +88,34 @@ class NativeProgramTest {
         for (int groupSize : new int[] {-1, 32, 64, 128, 256}) {
             for (int k : new int[] {1, 63, 129, 320}) {
                 for (int m : new int[] {1, 2, 8, 9, 17}) {
-                    check(set, program, k, 70, groupSize, m, seed++);
+                    check(set, program, k, 70, integers(groupSize, seed), m, seed++);
                 }
+            }
+        }
+        for (WeightForm form : NumberForms.all().toList()) {
+            for (int m : new int[] {1, 2, 3, 17}) {
+                check(set, program, 1 + seed * 31 % 400, 70, form, m, seed++);
             }
         }
         Random random = new Random(5);
         for (int i = 0; i < RANDOM_CASES; i++) {
             int groupSize = new int[] {-1, 32, 64, 128, 256}[random.nextInt(5)];
-            check(set, program, 1 + random.nextInt(600), 1 + random.nextInt(200), groupSize, 1 + random.nextInt(40), seed++);
+            check(set, program, 1 + random.nextInt(600), 1 + random.nextInt(200), integers(groupSize, seed), 1 + random.nextInt(40), seed++);
         }
     }
 
-    private void check(InstructionSet set, List<String> program, int k, int n, int groupSize, int m, int seed) throws Exception {
+    private static WeightForm integers(int groupSize, int seed) {
+        return WeightForm.int4(groupSize, seed % 2 == 0);
+    }
+
+    private void check(InstructionSet set, List<String> program, int k, int n, WeightForm form, int m, int seed) throws Exception {
         Random random = new Random(seed);
         DataType scaleType = random.nextBoolean() ? DataType.FP16 : DataType.BF16;
         DataType type = DataType.values()[random.nextInt(3)];
         Epilogue epilogue = epilogue(random, type, n, m);
         int columns = epilogue.outputColumns(n);
-        String what = set + ": k " + k + ", n " + n + ", group size " + groupSize + ", m " + m + ", " + type + ", scales " + scaleType + ", " + epilogue;
-        try (QuantizedMatrix matrix = TestMatrices.random(k, n, groupSize, scaleType, random.nextBoolean(), random.nextBoolean(), seed);
+        String what = set + ": k " + k + ", n " + n + ", " + form + " in groups of " + form.groupSize() + ", m " + m + ", " + type + ", scales " + scaleType + ", " + epilogue;
+        try (QuantizedMatrix matrix = TestMatrices.random(k, n, form, scaleType, random.nextBoolean(), seed);
                 PackedWeights plain = PackedWeights.pack(matrix, scaleType)) {
             PackedWeights inPairs = epilogue.siluMul() ? plain.withColumns(WeightForm.Columns.GATE_UP) : plain;
             PackedWeights weights = random.nextBoolean() ? inPairs

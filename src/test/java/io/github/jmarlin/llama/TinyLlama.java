@@ -77,8 +77,8 @@ public final class TinyLlama {
         return fill(name, 0, 1.5 / Math.sqrt(columns), rows, columns);
     }
 
-    private void norm(String name, int elements) {
-        fill(name, 1, 0.2, elements);
+    public TinyLlama norm(String name, int elements) {
+        return fill(name, 1, 0.2, elements);
     }
 
     public TinyLlama bias(String name, int elements) {
@@ -98,6 +98,10 @@ public final class TinyLlama {
     public TinyLlama config(String key, String json) {
         config.put(key, json);
         return this;
+    }
+
+    public long[] shape(String name) {
+        return shapes.get(name);
     }
 
     /** Removes a tensor. */

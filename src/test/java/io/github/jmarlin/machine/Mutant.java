@@ -26,7 +26,8 @@ final class Mutant {
             Pattern.compile("(striped|hopper)_(f16|bf16)_(\\w+)_g(\\d+)_m(\\d+)_n(\\d+)(?:_p(\\d+)_s(\\d+))?(?:_h(\\d+))?");
 
     /** The device's name of a weight's form by its tag. */
-    private static final Map<String, String> FORMS = Map.of("sym", "Symmetric4", "zp", "ZeroPoints4");
+    private static final Map<String, String> FORMS = Map.of("sym", "Symmetric4", "zp", "ZeroPoints4", "fz", "FloatZero4",
+            "sp24", "SparseSymmetric4", "i8", "Symmetric8", "i8zp", "ZeroPoints8", "i8fz", "FloatZero8", "fp4", "E2m1");
 
     private static final Pattern DECODER =
             Pattern.compile("decoder_(embed|norm|rotary|attention|silu_mul|product|argmax)(?:_(f16|bf16)(?:_(floats|same)_m(\\d+))?)?");
@@ -139,11 +140,12 @@ final class Mutant {
         }
         String element = name.group(2).equals("f16") ? "Half, " : "Bfloat16, ";
         String tile = ", " + name.group(5) + ", " + name.group(6) + (name.group(9) == null ? "" : ", " + name.group(9));
-        int group = Integer.parseInt(name.group(4));
+        String form = name.group(3);
+        int scaleRows = Math.max(1, (form.equals("sp24") ? 128 : 64) / Integer.parseInt(name.group(4)));
         boolean striped = name.group(1).equals("striped");
         int cluster = striped ? 1 : Integer.parseInt(name.group(7)) * Integer.parseInt(name.group(8));
-        String kernel = striped ? "striped_gemm<StripedShape<" + element + FORMS.get(name.group(3)) + ", " + 64 / group + tile + ">>"
-                : "hopper::multiply<hopper::Shape<" + element + name.group(3).equals("zp") + ", " + (group == 32) + tile + ", "
+        String kernel = striped ? "striped_gemm<StripedShape<" + element + FORMS.get(form) + ", " + scaleRows + tile + ">>"
+                : "hopper::multiply<hopper::Shape<" + element + form.equals("zp") + ", " + (scaleRows == 2) + tile + ", "
                         + name.group(7) + ", " + name.group(8) + ">>";
         return "#include \"" + name.group(1) + "/" + name.group(1) + ".cuh\"\nusing namespace jmarlin;\nextern \"C\" __global__ void "
                 + (striped ? "__launch_bounds__(256, 1) " : "__cluster_dims__(" + cluster + ") __launch_bounds__(hopper::kThreads, 1) ")

@@ -4,8 +4,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.jmarlin.DataType;
+import io.github.jmarlin.layout.WeightForm;
+import io.github.jmarlin.layout.WeightForm.Code;
+import io.github.jmarlin.layout.WeightForm.Offset;
+import io.github.jmarlin.layout.WeightForm.Sparsity;
 import io.github.jmarlin.plan.HopperTile;
-import io.github.jmarlin.plan.KernelSet;
 import io.github.jmarlin.plan.Stripes;
 import io.github.jmarlin.plan.TileShape;
 import io.github.jmarlin.plan.WeightShape;
@@ -31,7 +34,9 @@ class PtxSuiteTest {
     /** On exact and on real data, with races on. How many there are is part of the promise. */
     @ParameterizedTest
     @CsvSource({"striped, compute_80, 64", "striped, compute_90a, 64", "hopper, compute_90a, 192", "dequantize, compute_80, 10",
-        "dequantize, compute_90a, 10", "gather, compute_80, 1", "gather, compute_90a, 1"})
+        "dequantize, compute_90a, 10", "gather, compute_80, 1", "gather, compute_90a, 1", "striped_fz, compute_80, 20",
+        "striped_i8, compute_80, 42", "striped_fp4, compute_80, 30", "dequantize_fz, compute_80, 4", "dequantize_i8, compute_80, 14",
+        "dequantize_fp4, compute_80, 6"})
     void everyEntryRuns(String family, String target, int entries) throws IOException {
         assertEquals(entries, passes(family, target, List.of("abi", "once", "finish", "dense")).entries());
     }
@@ -94,22 +99,20 @@ class PtxSuiteTest {
     /** The plan asks for the bytes that {@code kernel.hpp} computes and the suite {@code shared} shows to be enough, and not too many. */
     @Test
     void tilesAreThoseOfThePlan() throws IOException {
-        List<Path> texts = new ArrayList<>(PtxSuite.texts("striped.*\\.compute_80"));
-        texts.addAll(PtxSuite.texts("hopper.*"));
+        List<Path> texts = new ArrayList<>(PtxSuite.texts("striped_.*\\.compute_80"));
+        texts.addAll(PtxSuite.texts("hopper_.*"));
         TreeSet<String> planned = new TreeSet<>();
         for (DataType type : List.of(DataType.FP16, DataType.BF16)) {
-            for (int group : new int[] {64, 32}) {
-                for (boolean zeros : new boolean[] {false, true}) {
-                    WeightShape weights = new WeightShape(256, 256, group, type, zeros);
-                    for (HopperTile tile : HopperTile.INSTANCES) {
-                        int stages = tile.stagesFitting(weights, 227 * 1024);
-                        planned.add("tile " + tile.kernelName(weights) + " " + tile.slotBytes(weights) + " " + stages + " "
-                                + tile.sharedBytes(weights, stages));
-                    }
-                    for (TileShape tile : KernelSet.INT4.allTiles()) {
-                        planned.add("tile " + tile.kernelName(weights) + " " + tile.stageBytes(weights) + " " + TileShape.MAX_STAGES + " "
-                                + tile.sharedBytes(weights, TileShape.MAX_STAGES));
-                    }
+            for (WeightForm form : forms()) {
+                WeightShape weights = new WeightShape(256, 256, type, form);
+                for (HopperTile tile : weights.kernels().hopperTiles()) {
+                    int stages = tile.stagesFitting(weights, 227 * 1024);
+                    planned.add("tile " + tile.kernelName(weights) + " " + tile.slotBytes(weights) + " " + stages + " "
+                            + tile.sharedBytes(weights, stages));
+                }
+                for (TileShape tile : weights.kernels().allTiles()) {
+                    planned.add("tile " + tile.kernelName(weights) + " " + tile.stageBytes(weights) + " " + TileShape.MAX_STAGES + " "
+                            + tile.sharedBytes(weights, TileShape.MAX_STAGES));
                 }
             }
         }
@@ -117,11 +120,30 @@ class PtxSuiteTest {
         assertEquals(String.join("\n", planned), String.join("\n", new TreeSet<>(PtxSuite.run(SECONDS, texts, List.of("tiles")))));
     }
 
+    /** Each kind of weights that kernels tell apart. */
+    private static List<WeightForm> forms() {
+        List<WeightForm> forms = new ArrayList<>();
+        for (int group : new int[] {64, 32}) {
+            for (Code code : List.of(Code.INT4, Code.INT8)) {
+                for (Offset offset : Offset.values()) {
+                    forms.add(WeightForm.of(code, offset, group));
+                }
+            }
+            forms.add(WeightForm.of(Code.E2M1, Offset.MIDDLE, group));
+            forms.add(WeightForm.int4(2 * group, false).withSparsity(Sparsity.TWO_OF_FOUR));
+        }
+        forms.add(WeightForm.of(Code.INT8, Offset.MIDDLE, 16));
+        forms.add(WeightForm.of(Code.E2M1, Offset.MIDDLE, 16));
+        return forms;
+    }
+
     // ---- The long profile: every case of every entry, and what of them never runs ----
 
     @Tag("long")
     @ParameterizedTest
-    @CsvSource({"striped, compute_80", "striped, compute_90a", "hopper, compute_90a", "dequantize, compute_80", "dequantize, compute_90a",
+    @CsvSource({"striped, compute_80", "striped, compute_90a", "striped_fz, compute_80", "striped_fz, compute_90a", "striped_i8, compute_80",
+        "striped_i8, compute_90a", "striped_fp4, compute_80", "striped_fp4, compute_90a", "hopper, compute_90a", "dequantize, compute_80",
+        "dequantize, compute_90a", "dequantize_fz, compute_80", "dequantize_i8, compute_80", "dequantize_fp4, compute_80",
         "gather, compute_80", "gather, compute_90a", "decoder, compute_80", "decoder, compute_90a"})
     void allCasesPassAndCoverTheInstructions(String family, String target) throws IOException {
         Covered covered = passes(family, target,
@@ -158,7 +180,7 @@ class PtxSuiteTest {
         for (int part = 0; part < PtxSuite.PROCESSORS; part++) {
             files.add(folder.resolve(family + "." + target + "." + suites.size() + "." + part));
         }
-        passed(PtxSuite.runInParts(SECONDS, PtxSuite.texts(family + "(_.*)?\\." + target), suites,
+        passed(PtxSuite.runInParts(SECONDS, PtxSuite.texts(family + "(_m\\d.*)?\\." + target), suites,
                 part -> List.of("--coverage", files.get(part).toString())));
         Covered covered = new Covered(family);
         for (Path file : files) {

@@ -53,6 +53,11 @@ public final class Floats {
      * @param compute the 16-bit type to pack for: the same, or fp16 (its mantissa is longer) unless a value leaves its normal range
      */
     public record ScaleTypes(DataType matrix, DataType compute) {
+        /** The types for these and other numbers of a layer together. */
+        public ScaleTypes with(ScaleTypes other) {
+            DataType both = compute == other.compute ? compute : DataType.BF16;
+            return new ScaleTypes(matrix == other.matrix ? matrix : DataType.FP32, both);
+        }
     }
 
     /** The types for the scales of a file; reads them if they are F32. */

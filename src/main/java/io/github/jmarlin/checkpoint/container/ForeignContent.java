@@ -11,7 +11,7 @@ import java.util.regex.Pattern;
  * Recognises what lies in place of a file when a download went wrong or a name lies: a Git LFS pointer, a web page, an error
  * message, weights of another container. Told from its first bytes.
  */
-final class ForeignContent {
+public final class ForeignContent {
     private static final int LOOKED_AT = 1024;
     private static final Pattern LFS_SIZE = Pattern.compile("(?m)^size (\\d{1,18})$");
 
@@ -19,7 +19,7 @@ final class ForeignContent {
     }
 
     /** What the file is, and what to do, as an exception; null if its first bytes tell nothing. */
-    static MalformedCheckpointException of(Path path, ByteBuffer start, String expected) {
+    public static MalformedCheckpointException of(Path path, ByteBuffer start, String expected) {
         byte[] head = new byte[Math.min(LOOKED_AT, start.remaining())];
         start.duplicate().get(head);
         String text = new String(head, StandardCharsets.ISO_8859_1);
@@ -44,7 +44,7 @@ final class ForeignContent {
 
     private static String container(String text) {
         if (text.startsWith("GGUF")) {
-            return "a GGUF file";
+            return "a GGUF file (which is a model by itself: name the file)";
         }
         if (text.startsWith("PK\3\4")) {
             return "a zip archive, as PyTorch writes";

@@ -35,7 +35,12 @@ public final class MappedFile {
         this.windows = windows;
     }
 
-    static MappedFile open(Path path) throws IOException {
+    /**
+     * Maps a file.
+     *
+     * @throws IOException if it cannot be read
+     */
+    public static MappedFile open(Path path) throws IOException {
         return FileProblem.explained("map this file", path, () -> map(path));
     }
 
@@ -58,15 +63,22 @@ public final class MappedFile {
         return new MappedFile(path, window.capacity(), new ByteBuffer[] {window});
     }
 
-    Path path() {
+    /** Where it lies. */
+    public Path path() {
         return path;
     }
 
-    long size() {
+    /** Its size in bytes. */
+    public long size() {
         return size;
     }
 
-    ByteBuffer slice(long offset, int length) {
+    /**
+     * Bytes {@code [offset, offset + length)}, little-endian and read-only.
+     *
+     * @param length at most {@link #LONGEST_SLICE}
+     */
+    public ByteBuffer slice(long offset, int length) {
         if (offset < 0 || length < 0 || length > LONGEST_SLICE || offset > size - length) {
             throw new IllegalArgumentException("range of " + length + " bytes at offset " + offset + " of " + path
                     + ": must lie inside its " + size + " bytes and be at most " + LONGEST_SLICE + " long");

@@ -59,7 +59,7 @@ record ModelFiles(ConfigNode index, List<Path> shards, Map<String, String> leftO
         List<String> shards = shards(names, leftOut);
         if (shards.isEmpty()) {
             throw new UnsupportedCheckpointException(folder, "weights", names,
-                    "safetensors files (convert .bin, .pt and .gguf files first)");
+                    "safetensors files, or the name of a .gguf file itself (convert .bin and .pt files first)");
         }
         requireWhole(folder, shards);
         return new ModelFiles(null, shards.stream().map(folder::resolve).toList(), leftOut);

@@ -12,7 +12,7 @@ import java.util.Optional;
  * <p>Nothing needs closing: the map lives as long as someone can reach the file or one of its tensors. The file must not be
  * truncated meanwhile, as for any mapped file.
  */
-public final class SafetensorsFile {
+public final class SafetensorsFile implements TensorFile {
     private final MappedFile file;
     private final SafetensorsHeader header;
     private final Map<String, Tensor> tensors;
@@ -40,22 +40,22 @@ public final class SafetensorsFile {
         return new SafetensorsFile(file, SafetensorsHeader.read(file));
     }
 
-    /** Where it lies. */
+    @Override
     public Path path() {
         return file.path();
     }
 
-    /** Size of the file in bytes. */
+    @Override
     public long size() {
         return file.size();
     }
 
-    /** The string pairs of {@code __metadata__}. */
+    @Override
     public Map<String, String> metadata() {
         return header.metadata();
     }
 
-    /** The tensors by name, in the order of their data. */
+    @Override
     public Map<String, Tensor> tensors() {
         return java.util.Collections.unmodifiableMap(tensors);
     }

@@ -8,22 +8,28 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.function.Supplier;
 
 /**
- * The tensors of a model folder, in however many safetensors files they lie. Immutable and thread-safe.
+ * The tensors of a model, in however many files they lie, and the JSON documents beside them. Immutable and thread-safe.
  */
 public final class TensorStore {
     private final Path folder;
-    private final List<SafetensorsFile> files;
+    private final List<? extends TensorFile> files;
     private final Map<String, Tensor> tensors;
     /** The {@code metadata} of the index; a null node if there is none. */
     private final ConfigNode metadata;
     private final Map<String, String> leftOut;
+    /** What stands for the documents of a folder where there is none; null in a folder. */
+    private final Map<String, Supplier<byte[]>> made;
 
-    private TensorStore(Path folder, List<SafetensorsFile> files, Map<String, Tensor> tensors, ConfigNode metadata,
-            Map<String, String> leftOut) {
+    private TensorStore(Path folder, List<? extends TensorFile> files, Map<String, Tensor> tensors, ConfigNode metadata,
+            Map<String, String> leftOut, Map<String, Supplier<byte[]>> made) {
         this.folder = folder;
+        this.made = made;
         this.leftOut = leftOut;
         this.files = List.copyOf(files);
         this.tensors = Collections.unmodifiableMap(tensors);
@@ -49,7 +55,18 @@ public final class TensorStore {
         for (Path path : found.shards()) {
             files.add(SafetensorsFile.open(path));
         }
-        return new TensorStore(folder, files, union(files, new LinkedHashMap<>()), noMetadata(folder), found.leftOut());
+        return new TensorStore(folder, files, union(files, new LinkedHashMap<>()), noMetadata(folder), found.leftOut(), null);
+    }
+
+    /**
+     * A model that is not a folder.
+     *
+     * @param file what people call it
+     * @param documents what stands for {@code config.json} and its like, by their names, made when they are asked for
+     */
+    public static TensorStore of(Path file, List<? extends TensorFile> files, Map<String, Tensor> tensors,
+            Map<String, Supplier<byte[]>> documents) {
+        return new TensorStore(file, files, tensors, noMetadata(file), Map.of(), Map.copyOf(documents));
     }
 
     /** Files of a folder that somebody put there on purpose: no operating system's, none that begins with a dot. */
@@ -69,7 +86,7 @@ public final class TensorStore {
             tensors.put(entry.getKey(), files.get(name).tensor(entry.getKey()));
         }
         List<SafetensorsFile> opened = new ArrayList<>(files.values());
-        return new TensorStore(folder, opened, union(opened, tensors), found.index().get("metadata"), found.leftOut());
+        return new TensorStore(folder, opened, union(opened, tensors), found.index().get("metadata"), found.leftOut(), null);
     }
 
     private static SafetensorsFile shard(Path folder, ConfigNode where, String name) throws IOException {
@@ -85,7 +102,7 @@ public final class TensorStore {
 
     /** All tensors of all files. */
     public static TensorStore union(Path folder, List<SafetensorsFile> files) {
-        return new TensorStore(folder, files, union(files, new LinkedHashMap<>()), noMetadata(folder), Map.of());
+        return new TensorStore(folder, files, union(files, new LinkedHashMap<>()), noMetadata(folder), Map.of(), null);
     }
 
     /** Adds the tensors of all files to those whose file is known. */
@@ -107,6 +124,7 @@ public final class TensorStore {
         return new ConfigNode(folder, "metadata", null);
     }
 
+    /** Where it lies: a folder, or the file that is the model. */
     public Path folder() {
         return folder;
     }
@@ -116,8 +134,31 @@ public final class TensorStore {
         return metadata.isObject() ? metadata.get(key).string(null) : null;
     }
 
-    public List<SafetensorsFile> files() {
-        return files;
+    public List<TensorFile> files() {
+        return Collections.unmodifiableList(files);
+    }
+
+    /** Names of the documents that stand for a folder's files where there is no folder; empty in a folder, whose files they are. */
+    public Set<String> madeDocuments() {
+        return made == null ? Set.of() : new TreeSet<>(made.keySet());
+    }
+
+    /**
+     * The content of a document that there is no file of.
+     *
+     * @param name one of {@link #madeDocuments}
+     */
+    public byte[] madeDocument(String name) {
+        return made.get(name).get();
+    }
+
+    /** A JSON document of the model, such as {@code config.json}; null if it has none of that name. */
+    public ConfigNode document(String name) throws IOException {
+        if (made != null) {
+            return made.containsKey(name) ? Json.parseLenient(folder, name, madeDocument(name)) : null;
+        }
+        Path file = folder.resolve(name);
+        return Files.exists(file) ? Json.read(file) : null;
     }
 
     /** Safetensors files and indexes of the folder that are not the model, with the reason. */

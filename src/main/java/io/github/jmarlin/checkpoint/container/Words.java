@@ -2,14 +2,14 @@ package io.github.jmarlin.checkpoint.container;
 
 import java.nio.ByteBuffer;
 
-/** The 32-bit words of an I32 tensor, taken as one dimension. */
+/** The 32-bit words of a tensor of integers of any width, taken as one dimension. */
 public final class Words {
     private static final int PIECE = 1 << 20;
 
     private Words() {
     }
 
-    /** Fills {@code words} from element {@code first} on. */
+    /** Fills {@code words} from word {@code first} on. */
     public static void read(Tensor tensor, long first, int[] words) {
         tensor.slice(first * Integer.BYTES, words.length * Integer.BYTES).asIntBuffer().get(words);
     }

@@ -2,9 +2,9 @@ package io.github.jmarlin.checkpoint.format;
 
 import io.github.jmarlin.checkpoint.container.Floats;
 import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
-import io.github.jmarlin.checkpoint.container.SafetensorsFile;
 import io.github.jmarlin.checkpoint.container.Shapes;
 import io.github.jmarlin.checkpoint.container.Tensor;
+import io.github.jmarlin.checkpoint.container.TensorFile;
 import io.github.jmarlin.checkpoint.container.TensorStore;
 import io.github.jmarlin.checkpoint.container.TensorType;
 import io.github.jmarlin.quantize.Hessian;
@@ -97,7 +97,7 @@ public abstract sealed class Calibration {
         @Override
         String describe() {
             StringBuilder text = new StringBuilder();
-            for (SafetensorsFile file : store.files()) {
+            for (TensorFile file : store.files()) {
                 text.append(file.path().getFileName()).append(' ').append(file.size()).append(' ').append(file.tensors().values());
             }
             return text.toString();

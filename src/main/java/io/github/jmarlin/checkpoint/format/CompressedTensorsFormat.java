@@ -8,16 +8,31 @@ import io.github.jmarlin.checkpoint.container.TensorStore;
 import io.github.jmarlin.checkpoint.container.TensorType;
 import io.github.jmarlin.layout.WeightForm;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 
 /**
- * compressed-tensors' "pack-quantized": codes {@code [n][k / 8]} words along k, scales {@code [n][groups]}, zero points
- * {@code [n / 8][groups]} words along n. Both codes and zero points are stored plus 8, which cancels in their difference.
+ * compressed-tensors. Scales are {@code [n][groups]}; a model may have several of these formats, each for the layers of its own group.
+ *
+ * <pre>
+ *   pack-quantized         weight_packed I32 [n][k b / 32] along k, weight_zero_point I32 [n b / 32][groups] along n, b = 4 or 8 bits;
+ *                          both stored plus half their range, which cancels in their difference
+ *   int-quantized          weight I8 [n][k], weight_zero_point I8 [n][groups]
+ *   nvfp4-pack-quantized   4-bit floats ({@link E2m1Layer}), weight_global_scale divides
+ *   mxfp4-pack-quantized   4-bit floats
+ *   marlin-24              {@link Marlin24Format}
+ * </pre>
+ *
+ * The last three but one, and int-quantized, may come with settings for rounding activations too: ours stay as they are.
  */
 final class CompressedTensorsFormat implements WeightFormat {
-    private static final String FORMAT = "pack-quantized";
-    private static final String SPARSE_FORMAT = "marlin-24";
+    private static final String PACKED = "pack-quantized";
+    private static final String INT8 = "int-quantized";
+    private static final String NVFP4 = "nvfp4-pack-quantized";
+    private static final String MXFP4 = "mxfp4-pack-quantized";
+    private static final String SPARSE = "marlin-24";
+    private static final List<String> FORMATS = List.of(PACKED, INT8, NVFP4, MXFP4, SPARSE);
 
     private final QuantizationConfig config;
     private final List<Scheme> schemes = new ArrayList<>();
@@ -64,12 +79,22 @@ final class CompressedTensorsFormat implements WeightFormat {
 
     @Override
     public String scheme() {
-        return "compressed-tensors " + config.get("format").string(FORMAT);
+        return "compressed-tensors " + config.get("format").string(PACKED);
     }
 
     @Override
     public String marker() {
         return "weight_packed";
+    }
+
+    @Override
+    public String layerOf(Tensor tensor, TensorStore tensors) {
+        String end = ".weight";
+        if (tensor.type() != TensorType.I8 || !tensor.name().endsWith(end)) {
+            return WeightFormat.super.layerOf(tensor, tensors);
+        }
+        String layer = tensor.name().substring(0, tensor.name().length() - end.length());
+        return tensors.find(layer + ".weight_scale") != null ? layer : null;
     }
 
     /** The scheme that names the layer, or the one for every linear layer. */
@@ -92,67 +117,91 @@ final class CompressedTensorsFormat implements WeightFormat {
     public LayerSource layer(TensorStore tensors, String name) {
         ConfigNode scheme = schemeOf(name);
         ConfigNode weights = scheme.get("weights");
-        if (checkScheme(scheme, weights).equals(SPARSE_FORMAT)) {
-            return Marlin24Format.ofCompressedTensors(weights).layer(tensors, name);
-        }
-        boolean symmetric = weights.get("symmetric").bool(true);
-
-        Tensor codes = tensors.require(name + ".weight_packed");
-        Tensor scales = tensors.require(name + ".weight_scale");
-        Tensor zeros = symmetric ? null : tensors.require(name + ".weight_zero_point");
-        Tensor shape = tensors.require(name + ".weight_shape");
-        Tensor groupIndex = tensors.find(name + ".weight_g_idx");
-        Tensor bias = tensors.find(name + ".bias");
-        if (symmetric && tensors.find(name + ".weight_zero_point") != null) {
-            throw tensors.require(name + ".weight_zero_point").malformed("a zero point tensor",
-                    "key " + weights.path() + ".symmetric is true, which leaves none");
-        }
-
-        long[] size = shape(shape);
-        int n = Shapes.extent(shape, "n", size[0]);
-        int k = Shapes.extent(shape, "k", size[1]);
-        int groupSize = groupSize(weights, k);
-        int groups = (k - 1) / groupSize + 1;
-        Shapes.requireType(codes, TensorType.I32);
-        Shapes.require(codes, n, Nibbles.words(k));
-        Shapes.requireType(scales, TensorType.F16, TensorType.BF16, TensorType.F32);
-        Shapes.require(scales, n, groups);
-        List<Tensor> parts = new ArrayList<>(List.of(codes, scales, shape));
-        if (zeros != null) {
-            Shapes.requireType(zeros, TensorType.I32);
-            Shapes.require(zeros, Nibbles.words(n), groups);
-            parts.add(zeros);
-        }
-        int[] inputOrder = null;
-        if (groupIndex != null) {
-            inputOrder = InputOrder.of(groupIndex, k, groupSize);
-            parts.add(groupIndex);
-        }
-        WeightForm form = WeightForm.int4(GroupSizes.forFile(groupSize, k), zeros != null);
-        LayerSource.Facts facts = new LayerSource.Facts(name, "compressed-tensors " + FORMAT, k, n, groupSize, form,
-                Floats.scaleTypes(scales), bias, inputOrder, parts);
-        return new CompressedTensorsLayer(facts, codes, zeros, scales);
+        return switch (format(scheme)) {
+            case SPARSE -> {
+                requireIntegers(scheme, weights, 4);
+                requireActivations(scheme, false);
+                yield Marlin24Format.ofCompressedTensors(weights).layer(tensors, name);
+            }
+            case NVFP4, MXFP4 -> floats(tensors, name, scheme, weights);
+            default -> integers(tensors, name, scheme, weights);
+        };
     }
 
-    /** Returns the layer's format. */
-    private String checkScheme(ConfigNode scheme, ConfigNode weights) {
+    private String format(ConfigNode scheme) {
         ConfigNode format = scheme.get("format").isNull() ? config.agreed("format") : scheme.get("format");
-        if (!List.of(FORMAT, SPARSE_FORMAT).contains(format.string(FORMAT))) {
-            throw format.unsupported("format \"" + FORMAT + "\" or \"" + SPARSE_FORMAT + "\"");
+        if (!FORMATS.contains(format.string(PACKED))) {
+            throw format.unsupported("format \"" + String.join("\", \"", FORMATS) + "\"");
         }
-        if (weights.get("num_bits").number() != 4) {
-            throw weights.get("num_bits").unsupported("4 bits");
+        return format.string(PACKED);
+    }
+
+    private LayerSource floats(TensorStore tensors, String name, ConfigNode scheme, ConfigNode weights) {
+        if (weights.get("num_bits").number() != 4 || !weights.get("type").string("float").equals("float")) {
+            throw weights.unsupported("num_bits 4 and type \"float\" with format \"" + format(scheme) + "\"");
+        }
+        if (!weights.get("symmetric").bool(true)) {
+            throw weights.get("symmetric").unsupported("true");
+        }
+        requireActivations(scheme, true);
+        Tensor codes = tensors.require(name + ".weight_packed");
+        Tensor scales = tensors.require(name + ".weight_scale");
+        Shapes.requireType(codes, TensorType.U8);
+        if (codes.shape().size() == 3) {
+            throw Stacks.refuse(codes);
+        }
+        Shapes.requireRank(codes, 2);
+        List<Tensor> parts = new ArrayList<>(List.of(codes, scales));
+        E2m1Layer.Numbers numbers = E2m1Layer.Numbers.MXFP4;
+        if (format(scheme).equals(NVFP4)) {
+            Tensor divisor = tensors.require(name + ".weight_global_scale");
+            numbers = E2m1Layer.Numbers.nvfp4(E2m1Layer.factor(divisor, true));
+            parts.add(divisor);
+        }
+        return E2m1Layer.of(name, describe(scheme), codes, scales, numbers, tensors.find(name + ".bias"), parts);
+    }
+
+    private LayerSource integers(TensorStore tensors, String name, ConfigNode scheme, ConfigNode weights) {
+        boolean packed = format(scheme).equals(PACKED);
+        int bits = packed ? requireIntegers(scheme, weights, 4, 8) : requireIntegers(scheme, weights, 8);
+        requireActivations(scheme, !packed);
+        IntegerParts parts = IntegerParts.of(tensors, name, packed, bits, weights.get("symmetric"));
+        int groupSize = groupSize(weights, parts.k());
+        int groups = (parts.k() - 1) / groupSize + 1;
+        parts.requireGroups(groups);
+        Tensor groupIndex = tensors.find(name + ".weight_g_idx");
+        int[] inputOrder = groupIndex == null ? null : InputOrder.of(groupIndex, parts.k(), groupSize);
+        WeightForm form = WeightForm.of(bits == 4 ? WeightForm.Code.INT4 : WeightForm.Code.INT8,
+                parts.zeros() == null ? WeightForm.Offset.MIDDLE : WeightForm.Offset.ZERO_POINT, GroupSizes.forFile(groupSize, parts.k()));
+        LayerSource.Facts facts = new LayerSource.Facts(name, describe(scheme), parts.k(), parts.n(), groupSize, form,
+                Floats.scaleTypes(parts.scales()), tensors.find(name + ".bias"), inputOrder, parts.tensors(groupIndex));
+        return new CompressedTensorsLayer(facts, parts.codes(inputOrder), parts.scales(), parts.zeros());
+    }
+
+    private String describe(ConfigNode scheme) {
+        return "compressed-tensors " + format(scheme) + (scheme.get("input_activations").isNull() ? "" : ", activations as they are");
+    }
+
+    /** Returns the bits of integer weights. */
+    private static int requireIntegers(ConfigNode scheme, ConfigNode weights, int... accepted) {
+        ConfigNode bits = weights.get("num_bits");
+        if (Arrays.stream(accepted).noneMatch(width -> width == bits.number())) {
+            throw bits.unsupported(accepted.length == 1 ? accepted[0] + " bits" : "4 or 8 bits");
         }
         if (!weights.get("type").string("int").equals("int")) {
             throw weights.get("type").unsupported("type \"int\"");
         }
-        if (!scheme.get("input_activations").isNull()) {
+        return (int) bits.number();
+    }
+
+    /** @param rounded whether the format is one whose writers round activations besides, which leaves the weights what they are */
+    private static void requireActivations(ConfigNode scheme, boolean rounded) {
+        if (!rounded && !scheme.get("input_activations").isNull()) {
             throw scheme.get("input_activations").unsupported("null: activations are not quantized");
         }
         if (!scheme.get("output_activations").isNull()) {
             throw scheme.get("output_activations").unsupported("null: outputs are not quantized");
         }
-        return format.string(FORMAT);
     }
 
     private static int groupSize(ConfigNode weights, int k) {
@@ -171,15 +220,5 @@ final class CompressedTensorsFormat implements WeightFormat {
             default:
                 throw strategy.unsupported("strategy \"group\" or \"channel\"");
         }
-    }
-
-    /** The two numbers of {@code weight_shape}: n, k. Older writers use I32. */
-    private static long[] shape(Tensor tensor) {
-        Shapes.requireType(tensor, TensorType.I64, TensorType.I32);
-        Shapes.require(tensor, 2);
-        var bytes = tensor.slice(0, (int) tensor.bytes());
-        return tensor.type() == TensorType.I64
-                ? new long[] {bytes.getLong(0), bytes.getLong(Long.BYTES)}
-                : new long[] {bytes.getInt(0), bytes.getInt(Integer.BYTES)};
     }
 }

@@ -43,17 +43,22 @@ public final class GateUpSource extends LayerSource {
 
     /** Why the two cannot be one layer; empty if they can. */
     public static Optional<String> whyNot(LayerSource gate, LayerSource up) {
-        boolean alike = gate.k() == up.k() && gate.n() == up.n() && gate.groupSize() == up.groupSize()
-                && gate.scaleType() == up.scaleType() && gate.computeType() == up.computeType()
-                && gate.form().sparsity() == up.form().sparsity();
+        boolean alike = gate.k() == up.k() && gate.n() == up.n() && gate.scaleType() == up.scaleType()
+                && gate.computeType() == up.computeType() && withoutZeroPoints(gate.form()).equals(withoutZeroPoints(up.form()));
         if (!alike) {
-            return Optional.of("k, n, group size, scale type and sparsity must be the same: " + describe(gate) + ", " + describe(up));
+            return Optional.of("k, n, group size, scale type and kind of weight must be the same but for zero points: "
+                    + describe(gate) + ", " + describe(up));
         }
         return Objects.equals(gate.inputOrder(), up.inputOrder()) ? Optional.empty() : Optional.of("their input orders differ");
     }
 
     private static String describe(LayerSource layer) {
-        return layer + ", group size " + layer.groupSize() + ", " + layer.scaleType();
+        return layer + ", group size " + layer.groupSize() + ", " + layer.scaleType() + ", " + layer.form();
+    }
+
+    /** One with and one without integer zero points can be joined: the latter get the middle. */
+    private static WeightForm withoutZeroPoints(WeightForm form) {
+        return form.hasZeroPoints() ? form.withZeroPoints(false) : form;
     }
 
     /** Both as one layer; {@link #whyNot} must have nothing against it. */

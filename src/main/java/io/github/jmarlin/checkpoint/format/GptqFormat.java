@@ -15,18 +15,17 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * GPTQ as AutoGPTQ and GPTQModel write it.
+ * GPTQ as AutoGPTQ and GPTQModel write it, with codes of 4 or 8 bits, eight or four to a word.
  *
  * <p>Version 1 ({@code checkpoint_format} "gptq" or absent) stores zero points minus one, version 2 ("gptq_v2") as they are. A
  * zero point of 0 becomes -1 in version 1 and spills over the higher nibbles of its word; adding 0x11111111 to the whole word
+ * (0x01010101 of 8 bits)
  * undoes that exactly if the writer subtracted it from the whole word, as GPTQModel does from 0.9.0 on. AutoGPTQ's own
  * asymmetric files cannot be told apart from damaged ones, so version 1 with zero points other than 8 is read only from that
  * writer. Symmetric files need no trust: their words are one and the same, 8 or 7, and say themselves which version they are.
  */
 final class GptqFormat implements WeightFormat {
     private static final String FIRST_TRUSTED = "0.9.0";
-    private static final int EIGHTS = 0x88888888;
-    private static final int EIGHTS_MINUS_ONE = 0x77777777;
     private static final String[] BITS = {"bits", "w_bit", "wbits"};
     private static final String[] GROUP_SIZE = {"group_size", "q_group_size"};
 
@@ -129,7 +128,8 @@ final class GptqFormat implements WeightFormat {
     public LayerSource layer(TensorStore tensors, String name) {
         LayerRules.Rule rule = ruleOf(tensors, name);
         Tensor codes = tensors.require(name + ".qweight");
-        requireFourBits(stated(rule, BITS), tensors, name);
+        int bits = bits(stated(rule, BITS), tensors, name);
+        int perWord = Integer.SIZE / bits;
         Tensor zeros = tensors.require(name + ".qzeros");
         Tensor scales = tensors.require(name + ".scales");
         Tensor groupIndex = tensors.find(name + ".g_idx");
@@ -138,10 +138,10 @@ final class GptqFormat implements WeightFormat {
         Shapes.requireRank(codes, 2);
         Shapes.requireType(codes, TensorType.I32);
         int k = Shapes.extent(codes, "k", codes.shape().get(0) <= Shapes.LARGEST_EXTENT
-                ? codes.shape().get(0) * Nibbles.PER_WORD : -1);
+                ? codes.shape().get(0) * perWord : -1);
         int n = Shapes.extent(codes, "n", codes.shape().get(1));
-        if (n % Nibbles.PER_WORD != 0) {
-            throw codes.malformed("shape " + codes.shape(), "n must be a multiple of 8: zero points are packed along it");
+        if (n % perWord != 0) {
+            throw codes.malformed("shape " + codes.shape(), "n must be a multiple of " + perWord + ": zero points are packed along it");
         }
         Shapes.requireRank(scales, 2);
         int groupSize = GroupSizes.ofFile(name, stated(rule, GROUP_SIZE), -1, k, scales.shape().get(0));
@@ -149,7 +149,7 @@ final class GptqFormat implements WeightFormat {
         Shapes.requireType(scales, TensorType.F16, TensorType.BF16, TensorType.F32);
         Shapes.require(scales, groups, n);
         Shapes.requireType(zeros, TensorType.I32);
-        Shapes.require(zeros, groups, n / Nibbles.PER_WORD);
+        Shapes.require(zeros, groups, n / perWord);
 
         int[] inputOrder = null;
         List<Tensor> parts = new ArrayList<>(List.of(codes, zeros, scales));
@@ -157,15 +157,15 @@ final class GptqFormat implements WeightFormat {
             inputOrder = InputOrder.of(groupIndex, k, groupSize);
             parts.add(groupIndex);
         }
-        boolean zeroPoints = hasZeroPoints(zeros);
-        WeightForm form = WeightForm.int4(GroupSizes.forFile(groupSize, k), zeroPoints);
-        LayerSource.Facts facts = new LayerSource.Facts(name, scheme(), k, n, groupSize, form, Floats.scaleTypes(scales),
-                bias, inputOrder, parts);
-        return new GptqLayer(facts, codes, zeros, scales, version == Version.V2);
+        WeightForm form = WeightForm.of(bits == 4 ? WeightForm.Code.INT4 : WeightForm.Code.INT8,
+                hasZeroPoints(zeros, bits) ? WeightForm.Offset.ZERO_POINT : WeightForm.Offset.MIDDLE, GroupSizes.forFile(groupSize, k));
+        LayerSource.Facts facts = new LayerSource.Facts(name, scheme() + (bits == 4 ? "" : " 8-bit"), k, n, groupSize, form,
+                Floats.scaleTypes(scales), bias, inputOrder, parts);
+        return new GptqLayer(facts, codes, zeros, scales, bits, version == Version.V2);
     }
 
-    /** Where places differ, the words of zero points per row of scales decide: n / 8 for 4 bits. */
-    private static void requireFourBits(List<ConfigNode> stated, TensorStore tensors, String name) {
+    /** Where places differ, the words of zero points per row of scales decide: n bits / 32. */
+    private static int bits(List<ConfigNode> stated, TensorStore tensors, String name) {
         List<ConfigNode> fitting = stated;
         Tensor zeros = tensors.find(name + ".qzeros");
         Tensor scales = tensors.find(name + ".scales");
@@ -174,35 +174,37 @@ final class GptqFormat implements WeightFormat {
                     && scales.shape().get(1) * node.number() == zeros.shape().get(1) * Integer.SIZE).toList();
         }
         for (ConfigNode bits : fitting) {
-            if (bits.number() != 4) {
+            if (bits.number() != 4 && bits.number() != 8) {
                 throw new UnsupportedCheckpointException(bits.file(), "layer " + name + ", key " + bits.path(),
-                        "bits " + bits.number(), "4 bits");
+                        "bits " + bits.number(), "4 or 8 bits");
             }
         }
+        return fitting.isEmpty() ? 4 : (int) fitting.get(0).number();
     }
 
     /**
-     * Judges by the words themselves. Symmetric words are one and the same everywhere, 8 as it is or minus one, so that they say
+     * Judges by the words themselves. Symmetric words are one and the same everywhere, 8 (128 of 8 bits) as it is or minus one, so that they say
      * themselves how they are stored, whatever the configuration says; other zero points need to know it.
      */
-    private boolean hasZeroPoints(Tensor zeros) {
-        int stated = version == Version.V2 ? EIGHTS : EIGHTS_MINUS_ONE;
-        long different = Words.firstOther(zeros, stated);
+    private boolean hasZeroPoints(Tensor zeros, int bits) {
+        int middle = bits == 4 ? 0x88888888 : 0x80808080;
+        int minusOne = middle - GptqLayer.ones(bits);
+        long different = Words.firstOther(zeros, version == Version.V2 ? middle : minusOne);
         if (different < 0) {
             return false;
         }
-        if (isSymmetric() && Words.firstOther(zeros, stated == EIGHTS ? EIGHTS_MINUS_ONE : EIGHTS) < 0) {
+        if (isSymmetric() && Words.firstOther(zeros, version == Version.V2 ? minusOne : middle) < 0) {
             return false;
         }
         List<ConfigNode> formats = config.all("checkpoint_format", "format");
         if (formats.size() > 1) {
             throw QuantizationConfig.disagree(formats.get(0), formats.get(1), "tensor " + zeros.name()
-                    + " has zero points other than 8, and how they are stored depends on it");
+                    + " has zero points other than " + (1 << bits - 1) + ", and how they are stored depends on it");
         }
         if (version == Version.UNKNOWN || version == Version.V1 && !trustedWriter) {
             throw new UnsupportedCheckpointException(zeros.file(),
                     "tensor " + zeros.name() + ", file offset " + (zeros.fileOffset() + different),
-                    "zero points other than 8 (sym = " + isSymmetric() + ") in " + scheme() + " written by \"" + writer + "\"",
+                    "zero points other than " + (1 << bits - 1) + " (sym = " + isSymmetric() + ") in " + scheme() + " written by \"" + writer + "\"",
                     "such zero points in gptq_v2, or in v1 when meta.quantizer is gptqmodel >= " + FIRST_TRUSTED
                     + ": other writers lose zero points of 0");
         }

@@ -4,10 +4,10 @@ import io.github.jmarlin.checkpoint.container.ConfigNode;
 import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
 import java.util.List;
 
-/** Which group sizes of files can run: every multiple of 32, and one group per column. */
+/** Which group sizes of files can run: every multiple of 32, and one group per column. Groups of 16 are of 4-bit floats, which say so. */
 final class GroupSizes {
     static final String ACCEPTED = "-1 (one group per column) or a multiple of 32";
-    private static final int[] OURS = {256, 128, 64, 32};
+    private static final int[] OURS = {256, 128, 64, 32, 16};
 
     private GroupSizes() {
     }

@@ -157,17 +157,13 @@ public abstract class LayerSource {
             throw new IllegalArgumentException("columns " + from + ".." + to + " of " + n() + ": both must be multiples of "
                     + columnStep() + " or the end, and not the same");
         }
-        try (QuantizedMatrix.Builder matrix = QuantizedMatrix.builder(k(), to - from, groupSize(), scaleType())) {
-            if (facts.form.hasZeroPoints()) {
-                matrix.withZeroPoints();
-            }
+        try (QuantizedMatrix.Builder matrix = QuantizedMatrix.builder(k(), to - from, form(), scaleType())) {
             if (facts.inputOrder != null) {
                 matrix.withInputOrder(inputOrder());
             }
             if (facts.bias != null) {
                 matrix.setBias(Floats.read(facts.bias, from, to));
             }
-            matrix.withColumns(form().columns()).withSparsity(form().sparsity());
             fill(matrix, from, to);
             return matrix.build();
         }

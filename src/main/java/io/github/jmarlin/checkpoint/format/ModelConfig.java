@@ -1,16 +1,15 @@
 package io.github.jmarlin.checkpoint.format;
 
 import io.github.jmarlin.checkpoint.container.ConfigNode;
-import io.github.jmarlin.checkpoint.container.Json;
 import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.TensorStore;
-import io.github.jmarlin.checkpoint.container.TensorType;
 import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
+import io.github.jmarlin.checkpoint.container.gguf.GgufModel;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 
 /**
  * What a model folder's configuration means: the reader of its quantized layers, and the architecture around them.
@@ -24,7 +23,8 @@ public record ModelConfig(QuantizationConfig quantization, WeightFormat format, 
         Architecture architecture) {
     private static final String ACCEPTED = "quant_method \"gptq\" (checkpoint_format \"gptq\", \"gptq_v2\", \"marlin\" or \"marlin_24\"), "
             + "\"awq\" (version \"gemm\"), \"auto-round\" (packing_format \"auto_gptq\" or \"auto_awq\"), "
-            + "\"compressed-tensors\" (format \"pack-quantized\") or \"marlin\"";
+            + "\"compressed-tensors\" (format \"pack-quantized\", \"int-quantized\", \"nvfp4-pack-quantized\", \"mxfp4-pack-quantized\" "
+            + "or \"marlin-24\"), \"modelopt\" (quant_algo \"NVFP4\" or \"MXFP4\"), \"mxfp4\", \"marlin\", or MLX's quantization";
 
     /**
      * Reads the configuration files of a folder.
@@ -32,8 +32,17 @@ public record ModelConfig(QuantizationConfig quantization, WeightFormat format, 
      * @throws io.github.jmarlin.checkpoint.container.MalformedCheckpointException if a key has a wrong type, or two places disagree
      */
     public static ModelConfig read(Path folder, TensorStore tensors) throws IOException {
-        Path file = folder.resolve("config.json");
-        return of(folder, Files.exists(file) ? Json.read(file) : null, tensors);
+        return of(folder, tensors.document("config.json"), tensors);
+    }
+
+    /** What a GGUF file means: its own types say how a layer is stored. */
+    public static ModelConfig of(GgufModel model) throws IOException {
+        Architecture architecture = Architecture.of(model.store().document("config.json"));
+        if (model.blocks().isEmpty()) {
+            return new ModelConfig(null, null, null, architecture);
+        }
+        ConfigNode place = ConfigNode.of(model.store().folder(), "types of its tensors, architecture " + model.architecture(), Map.of());
+        return new ModelConfig(QuantizationConfig.of(place, "gguf"), new GgufFormat(model.blocks()), null, architecture);
     }
 
     /**
@@ -61,8 +70,10 @@ public record ModelConfig(QuantizationConfig quantization, WeightFormat format, 
 
     /** The reader that a configuration means. Here a new scheme gets its line. */
     public static WeightFormat format(QuantizationConfig config, TensorStore tensors) {
+        if (isMlx(config, tensors)) {
+            return new MlxFormat(config);
+        }
         ConfigNode named = method(config, tensors);
-        refuseMlx(config, tensors);
         String method = named.string().toLowerCase(Locale.ROOT);
         return switch (method) {
             case "gptq" -> gptq(config, tensors);
@@ -70,6 +81,8 @@ public record ModelConfig(QuantizationConfig quantization, WeightFormat format, 
             case "auto-round", "intel/auto-round", "auto_round" -> autoRound(config, tensors);
             case "compressed-tensors" -> new CompressedTensorsFormat(config);
             case "marlin" -> new MarlinFormat(config);
+            case "modelopt" -> new ModelOptFormat(config);
+            case "mxfp4" -> config.get("config_groups").isObject() ? new CompressedTensorsFormat(config) : new Mxfp4BlocksFormat();
             default -> throw named.unsupported(ACCEPTED);
         };
     }
@@ -104,18 +117,10 @@ public record ModelConfig(QuantizationConfig quantization, WeightFormat format, 
         return null;
     }
 
-    /** MLX names no method, and its {@code bits} and {@code group_size} look like GPTQ's. */
-    private static void refuseMlx(QuantizationConfig config, TensorStore tensors) {
-        for (Tensor weight : tensors.tensors().values()) {
-            if (weight.type() == TensorType.U32 && weight.name().endsWith(".weight")) {
-                String layer = weight.name().substring(0, weight.name().length() - "weight".length());
-                if (tensors.find(layer + "scales") != null && config.all("quant_method", "method").isEmpty()) {
-                    ConfigNode bits = config.get("bits");
-                    throw new UnsupportedCheckpointException(bits.file(), "key " + bits.path(),
-                            "MLX, " + bits.raw() + " bits (tensor " + weight + " with scales and biases)", ACCEPTED);
-                }
-            }
-        }
+    /** MLX names no method, and its {@code bits} and {@code group_size} look like GPTQ's: its tensors tell. */
+    private static boolean isMlx(QuantizationConfig config, TensorStore tensors) {
+        return config.all("quant_method", "method").isEmpty()
+                && tensors.tensors().values().stream().anyMatch(tensor -> MlxFormat.isCodes(tensor, tensors));
     }
 
     private static WeightFormat gptq(QuantizationConfig config, TensorStore tensors) {

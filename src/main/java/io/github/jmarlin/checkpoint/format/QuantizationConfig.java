@@ -3,8 +3,8 @@ package io.github.jmarlin.checkpoint.format;
 import io.github.jmarlin.checkpoint.container.ConfigNode;
 import io.github.jmarlin.checkpoint.container.Json;
 import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
-import io.github.jmarlin.checkpoint.container.SafetensorsFile;
 import io.github.jmarlin.checkpoint.container.Tensor;
+import io.github.jmarlin.checkpoint.container.TensorFile;
 import io.github.jmarlin.checkpoint.container.TensorStore;
 import io.github.jmarlin.checkpoint.container.TensorType;
 import java.io.IOException;
@@ -141,7 +141,7 @@ public final class QuantizationConfig {
 
     /** AutoGPTQ repeats its settings as strings in the header's metadata. */
     private static void inHeaders(TensorStore tensors, List<Place> places) {
-        for (SafetensorsFile file : tensors.files()) {
+        for (TensorFile file : tensors.files()) {
             Map<String, Object> found = new LinkedHashMap<>();
             for (Map.Entry<String, String> entry : Map.of("gptq_bits", "bits", "gptq_group_size", "group_size").entrySet()) {
                 String value = file.metadata().get(entry.getKey());

@@ -63,17 +63,12 @@ public record UnclaimedTensors(String module, List<Tensor> tensors, String why) 
     private static String why(TensorStore store, String module, List<Tensor> tensors, String reason) {
         boolean scales = tensors.stream().anyMatch(tensor -> part(tensor).equals("scales") || part(tensor).equals("qzeros"));
         for (Tensor tensor : tensors) {
-            if (tensor.type() == TensorType.U32 && scales) {
-                return "MLX weights are not read";
-            }
-            if (tensor.type().name().startsWith("F8")) {
+            if (tensor.type().name().startsWith("F8") && !part(tensor).equals("weight_scale")) {
                 return "8-bit floats are not read";
             }
-            if (part(tensor).endsWith("blocks")) {
-                return "MXFP4 blocks of fused experts are not read";
-            }
         }
-        if (scales && store.find(module + ".qweight") == null) {
+        boolean weights = tensors.stream().anyMatch(tensor -> part(tensor).equals("weight"));
+        if (scales && !weights && store.find(module + ".qweight") == null) {
             return module + ".qweight is missing";
         }
         return reason != null ? reason : "no reader takes them";

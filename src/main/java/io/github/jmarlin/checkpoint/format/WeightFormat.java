@@ -1,13 +1,14 @@
 package io.github.jmarlin.checkpoint.format;
 
 import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
+import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.TensorStore;
 import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
 
 /**
  * How a family of checkpoints stores its linear layers. Chosen once per model from its configuration; immutable.
  *
- * <p>A layer is recognised by one tensor, {@code <layer>.<marker>}.
+ * <p>A layer is recognised by one tensor, usually {@code <layer>.<marker>}.
  */
 public interface WeightFormat {
     /** The format's name for people. */
@@ -15,6 +16,17 @@ public interface WeightFormat {
 
     /** The last part of the name of the tensor that every layer has. */
     String marker();
+
+    /** The layer that this tensor stands for, which then has it; null for every other tensor. */
+    default String layerOf(Tensor tensor, TensorStore tensors) {
+        String end = "." + marker();
+        return tensor.name().endsWith(end) ? tensor.name().substring(0, tensor.name().length() - end.length()) : null;
+    }
+
+    /** The layer to which a tensor of that name would belong, if there is one. */
+    default String moduleOf(String tensor) {
+        return tensor.substring(0, Math.max(0, tensor.lastIndexOf('.')));
+    }
 
     /**
      * The layer of that name.

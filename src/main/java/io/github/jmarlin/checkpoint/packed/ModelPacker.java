@@ -93,7 +93,7 @@ public final class ModelPacker {
 
     /** Files of the source that are the same weights in another container, and so are not carried over. */
     public List<Path> otherWeights() throws IOException {
-        return TensorStore.ownFiles(source.folder()).stream().filter(ModelPacker::isOtherWeights).toList();
+        return ownFiles().stream().filter(ModelPacker::isOtherWeights).toList();
     }
 
     /** Bytes of the source that a run deals with, for progress. */
@@ -259,9 +259,14 @@ public final class ModelPacker {
         return out.toByteArray();
     }
 
+    /** What lies in the source's folder; nothing if the source is a file, whose neighbours are no part of it. */
+    private List<Path> ownFiles() throws IOException {
+        return Files.isDirectory(source.folder()) ? TensorStore.ownFiles(source.folder()) : List.of();
+    }
+
     /** Files of the source that are not weights: configuration, tokenizer, licence. */
     private List<Path> otherFiles() throws IOException {
-        return TensorStore.ownFiles(source.folder()).stream().filter(file -> {
+        return ownFiles().stream().filter(file -> {
             String name = file.getFileName().toString();
             return !name.endsWith(".safetensors") && !name.endsWith(".safetensors.index.json")
                     && !name.endsWith(SafetensorsWriter.TEMPORARY_SUFFIX) && !isOtherWeights(file);
@@ -274,6 +279,9 @@ public final class ModelPacker {
     }
 
     private void copyOtherFiles() throws IOException {
+        for (Map.Entry<String, byte[]> document : source.madeDocuments().entrySet()) {
+            SafetensorsWriter.writeAtomically(target.resolve(document.getKey()), document.getValue());
+        }
         for (Path file : otherFiles()) {
             Path copy = target.resolve(file.getFileName());
             Path temporary = copy.resolveSibling(copy.getFileName() + SafetensorsWriter.TEMPORARY_SUFFIX);

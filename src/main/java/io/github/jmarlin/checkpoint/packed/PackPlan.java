@@ -4,9 +4,9 @@ import io.github.jmarlin.DataType;
 import io.github.jmarlin.JMarlinException;
 import io.github.jmarlin.checkpoint.Checkpoint;
 import io.github.jmarlin.checkpoint.Survey;
-import io.github.jmarlin.checkpoint.container.SafetensorsFile;
 import io.github.jmarlin.checkpoint.container.SafetensorsWriter;
 import io.github.jmarlin.checkpoint.container.Tensor;
+import io.github.jmarlin.checkpoint.container.TensorFile;
 import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
 import io.github.jmarlin.checkpoint.format.GateUpSource;
 import io.github.jmarlin.checkpoint.format.LayerSource;
@@ -229,13 +229,14 @@ final class PackPlan {
         if (options.interleaveGateUp()) {
             hash.add("gate and up in turn");
         }
-        for (SafetensorsFile file : source.files()) {
+        for (TensorFile file : source.files()) {
             hash.add(file.path().getFileName() + " " + file.size() + " " + Files.getLastModifiedTime(file.path()).toMillis());
             for (Tensor tensor : file.tensors().values()) {
                 hash.add(tensor + " " + tensor.fileOffset());
             }
         }
-        for (String config : List.of("config.json", "quantize_config.json", "quant_config.json", "quantization_config.json")) {
+        for (String config : List.of("config.json", "quantize_config.json", "quant_config.json", "quantization_config.json",
+                "hf_quant_config.json")) {
             if (Files.exists(source.folder().resolve(config))) {
                 hash.add(new String(Files.readAllBytes(source.folder().resolve(config)), StandardCharsets.ISO_8859_1));
             }

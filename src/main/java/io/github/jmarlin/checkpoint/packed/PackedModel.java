@@ -5,9 +5,9 @@ import io.github.jmarlin.checkpoint.Checkpoint;
 import io.github.jmarlin.checkpoint.container.ConfigNode;
 import io.github.jmarlin.checkpoint.container.Json;
 import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
-import io.github.jmarlin.checkpoint.container.SafetensorsFile;
 import io.github.jmarlin.checkpoint.container.Shapes;
 import io.github.jmarlin.checkpoint.container.Tensor;
+import io.github.jmarlin.checkpoint.container.TensorFile;
 import io.github.jmarlin.checkpoint.container.TensorStore;
 import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
 import io.github.jmarlin.checkpoint.format.UnclaimedTensors;
@@ -54,7 +54,7 @@ public final class PackedModel {
         String from = store.metadata(SOURCE_KEY);
         this.source = from == null ? null : Path.of(from);
         int newest = 1;
-        for (SafetensorsFile file : store.files()) {
+        for (TensorFile file : store.files()) {
             int layoutVersion = version(file);
             newest = Math.max(newest, layoutVersion);
             for (Map.Entry<String, String> entry : file.metadata().entrySet()) {
@@ -94,7 +94,7 @@ public final class PackedModel {
         return new PackedModel(TensorStore.open(folder));
     }
 
-    private static int version(SafetensorsFile file) {
+    private static int version(TensorFile file) {
         String version = file.metadata().get(VERSION_KEY);
         if (!List.of("1", "2").contains(version == null ? "" : version)) {
             throw new UnsupportedCheckpointException(file.path(), "metadata " + VERSION_KEY,

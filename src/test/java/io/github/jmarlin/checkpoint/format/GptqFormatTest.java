@@ -199,7 +199,7 @@ final class GptqFormatTest {
 
     @Test
     void dynamicRulesOverrideAndSkip() throws IOException {
-        String dynamic = ",\"dynamic\":{\"-:skipped\":{},\"+:b\\\\.one\":{\"group_size\":64},\"c.*\":{\"bits\":8}}";
+        String dynamic = ",\"dynamic\":{\"-:skipped\":{},\"+:b\\\\.one\":{\"group_size\":64},\"c.*\":{\"bits\":3}}";
         TestModel model = new TestModel();
         for (String name : new String[] {"a", "skipped", "c"}) {
             model.gptqLayer(name, 64, 64, 32, TestModel.repeat(0x77777777, 16), 1);
@@ -208,7 +208,7 @@ final class GptqFormatTest {
         Checkpoint checkpoint = Checkpoint.open(model.write(folder, TestModel.quantization(config(true, dynamic))));
         assertEquals(32, checkpoint.layer("a").fileGroupSize());
         assertEquals(64, checkpoint.layer("b.one").fileGroupSize());
-        assertTrue(checkpoint.whyNot("c").contains("bits 8; accepted: 4 bits"), checkpoint.whyNot("c"));
+        assertTrue(checkpoint.whyNot("c").contains("bits 3; accepted: 4 or 8 bits"), checkpoint.whyNot("c"));
         assertTrue(checkpoint.whyNot("skipped").contains("is not quantized"), checkpoint.whyNot("skipped"));
     }
 

@@ -69,11 +69,13 @@ final class ModelConfigTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '\'', value = {
-        "\"num_bits\": 4 | \"num_bits\": 8 | config_groups.group_0.weights.num_bits: found 8; accepted: 4 bits",
+        "\"num_bits\": 4 | \"num_bits\": 3 | config_groups.group_0.weights.num_bits: found 3; accepted: 4 or 8 bits",
+        "\"num_bits\": 4 | \"num_bits\": 8 | found shape [132, 28]; the layer's other tensors ask for [132, 56]",
         "\"type\": \"int\" | \"type\": \"float\" | accepted: type \"int\"",
         "\"input_activations\": null | \"input_activations\": {\"num_bits\": 8} | activations are not quantized",
         "\"strategy\": \"group\" | \"strategy\": \"tensor\" | accepted: strategy \"group\" or \"channel\"",
-        "\"format\": \"pack-quantized\" | \"format\": \"int-quantized\" | accepted: format \"pack-quantized\" or \"marlin-24\"",
+        "\"format\": \"pack-quantized\" | \"format\": \"int-quantized\" | num_bits: found 4; accepted: 8 bits",
+        "\"format\": \"pack-quantized\" | \"format\": \"float-quantized\" | accepted: format \"pack-quantized\", \"int-quantized\"",
         "\"Linear\" | \"re:nothing\" | among its targets",
         "\"symmetric\": false | \"symmetric\": true | which leaves none",
         "\"group_size\": 32 | \"group_size\": 20 | multiple of 32",

@@ -40,10 +40,24 @@ final class ReaderFuzzTest {
         "{\"quant_method\":\"gptq\",\"group_size\":%d,\"checkpoint_format\":\"marlin_24\"}",
         "{\"quant_method\":\"compressed-tensors\",\"format\":\"marlin-24\",\"config_groups\":{\"g\":{\"targets\":[\"Linear\"],"
                 + "\"weights\":{\"num_bits\":4,\"group_size\":%d}}}}",
+        "{\"quant_method\":\"gptq\",\"bits\":8,\"group_size\":%d,\"checkpoint_format\":\"gptq_v2\",\"sym\":false}",
+        compressed("pack-quantized", "\"num_bits\":8,\"symmetric\":false"), compressed("int-quantized", "\"num_bits\":8"),
+        compressed("int-quantized", "\"num_bits\":8,\"symmetric\":false"),
+        compressed("nvfp4-pack-quantized", "\"num_bits\":4,\"type\":\"float\""),
+        compressed("mxfp4-pack-quantized", "\"num_bits\":4,\"type\":\"float\""),
+        "{\"quant_method\":\"modelopt\",\"quant_algo\":\"NVFP4\",\"group_size\":%d}",
+        "{\"quant_method\":\"mxfp4\",\"group_size\":%d}",
+        "{\"bits\":4,\"group_size\":%d}", "{\"bits\":8,\"group_size\":%d}", "{\"bits\":4,\"mode\":\"mxfp4\",\"group_size\":%d}",
     };
     private static final String[] NAMES = {"qweight", "qzeros", "scales", "g_idx", "bias", "B", "s", "weight_packed",
             "weight_scale",
-        "weight_zero_point", "weight_shape", "weight_g_idx", "weight", "B_24", "B_meta", "meta", "scale_packed"};
+        "weight_zero_point", "weight_shape", "weight_g_idx", "weight", "B_24", "B_meta", "meta", "scale_packed", "biases", "blocks",
+        "weight_global_scale", "weight_scale_2"};
+
+    private static String compressed(String format, String weights) {
+        return "{\"quant_method\":\"compressed-tensors\",\"format\":\"" + format + "\",\"config_groups\":{\"g\":{"
+                + "\"targets\":[\"Linear\"],\"weights\":{" + weights + ",\"group_size\":%d}}}}";
+    }
 
     @FuzzTest(maxDuration = Fuzzing.TIME)
     void readers(FuzzedDataProvider data) {
@@ -57,8 +71,9 @@ final class ReaderFuzzTest {
             String name = data.pickValue(NAMES);
             if (!used.contains(name)) {
                 used.add(name);
-                TensorType type = type(name, data);
-                List<Long> shape = shape(name, units, columns, groupSize, data);
+                boolean bytes = !config.contains("gptq") && !config.contains("awq") && data.consumeBoolean();
+                TensorType type = type(name, bytes, data);
+                List<Long> shape = shape(name, bytes, units, columns, groupSize, data);
                 if (TensorInfo.bytes(type, shape) >= 0) {    // a file cannot hold half a byte
                     layout.add("a." + name, type, shape);
                 }
@@ -78,9 +93,19 @@ final class ReaderFuzzTest {
         read(file, config);
     }
 
-    private static TensorType type(String name, FuzzedDataProvider data) {
+    /** @param bytes whether the layer is of codes along k, and of 4-bit floats or 8-bit integers */
+    private static TensorType type(String name, boolean bytes, FuzzedDataProvider data) {
         if (data.consumeInt(0, 31) == 0) {
             return data.pickValue(TensorType.values());
+        }
+        if (bytes && List.of("weight", "weight_packed", "blocks").contains(name)) {
+            return data.pickValue(new TensorType[] {TensorType.U32, TensorType.U8, TensorType.I8});
+        }
+        if (bytes && List.of("scales", "weight_scale", "weight_zero_point").contains(name)) {
+            return data.pickValue(new TensorType[] {TensorType.U8, TensorType.F8_E4M3, TensorType.F8_E8M0, TensorType.BF16, TensorType.I8});
+        }
+        if (List.of("biases", "weight_global_scale", "weight_scale_2").contains(name)) {
+            return data.pickValue(new TensorType[] {TensorType.F32, TensorType.BF16});
         }
         boolean floats = List.of("scales", "s", "bias", "weight_scale", "weight", "scale_packed").contains(name);
         if (name.endsWith("meta")) {
@@ -91,13 +116,22 @@ final class ReaderFuzzTest {
     }
 
     /** Mostly what a layer with k = 8 * units (Marlin: 16, sparse 32, 128 * columns / 8) needs, sometimes anything. */
-    private static List<Long> shape(String name, int units, int columns, int groupSize, FuzzedDataProvider data) {
+    private static List<Long> shape(String name, boolean bytes, int units, int columns, int groupSize, FuzzedDataProvider data) {
         if (data.consumeInt(0, 15) == 0) {
             return List.of((long) data.consumeInt(0, 40), (long) data.consumeInt(0, 40) * 8);
         }
         long k = 8L * units;
         long groups = groupSize < 1 ? 1 : (k - 1) / groupSize + 1;
+        if (bytes && List.of("weight", "weight_packed").contains(name)) {
+            return List.of((long) columns, k / data.pickValue(new int[] {1, 2, 4, 8}));
+        }
+        if (bytes && List.of("scales", "weight_scale", "weight_zero_point").contains(name)) {
+            return List.of((long) columns, data.pickValue(new long[] {groups, k / 16, k / 32}));
+        }
         return switch (name) {
+            case "biases" -> List.of((long) columns, groups);
+            case "blocks" -> List.of((long) columns, k / 32, 16L);
+            case "weight_global_scale", "weight_scale_2" -> List.of(1L);
             case "qweight", "B", "B_24", "B_meta", "meta" -> List.of((long) units, (long) columns);
             case "qzeros" -> List.of(groups, columns / 8L);
             case "scales" -> List.of(groups, (long) columns);

@@ -227,7 +227,7 @@ final class ModelPackerTest {
     void layersThatCannotRunAreCarriedOverUnlessStrict() throws IOException {
         model();
         Files.writeString(source().resolve("config.json"),
-                TestModel.quantization("{\"quant_method\":\"gptq\",\"group_size\":128,\"dynamic\":{\".*1.up\":{\"bits\":8}}}"));
+                TestModel.quantization("{\"quant_method\":\"gptq\",\"group_size\":128,\"dynamic\":{\".*1.up\":{\"bits\":3}}}"));
         PackOptions strict = new PackOptions(null, DenseQuantization.DEFAULT, false, false, 1, true, bytes -> { });
         UnsupportedCheckpointException e = assertThrows(UnsupportedCheckpointException.class,
                 () -> new ModelPacker(Checkpoint.open(source()), target(), strict));

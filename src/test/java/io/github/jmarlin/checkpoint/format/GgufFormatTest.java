@@ -1,0 +1,131 @@
+package io.github.jmarlin.checkpoint.format;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.jmarlin.DataType;
+import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.checkpoint.Checkpoint;
+import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
+import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
+import io.github.jmarlin.checkpoint.container.gguf.GgufBlocks;
+import io.github.jmarlin.checkpoint.container.gguf.GgufType;
+import io.github.jmarlin.checkpoint.container.gguf.GgufWriter;
+import io.github.jmarlin.checkpoint.container.gguf.SlowBlocks;
+import io.github.jmarlin.layout.WeightForm;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Layers of every kind of block against the second decoder: codes, scales and float zeros, bit for bit. */
+final class GgufFormatTest {
+    private static final String LAYER = "blk.0.ffn_down";
+
+    @TempDir
+    private Path folder;
+
+    /** A file of another architecture, whose names stay its own. */
+    private Checkpoint checkpoint(GgufType type, byte[] bytes, long... extents) throws IOException {
+        Path file = folder.resolve("model.gguf");
+        new GgufWriter().string("general.architecture", "other").tensor(LAYER + ".weight", type.number(), bytes, extents).write(file);
+        return Checkpoint.open(file);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void codesScalesAndMinimaAreTheFiles(GgufBlocks blocks) throws IOException {
+        GgufType type = blocks.type();
+        for (int n : new int[] {1, 7, 64, 75, 600}) {
+            int k = 768;
+            byte[] bytes = SlowBlocks.random(type, (long) k * n, 0.01f, new Random(n));
+            LayerSource layer = checkpoint(type, bytes, k, n).layer(LAYER);
+            assertEquals(k, layer.k());
+            assertEquals(blocks.groupSize(), layer.groupSize());
+            try (QuantizedMatrix whole = layer.read()) {
+                check(type, bytes, whole, 0);
+            }
+            for (int from = 0; from < n; from += 64) {
+                try (QuantizedMatrix part = layer.read(from, Math.min(n, from + 64))) {
+                    check(type, bytes, part, from);
+                }
+            }
+        }
+    }
+
+    private static void check(GgufType type, byte[] bytes, QuantizedMatrix matrix, int from) {
+        int rowBytes = matrix.k() / type.blockElements() * type.blockBytes();
+        WeightForm form = matrix.form();
+        for (int column = 0; column < matrix.n(); column++) {
+            byte[] row = java.util.Arrays.copyOfRange(bytes, (from + column) * rowBytes, (from + column + 1) * rowBytes);
+            for (int i = 0; i < matrix.k(); i++) {
+                SlowBlocks.Element expected = SlowBlocks.ofRow(type, row, i);
+                String where = type + ", row " + i + ", column " + (from + column);
+                int middle = form.hasFloatZeros() ? 0 : form.code().middle();
+                int group = i / matrix.rowsPerGroup();
+                assertEquals(expected.code() - expected.middle(), matrix.code(i, column) - middle, where);
+                assertEquals(expected.scale(), matrix.scale(group, column), where);
+                if (form.hasFloatZeros()) {
+                    assertEquals(expected.minimum(), matrix.floatZero(group, column), where);
+                }
+                assertEquals(expected.value(), matrix.weight(i, column), Math.ulp((float) expected.value()), where);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"Q4_0,INT4,MIDDLE,32,FP16", "Q4_1,INT4,FLOAT_ZERO,32,FP16", "Q4_K,INT4,FLOAT_ZERO,32,FP32", "Q5_0,INT8,MIDDLE,32,FP16",
+        "Q5_1,INT8,FLOAT_ZERO,32,FP16", "Q5_K,INT8,FLOAT_ZERO,32,FP32", "Q6_K,INT8,MIDDLE,16,FP32", "Q8_0,INT8,MIDDLE,32,FP16"})
+    void eachTypeHasItsForm(GgufType type, WeightForm.Code code, WeightForm.Offset offset, int groupSize, DataType scales)
+            throws IOException {
+        LayerSource layer = checkpoint(type, SlowBlocks.random(type, 512 * 8, 1, new Random(1)), 512, 8).layer(LAYER);
+        assertEquals(code, layer.form().code());
+        assertEquals(offset, layer.form().offset());
+        assertEquals(groupSize, layer.form().groupSize());
+        assertEquals(scales, layer.scaleType());
+        assertEquals(DataType.FP16, layer.computeType());
+        assertEquals("GGUF " + type, layer.scheme());
+    }
+
+    /** One group in all: the form says so by -1. */
+    @Test
+    void kOfOneGroup() throws IOException {
+        byte[] bytes = SlowBlocks.random(GgufType.Q4_1, 32 * 10, 1, new Random(1));
+        try (QuantizedMatrix matrix = checkpoint(GgufType.Q4_1, bytes, 32, 10).layer(LAYER).read()) {
+            assertEquals(-1, matrix.groupSize());
+            check(GgufType.Q4_1, bytes, matrix, 0);
+        }
+    }
+
+    @Test
+    void infiniteScalesAreRefusedWhereTheyStand() throws IOException {
+        byte[] bytes = SlowBlocks.random(GgufType.Q8_0, 64 * 3, 1, new Random(1));
+        bytes[2 * 34 + 1] = 0x7c;
+        bytes[2 * 34] = 0;
+        Checkpoint checkpoint = checkpoint(GgufType.Q8_0, bytes, 64, 3);
+        long offset = checkpoint.tensors().get(LAYER + ".weight").fileOffset() + 68;
+        MalformedCheckpointException e = assertThrows(MalformedCheckpointException.class, () -> checkpoint.layer(LAYER).read());
+        assertTrue(e.getMessage().contains("file offset " + offset + ": found a scale or minimum of Infinity in a block of Q8_0"),
+                e.getMessage());
+    }
+
+    @Test
+    void typesThatDoNotRunAreNamed() throws IOException {
+        Checkpoint checkpoint = checkpoint(GgufType.Q2_K, new byte[84 * 4], 256, 4);
+        UnsupportedCheckpointException e = assertThrows(UnsupportedCheckpointException.class, () -> checkpoint.layer(LAYER));
+        assertTrue(e.getMessage().contains("found type Q2_K; accepted: Q4_0, Q4_1, Q5_0"), e.getMessage());
+        assertEquals(1, checkpoint.survey().refused().size());
+    }
+
+    @Test
+    void stacksOfExpertsAreNamed() throws IOException {
+        Checkpoint checkpoint = checkpoint(GgufType.Q4_0, SlowBlocks.random(GgufType.Q4_0, 64 * 4 * 3, 1, new Random(1)), 64, 4, 3);
+        UnsupportedCheckpointException e = assertThrows(UnsupportedCheckpointException.class, () -> checkpoint.layer(LAYER));
+        assertTrue(e.getMessage().contains("found a stack of 3 matrices of Q4_0"), e.getMessage());
+    }
+}
