@@ -75,11 +75,15 @@ TARGET INLINE void read_scales(const struct layer *layer, int64_t strip, int64_t
         low->zeros[i] = middle;
     }
     if (layer->zero_factors != 0) {
-        /* code * scale + Z = (code - middle) * scale + (middle * scale + Z) */
+        /* code * scale + Z = (code - middle) * scale + (middle * scale + Z), and the second term is small if the middle is -Z / scale */
         widen_row(layer, weights->zeros + at, to->zero_terms);
+        float most = layer->code_type == INT8 ? 255 : 15;
         for (int i = 0; i < STRIP; i++) {
             float zero = to->zero_terms[i] * layer->zero_factors[strip * STRIP + i];
-            to->zero_terms[i] = __builtin_fmaf((float) middle, low->values[i], zero);
+            float wanted = low->values[i] == 0 ? (float) middle : -zero / low->values[i];
+            wanted = wanted < 0 ? 0 : wanted > most ? most : wanted;
+            low->zeros[i] = (int32_t) (wanted + 0.5f);
+            to->zero_terms[i] = __builtin_fmaf((float) low->zeros[i], low->values[i], zero);
         }
     } else if (weights->zeros != 0) {
         read_zeros(layer, weights->zeros + at, low->zeros);

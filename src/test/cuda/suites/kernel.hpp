@@ -38,7 +38,11 @@ struct Kernel {
     double bound() const { return bf16 ? 3.5e-3 : 3e-4; }   // of the relative Frobenius error
 
     // A slot holds `depth` blocks of `columns` / 64 strips, codes and scales, and as deep a piece of `rows` rows of A.
-    int depth() const { return (hopper && rows > 32 ? 256 : 512) / columns / halves; }
+    int depth() const {
+        if (!hopper) return 512 / columns / halves;
+        if (form.block_bytes() == 2048) return (rows > 32 ? 256 : 512) / columns;
+        return (rows > 64 ? 128 : 256) / columns;
+    }
     int used_slot_bytes() const {
         return depth() * (columns / 64 * (form.block_bytes() + form.scale_bytes()) + rows * 2 * form.block_k());
     }

@@ -243,7 +243,7 @@ final class VerifyCommand implements Callable<Integer> {
 
     /** With the packed weights' own scales where packing had to round them: what that lost is said, and is no error of a product. */
     private static double[] reference(QuantizedMatrix slab, PackedWeights weights, float[] a) {
-        if (slab.scaleType() != DataType.FP32) {
+        if (slab.scaleType() == weights.computeType() && !weights.form().hasFloatZeros()) {
             return ReferenceProduct.multiply(slab, a, 1);
         }
         try (QuantizedMatrix packed = weights.unpack()) {

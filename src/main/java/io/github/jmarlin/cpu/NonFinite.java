@@ -32,7 +32,7 @@ final class NonFinite {
             float[] zeroTerm = scales.zeroTerms(tile, scaleRow, parity);
             for (int x = 0; x < pairs; x++) {
                 int code = layout.code(weights.codes(), k, firstColumn + 2 * x + parity);
-                total[x] += row[k] * ((code - layout.form().code().middle()) * scale[x] + zeroTerm[x]);
+                total[x] += row[k] * ((code - scales.middle()) * scale[x] + zeroTerm[x]);
             }
         }
     }

@@ -24,12 +24,15 @@ final class TileCodes {
     private static final int FLOAT_MIDDLE = 12;
 
     private final WeightForm.Code code;
+    private final int middle;
     private final int[] bits = new int[CODES * PAIRS];
     private final IntBuffer bitsOut;
     private final FloatBuffer floatsIn;
 
-    TileCodes(WeightForm.Code code) {
+    /** @param middle see {@link TileScales#middle} */
+    TileCodes(WeightForm.Code code, int middle) {
         this.code = code;
+        this.middle = middle;
         ByteBuffer pun = ByteBuffer.allocate(bits.length * Integer.BYTES).order(ByteOrder.nativeOrder());
         bitsOut = pun.asIntBuffer();
         floatsIn = pun.asFloatBuffer();
@@ -37,7 +40,7 @@ final class TileCodes {
 
     /** What a decoded code has too much. */
     float zero() {
-        return 0x1p23f + (code == WeightForm.Code.E2M1 ? FLOAT_MIDDLE : code.middle());
+        return 0x1p23f + (code == WeightForm.Code.E2M1 ? FLOAT_MIDDLE : middle);
     }
 
     /** What a code one above the middle is worth before its scale. */

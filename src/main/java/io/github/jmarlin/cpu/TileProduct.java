@@ -46,7 +46,7 @@ final class TileProduct {
         this.scales = scales;
         this.tile = tile;
         words = new TileWords(weights, tile);
-        decoder = new TileCodes(weights.form().code());
+        decoder = new TileCodes(weights.form().code(), scales.middle());
     }
 
     /** Computes rows {@code begin} to {@code end - 1} of the product. */

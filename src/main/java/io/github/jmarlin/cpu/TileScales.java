@@ -16,6 +16,7 @@ import java.nio.ByteBuffer;
 final class TileScales {
     private final int scaleRows;
     private final int tiles;
+    private final int middle;
     /** {@code [tile][2 * scale row + parity][column pair]}. */
     private final float[][][] scales;
     /** As {@link #scales}, or null if the weights are symmetric. */
@@ -24,6 +25,7 @@ final class TileScales {
     TileScales(PackedWeights weights) {
         scaleRows = weights.scaleRows();
         tiles = (weights.strips() - 1) / TileWords.STRIPS + 1;
+        middle = middle(weights);
         scales = new float[tiles][2 * scaleRows][TileWords.PAIRS];
         zeroTerms = weights.form().storesOffsets() ? new float[tiles][2 * scaleRows][TileWords.PAIRS] : null;
         for (int strip = 0; strip < weights.strips(); strip++) {
@@ -50,13 +52,43 @@ final class TileScales {
                 int pair = (strip % TileWords.STRIPS * StripedLayout.BLOCK + column) / 2;
                 scales[strip / TileWords.STRIPS][row][pair] = scale;
                 if (zeros != null) {
-                    int middle = form.code().middle();
                     zeroTerms[strip / TileWords.STRIPS][row][pair] = form.hasFloatZeros()
                             ? (float) (middle * value + HalfFloats.decode(type, zeros.getShort(at)) * factors[column])
                             : (middle - ShiftedScales.zeroPoint(form, zeros.getShort(at), column)) * scale;
                 }
             }
         }
+    }
+
+    /**
+     * What codes are counted from. With float zeros not all 8-bit codes lie around the middle of their range: where they do, on average, is
+     * best, since large codes and the zero terms take each other away again.
+     */
+    private static int middle(PackedWeights weights) {
+        WeightForm form = weights.form();
+        if (form.code() != WeightForm.Code.INT8 || !form.hasFloatZeros()) {
+            return form.code().middle();
+        }
+        double sum = 0;
+        long count = 0;
+        for (int column = 0; column < weights.n(); column++) {
+            double unit = ShiftedScales.unitValue(form, weights.computeType(), column);
+            for (int group = 0; group < weights.groups(); group++) {
+                long at = weights.layout().scaleOffset(group, column);
+                double step = HalfFloats.decode(weights.computeType(), weights.scales().getShort(at)) * unit;
+                double zero = HalfFloats.decode(weights.computeType(), weights.zeros().getShort(at));
+                if (step != 0) {
+                    sum += Math.max(0, Math.min(form.code().max(), -zero / step));
+                    count++;
+                }
+            }
+        }
+        return count == 0 ? form.code().middle() : (int) Math.round(sum / count);
+    }
+
+    /** The integer that codes are counted from; of floats none. */
+    int middle() {
+        return middle;
     }
 
     int tiles() {

@@ -98,7 +98,7 @@ final class CheckProcess {
             return UNCHECKED + missing.get();
         }
         for (DataType type : new DataType[] {DataType.FP16, DataType.BF16}) {
-            for (WeightForm form : KnownLayer.forms(set)) {
+            for (WeightForm form : KnownLayer.forms(new Kernels(family, set))) {
                 Optional<String> end = run(type, form);
                 if (end.isPresent()) {
                     return end.get();

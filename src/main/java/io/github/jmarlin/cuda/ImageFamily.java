@@ -70,12 +70,12 @@ enum ImageFamily {
 
     /** The module to ask about all of this family's kernels for a set of weights: where this one loads, all do. */
     String firstModule(KernelSet set) {
-        String instance = set.instances().get(0);
-        return module(switch (this) {
-            case STRIPED -> set.tiles().get(0).kernelName(instance);
-            case HOPPER -> set.hopperTiles().get(0).kernelName(instance);
-            case GATHER, DEQUANTIZE, DECODER -> folder() + "_" + instance;
-        });
+        return switch (this) {
+            case STRIPED -> module(set.tiles().get(0).kernelName(set.instances(KernelFamily.STRIPED).get(0)));
+            case HOPPER -> module(set.hopperTiles().get(0).kernelName(set.instances(KernelFamily.HOPPER).get(0)));
+            case DEQUANTIZE -> folder() + set.imageWord();
+            case GATHER, DECODER -> folder();
+        };
     }
 
     /**
@@ -88,7 +88,7 @@ enum ImageFamily {
             return List.of();
         }
         String word = module.substring(folder().length(), tile.start()).replace(KernelSet.HALVES, "");
-        List<String> kernels = KernelSet.ofImageWord(word).instances().stream()
+        List<String> kernels = KernelSet.ofImageWord(word).instances(KernelFamily.valueOf(name())).stream()
                 .map(instance -> folder() + "_" + instance + tile.group()).toList();
         return this == HOPPER ? kernels : kernels.subList(0, 1);
     }

@@ -77,6 +77,9 @@ public final class Planner {
         if (options.asks(KernelFamily.HOPPER) && hopper == null) {
             throw new IllegalArgumentException("device " + device + ": the Hopper kernel needs compute capability 9.0");
         }
+        options.family().filter(family -> !kernels(family).exist()).ifPresent(family -> {
+            throw new IllegalArgumentException("family " + family + " for " + weights + ": there are no such kernels");
+        });
         options.family().flatMap(missing).ifPresent(why -> {
             throw new IllegalArgumentException("family " + options.family().get() + " on " + device.name() + ": " + why);
         });
@@ -139,7 +142,7 @@ public final class Planner {
     /** Whether a family that is not the striped one can do what the options ask for, which only know that one's tiles, and runs here. */
     private boolean mayChoose(KernelFamily family) {
         boolean limited = options.multiprocessors() != 0 && family == KernelFamily.DENSE;      // cuBLAS takes all
-        return options.leavesTheKernel() && !limited && (family != KernelFamily.HOPPER || hopper != null)
+        return options.leavesTheKernel() && kernels(family).exist() && !limited && (family != KernelFamily.HOPPER || hopper != null)
                 && missing.apply(family).isEmpty();
     }
 
@@ -241,7 +244,7 @@ public final class Planner {
             reason += hopper.plan(best.rows()).map(plan -> String.format(Locale.ROOT, "; the Hopper kernel, predicted at %.2f us with tile %s, %s",
                     1e6 * plan.prediction().seconds(), plan.tile(), whyNotHopper())).orElse("");
         }
-        if (!options.batchInvariant() && options.family().isEmpty()) {
+        if (!options.batchInvariant() && options.family().isEmpty() && kernels(KernelFamily.DENSE).exist()) {
             reason += dense.hint(best.rows(), best.prediction().seconds());
         }
         return best.withReason(reason);
@@ -254,7 +257,7 @@ public final class Planner {
     }
 
     private void checkExists(HopperTile tile) {
-        List<HopperTile> instances = weights.kernels().hopperTiles();
+        List<HopperTile> instances = weights.hopperTiles();
         if (!instances.contains(tile)) {
             throw new IllegalArgumentException("tile " + tile + ": there are kernels for " + instances);
         }

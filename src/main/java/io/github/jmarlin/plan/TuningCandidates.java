@@ -51,9 +51,9 @@ public final class TuningCandidates {
         return switch (family) {
             case STRIPED -> weights.kernels().allTiles().stream().filter(tile -> tile.isFor(device)).map(PlanOptions.DEFAULT::withTile)
                     .flatMap(options -> halfTheStages(device, weights, options)).flatMap(TuningCandidates::cuts);
-            case HOPPER -> weights.kernels().hopperTiles().stream().map(PlanOptions.DEFAULT::withHopperTile)
+            case HOPPER -> weights.hopperTiles().stream().map(PlanOptions.DEFAULT::withHopperTile)
                     .flatMap(options -> options.hopperTile().get().striped() ? cuts(options) : Stream.of(options));
-            case DENSE -> Stream.of(PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE));
+            case DENSE -> !new Kernels(family, weights.kernels()).exist() ? Stream.empty() : Stream.of(PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE));
         };
     }
 

@@ -39,7 +39,7 @@ import java.util.stream.Stream;
  * </pre>
  *
  * {@code rates} are {@link Rate}s or clocks of kernels that were measured, see {@link Tuning#with(String, double)}, none by default.
- * {@code weights} are one of {@link KernelSet#weights}; {@code grid} and {@code stages} are 0 and {@code cut} is left out where the
+ * {@code weights} are one of {@link KernelSet#weights()}; {@code grid} and {@code stages} are 0 and {@code cut} is left out where the
  * planner decides; striped winners have no {@code neighbours} and {@code split} and, where their tile is one in halves, {@code "halves": 2};
  * the family DENSE has none of these keys. A file serves only the device it names: winners of another card mean nothing.
  */

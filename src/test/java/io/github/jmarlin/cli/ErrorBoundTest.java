@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.layout.WeightForm;
+import io.github.jmarlin.testing.NumberForms;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,5 +31,16 @@ class ErrorBoundTest {
                     + ErrorBound.of(type, WeightForm.int4(128, true)));
         }
         assertEquals(checked, promised);
+    }
+
+    /** Which column of the README's table the other numbers are in: its first is of symmetric 4-bit numbers. */
+    @Test
+    void otherNumbersArePromisedTheSame() {
+        NumberForms.all().forEach(form -> {
+            boolean first = form.code() != WeightForm.Code.INT8 && form.offset() == WeightForm.Offset.MIDDLE;
+            for (DataType type : DataType.values()) {
+                assertEquals(ErrorBound.of(type, WeightForm.int4(128, !first)), ErrorBound.of(type, form), form + ", " + type);
+            }
+        });
     }
 }

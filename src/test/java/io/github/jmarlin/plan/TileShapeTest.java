@@ -69,7 +69,7 @@ class TileShapeTest {
                 }
                 assertEquals(1, columns.size(), "batch-invariant tiles have one width");
             }
-            for (HopperTile tile : set.hopperTiles()) {
+            for (HopperTile tile : weights.hopperTiles()) {
                 HopperPlan plan = (HopperPlan) new Planner(PlannerTest.H200, weights, PlanOptions.DEFAULT.withHopperTile(tile)).plan(16);
                 assertTrue(plan.kernel().startsWith("hopper_f16_" + form.tag() + "_g"), plan.toString());
             }

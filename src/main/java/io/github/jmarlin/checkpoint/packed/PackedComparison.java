@@ -69,7 +69,8 @@ public final class PackedComparison {
                     return Optional.of("scale" + where + source + ", packed " + scale + ", not its nearest " + type);
                 }
                 if (expected.form().hasFloatZeros()) {
-                    double zero = expected.floatZero(group, column);
+                    float given = expected.scale(group, column);
+                    double zero = expected.floatZero(group, column) * (given == 0 ? 1 : (double) found.scale(group, column) / given);
                     double loss = ShiftedScales.unitRoundoff(type) * Math.abs(zero) * ROUNDED_TWICE + zeroStep(packed, column) / 2;
                     if (!(Math.abs(zero - found.floatZero(group, column)) <= loss)) {
                         return Optional.of("float zero" + where + zero + ", packed " + found.floatZero(group, column)
