@@ -56,7 +56,8 @@ class PtxSuiteTest {
     /** Bank conflicts, and bits that depend on nothing but the operands: of a few instances here, of all in the long profile. */
     @ParameterizedTest
     @CsvSource({"striped_f16_sym_g64_m16_n128, striped_m16_n128\\.compute_80",
-        "striped_bf16_zp_g32_m64_n256, striped_m64_n256\\.compute_80", "striped_f16_sp24_g64_m64_n256, striped_sp24_m64_n256\\.compute_80"})
+        "striped_bf16_zp_g32_m64_n256, striped_m64_n256\\.compute_80", "striped_f16_sp24_g64_m64_n256, striped_sp24_m64_n256\\.compute_80",
+        "striped_f16_zp_g64_m32_n128_h2, striped_halves_m32_n128_h2\\.compute_80"})
     void accessesAndSums(String entry, String texts) throws IOException {
         assertEquals(3, passes(PtxSuite.texts(texts), List.of("banks", "schedules", "--entry", entry)).size());
     }
@@ -109,7 +110,7 @@ class PtxSuiteTest {
                     planned.add("tile " + tile.kernelName(weights) + " " + tile.slotBytes(weights) + " " + stages + " "
                             + tile.sharedBytes(weights, stages));
                 }
-                for (TileShape tile : weights.kernels().tiles()) {
+                for (TileShape tile : weights.kernels().allTiles()) {
                     planned.add("tile " + tile.kernelName(weights) + " " + tile.stageBytes(weights) + " " + TileShape.MAX_STAGES + " "
                             + tile.sharedBytes(weights, TileShape.MAX_STAGES));
                 }
