@@ -4,7 +4,7 @@ import re
 from flow import Flow, TENSOR
 from scheduler import Step, Warp
 
-_STRIPED = re.compile(r"striped_(?P<instance>\w+)_m(?P<m>\d+)_n(?P<n>\d+)")
+_STRIPED = re.compile(r"striped_(?P<instance>\w+)_m(?P<m>\d+)_n(?P<n>\d+)(_h2)?")
 _HOPPER = re.compile(r"hopper_(?P<instance>\w+)_m(?P<m>\d+)_n(?P<n>\d+)_p(?P<p>\d)_s(?P<s>\d)")
 _WAIT = ("SYNCS.PHASECHK",)
 _COPIES = ("LDGSTS", "UBLKCP")

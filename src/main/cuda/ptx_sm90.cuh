@@ -182,6 +182,13 @@ JMARLIN_DEVICE void settle(float (&v)[kCount]) {
     for (int i = 0; i < kCount; ++i) asm volatile("" : "+f"(v[i]) :: "memory");
 }
 
+// The same number in another register, which no compiler makes one with the first.
+JMARLIN_DEVICE u32 copy_of(u32 v) {
+    u32 copy;
+    asm volatile("mov.b32 %0, %1;" : "=r"(copy) : "r"(v) : "memory");
+    return copy;
+}
+
 // wgmma.m64nNk16, D += A * B in fp32, N = 2 * kCount columns. A: registers, warp w of the warpgroup holds rows 16w..16w+15,
 // each as mma_m16n8k16 takes them. B: column i is row i of the tile that the descriptor names. Accumulators of lane l, r = l/4, t = l%4:
 //   d[4j], d[4j+1]: D[16w+r][8j+2t], D[16w+r][8j+2t+1]   d[4j+2], d[4j+3]: the same of row 16w+r+8

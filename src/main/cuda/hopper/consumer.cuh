@@ -7,24 +7,48 @@
 namespace jmarlin {
 namespace hopper {
 
+// What sparse weights have besides: a lane's metadata.
+// NOTES: no members in the others' types, which would change their machine code.
+template <bool kSparse>
+struct Metadata {
+    struct Place {};
+    struct OfStage {};
+    struct OfBlock {};
+    struct OfHalf {};
+};
+
+template <>
+struct Metadata<true> {
+    struct Place { u32 metadata_at; };      // in slot 0, behind the codes of all sub-blocks
+    struct OfStage { u32 metadata; };       // where they lie
+    struct OfBlock { U32x2 metadata; };     // of both halves
+    struct OfHalf { u32 metadata; };        // of two fragments
+};
+
 // Two fragments of the weights: half a k-block of one strip, what one commit group multiplies. A fragment is 16 k or, of sparse weights,
-// the half that is stored of 32; a lane's metadata are those of both.
-struct Fragments {
+// the half that is stored of 32.
+template <bool kSparse>
+struct Fragments : Metadata<kSparse>::OfHalf {
     u32 a[2][4];
-    u32 metadata[1];
 };
 
 // What a lane reads of one strip and k-block: the codes of four fragments, one after the other, and the scales and offsets of its two
-// columns, 8r + 2s (low half) and 8r + 2s + 1 (high half), in each scale row; of sparse weights the metadata of both halves.
+// columns, 8r + 2s (low half) and 8r + 2s + 1 (high half), in each scale row.
 template <class Shape>
-struct Packed {
+struct Packed : Metadata<Shape::Form::kSparse>::OfBlock {
     using Form = typename Shape::Form;
     Vec16 codes[Form::kWords];
     u32 scale[Shape::kBlockRows];
     u32 offset[Shape::kBlockRows];
-    U32x2 metadata;
 
-    // Of the codes.
+    // Of a fragment.
+    struct Words { u32 of[Form::kWords]; };
+    JMARLIN_DEVICE Words words(int fragment) const {
+        if constexpr (Form::kWords == 1) return {{word(fragment)}};
+        else return {{word(2 * fragment), word(2 * fragment + 1)}};
+    }
+
+private:
     JMARLIN_DEVICE u32 word(int i) const {
         const Vec16& v = codes[i / 4];
         return i % 4 == 0 ? v.x : i % 4 == 1 ? v.y : i % 4 == 2 ? v.z : v.w;
@@ -32,18 +56,20 @@ struct Packed {
 };
 
 // Where a lane finds its part of a stage in shared memory.
-struct Stage {
+template <bool kSparse>
+struct Stage : Metadata<kSparse>::OfStage {
     u32 codes;
-    u32 metadata;
     u32 scales;
     u64 activations;    // descriptor of the first k-block
     s32 into_group;     // the k-blocks of the first scale row's group that come before the stage
 };
 
 template <class Shape>
-struct Consumer {
+struct Consumer : Metadata<Shape::Form::kSparse>::Place {
     using T = typename Shape::Element;
     using Form = typename Shape::Form;
+    using Stage = hopper::Stage<Form::kSparse>;
+    using Fragments = hopper::Fragments<Form::kSparse>;
     static constexpr int kStrips = Shape::kStripsPerWarpgroup;
     static constexpr u32 kBlockDescriptor = Shape::kSlices * Shape::kActivationBytes / 16;  // from one k-block's activations to the next
     static constexpr u32 kStepDescriptor = Form::kBlockK / 4 * 2 / 16;                      // from one fragment's to the next
@@ -53,7 +79,6 @@ struct Consumer {
     const Ring<Shape>& ring;
     u32 strip;              // first strip of this warpgroup in the tile
     u32 codes_at;           // this lane's codes in slot 0: its strip, sub-block s = warp of the warpgroup, lane
-    u32 metadata_at;        // behind the four sub-blocks' codes
     u32 scales_at;          // and its two scales: column 8r + 2s
     u32 activations_at;     // the descriptor's low word for slot 0
     s32 group_mask;         // of the k-blocks of a group
@@ -65,15 +90,17 @@ struct Consumer {
         u32 warp = warp_index() % 4;
         strip = warp_index() / 4 * kStrips;
         codes_at = ring.codes(0) + strip * Shape::kDepth * Form::kBlockBytes + warp * (512 * Form::kWords) + lane_index() * 16;
-        metadata_at = ring.codes(0) + strip * Shape::kDepth * Form::kBlockBytes + 2048 + warp * 256 + lane_index() * 8;
         scales_at = ring.scales(0) + strip * Shape::kScaleRows * 128 + lane_index() / 4 * 16 + warp * 4;
         activations_at = u32(swizzled_descriptor(ring.activations(0)));
         group_mask = Shape::kBlockRows > 1 ? 0 : s32((1u << args.group_shift) - 1);
         keep(codes_at);
-        if (Form::kSparse) keep(metadata_at);
         keep(scales_at);
         keep(activations_at);
         keep(group_mask);
+        if constexpr (Form::kSparse) {
+            this->metadata_at = ring.codes(0) + strip * Shape::kDepth * Form::kBlockBytes + 2048 + warp * 256 + lane_index() * 8;
+            keep(this->metadata_at);
+        }
         if (Shape::kNeighbours > 1) {
             to_neighbour = at_neighbour(ring.barriers) - ring.barriers;
             keep(to_neighbour);
@@ -86,23 +113,24 @@ struct Consumer {
         // NOTES: kept in 32 bits. What is known of its lowest bits would turn the additions of constants into a longer way round.
         u32 activations = activations_at + slot * (Shape::kSlotBytes / 16);
         keep(activations);
-        Stage stage{codes_at + slot * Shape::kSlotBytes, metadata_at + slot * Shape::kSlotBytes, scales_at + slot * Shape::kSlotBytes,
+        Stage stage{{}, codes_at + slot * Shape::kSlotBytes, scales_at + slot * Shape::kSlotBytes,
                     u64(kDescriptorHigh) << 32 | activations, k_block & group_mask};
+        if constexpr (Form::kSparse) stage.metadata = this->metadata_at + slot * Shape::kSlotBytes;
         mbarrier_wait(ring.full(slot), drain.parity);
         keep(stage.codes);
-        if (Form::kSparse) keep(stage.metadata);
         keep(stage.scales);
+        if constexpr (Form::kSparse) keep(stage.metadata);
         return stage;
     }
 
     JMARLIN_DEVICE Packed<Shape> load(const Stage& stage, u32 of_warpgroup, s32 block) const {
         constexpr s32 kRows = Shape::kBlockRows;
-        s32 row = kRows > 1 ? kRows * block : (stage.into_group + block) >> args.group_shift;
+        s32 row = kRows > 1 ? kRows * block : Shape::kShortTurns ? 0 : (stage.into_group + block) >> args.group_shift;
         u32 place = (of_warpgroup * Shape::kDepth + u32(block)) * Form::kBlockBytes;
         Packed<Shape> p;
 #pragma unroll
         for (int i = 0; i < Form::kWords; ++i) p.codes[i] = ld_shared_16(stage.codes + place + i * 512);
-        if (Form::kSparse) p.metadata = ld_shared_u32x2(stage.metadata + place);
+        if constexpr (Form::kSparse) p.metadata = ld_shared_u32x2(stage.metadata + place);
 #pragma unroll
         for (int i = 0; i < kRows; ++i) {
             u32 scale = stage.scales + (of_warpgroup * Shape::kScaleRows + u32(row + i)) * 128;
@@ -115,21 +143,17 @@ struct Consumer {
     // The codes of half kHalf to weights.
     template <int kHalf>
     static JMARLIN_DEVICE void unpack(Fragments& f, const Packed<Shape>& p) {
+        constexpr int kRow = kHalf * Shape::kBlockRows / 2;
+        const typename Packed<Shape>::Words words[2] = {p.words(2 * kHalf), p.words(2 * kHalf + 1)};
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
-            const int fragment = 2 * kHalf + i;
-            const int row = fragment * Shape::kBlockRows / 4;
-            u32 words[Form::kWords];
-#pragma unroll
-            for (int w = 0; w < Form::kWords; ++w) words[w] = p.word(fragment * Form::kWords + w);
-            Form::template dequantize<T>(f.a[i], words, p.scale[row], Form::template offset<T>(p.scale[row], p.offset[row]));
+            const int row = Shape::kBlockRows == 4 ? kRow + i : kRow;
+            Form::template dequantize<T>(f.a[i], words[i].of, p.scale[row], Form::template offset<T>(p.scale[row], p.offset[row]));
         }
         settle(f.a[0]);
         settle(f.a[1]);
-        if constexpr (Form::kSparse) {
-            f.metadata[0] = kHalf == 0 ? p.metadata.x : p.metadata.y;
-            settle(f.metadata);     // a register of its own, as long as the product is under way
-        }
+        // A register of its own, as long as the product is under way: the next metadata are loaded meanwhile.
+        if constexpr (Form::kSparse) f.metadata = copy_of(kHalf == 0 ? p.metadata.x : p.metadata.y);
     }
 
     // Starts the product of `f` with half kHalf of the activation block, and ends the one before it.
@@ -137,8 +161,8 @@ struct Consumer {
     static JMARLIN_DEVICE void multiply(float (&d)[Shape::kM / 2], const Fragments& f, u64 activations) {
         wgmma_fence();
         if constexpr (Form::kSparse) {
-            wgmma_sp_m64k32<T, 0>(d, f.a[0], activations + kHalf * kHalfDescriptor, f.metadata[0]);
-            wgmma_sp_m64k32<T, 1>(d, f.a[1], activations + kHalf * kHalfDescriptor + kStepDescriptor, f.metadata[0]);
+            wgmma_sp_m64k32<T, 0>(d, f.a[0], activations + kHalf * kHalfDescriptor, f.metadata);
+            wgmma_sp_m64k32<T, 1>(d, f.a[1], activations + kHalf * kHalfDescriptor + kStepDescriptor, f.metadata);
         } else {
             wgmma_m64k16<T>(d, f.a[0], activations + kHalf * kHalfDescriptor);
             wgmma_m64k16<T>(d, f.a[1], activations + kHalf * kHalfDescriptor + kStepDescriptor);

@@ -46,7 +46,10 @@ struct BulkCopies {
     // The stages that begin with k-block `first`.
     JMARLIN_DEVICE void open(const Place<Shape>& place, s32 first) {
         s32 strip = place.column / 64 + s32(strip_of_tile());
-        bool exists = strip < (args.n + 63) / 64;
+        s32 strips = (args.n + 63) / 64;
+        // A strip beyond n is left as it is, which makes results that nobody reads; but metadata must be some, so it is the last one again.
+        if (Shape::Form::kSparse) strip = smaller(strip, strips - 1);
+        bool exists = Shape::Form::kSparse || strip < strips;
         brings_codes = exists && warp < Shape::kStrips;
         brings_scales = exists && (kWarpsPerStrip == 1 || warp >= Shape::kStrips);
         codes = args.codes + (u64(u32(strip)) * u32(args.k_blocks) + u32(first)) * Shape::Form::kBlockBytes;

@@ -29,6 +29,7 @@ struct Ring {
 
     JMARLIN_DEVICE explicit Ring(u32 stages) {
         barriers = dynamic_shared();
+        if (Shape::kShortTurns) keep(barriers);     // in a register: found anew, it costs five instructions a turn
         staging = (barriers + 256 + 1023) & ~1023u;
         slots = stages;
     }

@@ -37,9 +37,9 @@ struct Shape {
 
     static constexpr int kStrips = kN / 64;
     static constexpr int kStripsPerWarpgroup = kStrips / 2;
-    static constexpr int kStageBytes = kM <= 32 ? 16384 : 8192;                   // of codes, if a k-block of each strip is no more
-    static constexpr int kFullDepth = kStageBytes / (kStrips * Form::kBlockBytes);
-    static constexpr int kDepth = kFullDepth > 0 ? kFullDepth : 1;                // k-blocks of a stage
+    static constexpr int kStageColumns = Form::kBlockBytes == 2048 ? (kM <= 32 ? 512 : 256) : kM <= 64 ? 256 : 128;
+    static constexpr int kDepth = kStageColumns / kN;                             // k-blocks of a stage
+    static constexpr bool kShortTurns = kDepth * kStripsPerWarpgroup == 1;        // of a consumer's main loop: one strip's k-block
     static constexpr int kSlices = Form::kBlockK / 64;                            // of 64 k, of a k-block's activations
     static constexpr int kStageSlices = kDepth * kSlices;
     static constexpr bool kCanSpread = kNeighbours == 1 && kM <= 32;              // see spread_rows
@@ -94,6 +94,7 @@ struct Shape {
     static_assert(kCluster <= 4, "clusters");
     static_assert(kPassRows * kPasses * 4 == kOwnRows && (kPassRows == 2 || kPassRows == 4), "passes cover the rows");
     static_assert(kStageSlices % kPassSlices == 0 && 4 % kDepth == 0 && (!kCanSpread || 4 % kStageSlices == 0), "slices for the warps");
+    static_assert(kDepth > 0, "a k-block of so many bytes takes narrower tiles");
     static_assert(kBlockRows == 1 || kBlockRows == 2 || kBlockRows == 4, "scale rows of a k-block");
     static_assert(kActivationLag <= kLeastStages - 2, "the shortest ring");
     static_assert(kStages >= kLeastStages && kLeastStages >= kStagesAhead, "too few stages fit");

@@ -1,4 +1,4 @@
-// The arithmetic half of the striped kernel: one warp multiplies one block of weights with the batch tile.
+// The arithmetic half of the striped kernel: one warp multiplies one block of weights, or half of one, with the batch tile.
 #pragma once
 
 #include "../reduce.cuh"
@@ -7,9 +7,10 @@
 namespace jmarlin {
 
 // A lane's share of one block, in pieces of 16 bytes: the codes of sub-block s are kWords pieces, of step j as many words of them.
-template <class Form>
+template <class Shape>
 struct BlockCodes {
-    static constexpr int kPieces = 4 * Form::kWords;
+    using Form = typename Shape::Form;
+    static constexpr int kPieces = Shape::kSubBlocks * Form::kWords;
     Vec16 piece[kPieces];
 
     JMARLIN_DEVICE void load(u32 address) {
@@ -48,7 +49,8 @@ struct BlockPlaces {
     JMARLIN_DEVICE u32 word(int step, int s) const { return step < 2 ? sub_block[s].x : late[s]; }
 };
 
-// S of a lane's eight columns, the two of sub-block s in one register, and beside it their offsets, Z or zero codes.
+// S of a lane's eight columns, the two of sub-block s in one register, and beside it their offsets, Z or zero codes. In halves, of the
+// warp's four columns.
 template <class Shape>
 struct BlockScales {
     using Form = typename Shape::Form;
@@ -56,8 +58,8 @@ struct BlockScales {
     Vec16 offset;
 
     JMARLIN_DEVICE void load(u32 address) {
-        scale = ld_shared_16(address);
-        if (Form::kHasOffsets) offset = ld_shared_16(address + Shape::kOffsetsAt);
+        scale = load_columns(address);
+        if (Form::kHasOffsets) offset = load_columns(address + Shape::kOffsetsAt);
     }
 
     // Apart from the load, so that nothing waits for it before the numbers are needed.
@@ -65,6 +67,12 @@ struct BlockScales {
         using T = typename Shape::Type;
         offset = {Form::template offset<T>(scale.x, offset.x), Form::template offset<T>(scale.y, offset.y),
                   Form::template offset<T>(scale.z, offset.z), Form::template offset<T>(scale.w, offset.w)};
+    }
+
+    JMARLIN_DEVICE static Vec16 load_columns(u32 address) {
+        if constexpr (Shape::kHalves == 1) return ld_shared_16(address);
+        const Vec8 two = ld_shared_8(address);
+        return {two.x, two.y, 0, 0};
     }
 
     JMARLIN_DEVICE static u32 of(const Vec16& v, int s) { return s == 0 ? v.x : s == 1 ? v.y : s == 2 ? v.z : v.w; }
@@ -117,11 +125,14 @@ struct BlockActivations {
 // stage before are done. It loads everything when its products begin, and a batch tile's next activations behind its last product.
 template <class Shape>
 class BlockMultiplier {
+    static constexpr int kSubBlocks = Shape::kSubBlocks;
+    using Sums = Accumulators<Shape::kBatchTiles, kSubBlocks>;
+
   public:
     JMARLIN_DEVICE BlockMultiplier()
         : codes_at_(warp_index() * Shape::kCodeBytes + lane_index() * 16),
-          scales_at_(Shape::kScalesAt + warp_index() * Shape::kScaleBytes + lane_index() / 4 * 16),
-          activations_at_(Shape::kActivationsAt + warp_index() / Shape::kStrips * (Shape::kBlockSlices * Shape::kActivationBytes) +
+          scales_at_(Shape::kScalesAt + Shape::block() * Shape::kScaleBytes + lane_index() / 4 * 16 + Shape::half() * 8),
+          activations_at_(Shape::kActivationsAt + Shape::depth() * (Shape::kBlockSlices * Shape::kActivationBytes) +
                           Activations::lane_offset()) {
         if (!Activations::kLoadedAhead) return;
         keep(scales_at_);
@@ -137,11 +148,11 @@ class BlockMultiplier {
         if (Activations::kLoadedAhead) load_operands(slot);
     }
 
-    // 4 steps, 4 sub-blocks of 16 columns each: here three steps' products, and the weights of the fourth. The
+    // 4 steps, 4 sub-blocks of 16 columns each, or 2: here three steps' products, and the weights of the fourth. The
     // next step's activations and the next sub-block's weights are fetched before the tensor core is given the current
-    // ones. also(i), i = 0 .. 11, is other work to mix in.
+    // ones. also(i), i = 0 .. 11 or 5, is other work to mix in.
     template <class Also>
-    JMARLIN_DEVICE void multiply_until_last_step(Accumulators<Shape::kBatchTiles>& acc, u32 slot, Also also) {
+    JMARLIN_DEVICE void multiply_until_last_step(Sums& acc, u32 slot, Also also) {
         u32 weights[2][4];
         if (!Activations::kLoadedAhead) {
             codes_.load(slot + codes_at_);
@@ -157,28 +168,28 @@ class BlockMultiplier {
                 activations_[1 - buffer(step)].load(slot + activations_at_, step + Activations::kSteps);
             }
 #pragma unroll
-            for (int s = 0; s < 4; ++s) {
-                const int next = step * 4 + s + 1;
-                constexpr int kRowSubBlocks = 16 / Shape::kScaleRows;   // that share a scale row
+            for (int s = 0; s < kSubBlocks; ++s) {
+                const int next = step * kSubBlocks + s + 1;
+                constexpr int kRowSubBlocks = 4 * kSubBlocks / Shape::kScaleRows;   // that share a scale row
                 if (next % kRowSubBlocks == 0) {
                     scales_.load(slot + scales_at_ + next / kRowSubBlocks * Shape::kScaleRowBytes);
                     scales_.derive_offsets();
                 }
-                dequantize_at(next < 12 ? weights[next % 2] : last_weights_[0], next % 4, next / 4);
+                dequantize_at(next < 3 * kSubBlocks ? weights[next % 2] : last_weights_[0], next % kSubBlocks, next / kSubBlocks);
                 also(next - 1);
                 multiply_at(acc, weights[(next - 1) % 2], s, step, [&](int tile) {
-                    if (!Activations::kLoadedAhead && s == 3) activations_[0].load(slot + activations_at_, step + 1, tile);
+                    if (!Activations::kLoadedAhead && s == kSubBlocks - 1) activations_[0].load(slot + activations_at_, step + 1, tile);
                 });
                 if (Form::kSparse && !Activations::kLoadedAhead && step == 1) places_.load_late(slot + places_at(), s);
             }
         }
 #pragma unroll
-        for (int s = 1; s < 4; ++s) dequantize_at(last_weights_[s], s, 3);
+        for (int s = 1; s < kSubBlocks; ++s) dequantize_at(last_weights_[s], s, 3);
     }
 
-    JMARLIN_DEVICE void multiply_last_step(Accumulators<Shape::kBatchTiles>& acc) {
+    JMARLIN_DEVICE void multiply_last_step(Sums& acc) {
 #pragma unroll
-        for (int s = 0; s < 4; ++s) multiply_at(acc, last_weights_[s], s, 3, [](int) {});
+        for (int s = 0; s < kSubBlocks; ++s) multiply_at(acc, last_weights_[s], s, 3, [](int) {});
     }
 
   private:
@@ -191,7 +202,7 @@ class BlockMultiplier {
     static constexpr int kBuffers = Activations::kLoadedAhead ? 2 : 1;
     JMARLIN_DEVICE static constexpr int buffer(int step) { return step / Activations::kSteps % kBuffers; }
 
-    JMARLIN_DEVICE u32 places_at() const { return codes_at_ - lane_index() * 8 + BlockCodes<Form>::kPieces * 512; }
+    JMARLIN_DEVICE u32 places_at() const { return codes_at_ - lane_index() * 8 + BlockCodes<Shape>::kPieces * 512; }
 
     JMARLIN_DEVICE void load_operands(u32 slot) {
         scales_.load(slot + scales_at_);
@@ -200,7 +211,7 @@ class BlockMultiplier {
     }
 
     template <class Then>
-    JMARLIN_DEVICE void multiply_at(Accumulators<Shape::kBatchTiles>& acc, const u32 (&weights)[4], int s, int step, Then then) {
+    JMARLIN_DEVICE void multiply_at(Sums& acc, const u32 (&weights)[4], int s, int step, Then then) {
 #pragma unroll
         for (int tile = 0; tile < Shape::kBatchTiles; ++tile) {
             const Activations& activations = activations_[buffer(step)];
@@ -228,11 +239,11 @@ class BlockMultiplier {
     u32 scales_at_;
     u32 activations_at_;
 
-    BlockCodes<Form> codes_;
+    BlockCodes<Shape> codes_;
     BlockPlaces places_;
     Scales scales_;
     Activations activations_[kBuffers];
-    u32 last_weights_[4][4];  // of the last step, by sub-block
+    u32 last_weights_[kSubBlocks][4];  // of the last step, by sub-block
 };
 
 }  // namespace jmarlin

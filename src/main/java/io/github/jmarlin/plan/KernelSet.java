@@ -33,6 +33,9 @@ public enum KernelSet {
                 new HopperTile(64, 128, 2, 2), new HopperTile(128, 128, 2, 2));
     }
 
+    /** What images of tiles in halves have in their names behind {@link #imageWord}. */
+    public static final String HALVES = "_halves";
+
     private final String tag;
     private final List<String> weights;
     private final List<TileShape> tiles;
@@ -112,9 +115,19 @@ public enum KernelSet {
         return Stream.of("f16_", "bf16_").flatMap(type -> weights(family).stream().map(one -> type + one)).toList();
     }
 
-    /** Tiles of the striped kernels. */
+    /** Tiles of the striped kernels, but for those in halves. */
     public List<TileShape> tiles() {
         return tiles;
+    }
+
+    /** Tiles in halves, whose images have a word more in their names: {@value #HALVES}. */
+    public List<TileShape> tilesInHalves() {
+        return this == INT4 ? TileShape.IN_HALVES : List.of();
+    }
+
+    /** All tiles of the striped kernels. */
+    public List<TileShape> allTiles() {
+        return Stream.concat(tiles.stream(), tilesInHalves().stream()).toList();
     }
 
     /**

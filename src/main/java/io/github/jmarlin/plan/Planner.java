@@ -193,7 +193,11 @@ public final class Planner {
             return weights.kernels().tiles().stream().filter(tile -> tile.nTile() == nTile && tile.batchTile() >= rows)
                     .min(Comparator.comparingInt(TileShape::batchTile)).stream().toList();
         }
-        return options.tile().map(List::of).orElse(weights.kernels().tiles());
+        return options.tile().map(List::of).orElseGet(this::tilesHere);
+    }
+
+    private List<TileShape> tilesHere() {
+        return weights.kernels().allTiles().stream().filter(tile -> tile.isFor(device)).toList();
     }
 
     private Stream<Stripes> stripes(int rows, TileShape tile) {
@@ -260,7 +264,7 @@ public final class Planner {
     }
 
     private void checkOverride(TileShape tile) {
-        List<TileShape> instances = weights.kernels().tiles();
+        List<TileShape> instances = tilesHere();
         if (!instances.contains(tile)) {
             throw new IllegalArgumentException("tile " + tile + ": there are kernels for " + instances);
         }

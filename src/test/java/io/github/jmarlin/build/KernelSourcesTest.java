@@ -35,13 +35,15 @@ class KernelSourcesTest {
     @EnumSource
     @Tag("source-tree")
     void tilesAndEntriesOfPlansAndSourcesAgree(KernelSet set) throws IOException {
-        agree(KernelFamily.STRIPED, set, set.tiles().stream().map(tile -> "_m" + tile.batchTile() + "_n" + tile.nTile()));
-        agree(KernelFamily.HOPPER, set, set.hopperTiles().stream().map(
+        agree(KernelFamily.STRIPED, "", set, set.tiles().stream().map(tile -> "_m" + tile.batchTile() + "_n" + tile.nTile()));
+        agree(KernelFamily.STRIPED, KernelSet.HALVES, set,
+                set.tilesInHalves().stream().map(tile -> "_m" + tile.batchTile() + "_n" + tile.nTile() + "_h2"));
+        agree(KernelFamily.HOPPER, "", set, set.hopperTiles().stream().map(
                 tile -> "_m" + tile.batchTile() + "_n" + tile.nTile() + "_p" + tile.neighbours() + "_s" + tile.split()));
     }
 
-    private static void agree(KernelFamily kernels, KernelSet set, Stream<String> tiles) throws IOException {
-        String name = new Kernels(kernels, set).toString();
+    private static void agree(KernelFamily kernels, String word, KernelSet set, Stream<String> tiles) throws IOException {
+        String name = new Kernels(kernels, set) + word;
         Optional<Family> family = families().stream().filter(one -> one.name().equals(name)).findFirst();
         TreeSet<String> planned = tiles.map(tile -> name + tile).collect(Collectors.toCollection(TreeSet::new));
         assertEquals(planned, family.stream().flatMap(one -> one.images("compute_90a")).map(KernelImage::module)

@@ -141,7 +141,8 @@ public final class GpuArena implements Arena {
         WeightShape weights = new WeightShape(layer.k(), layer.n(), benchCase.subject().type(), form);
         int shared = gpu.device().facts().sharedMemoryPerBlockOptin();
         if (benchCase.allows(KernelFamily.STRIPED)) {
-            KernelSet.of(form).tiles().stream().filter(tile -> tile.stagesFitting(weights, shared) >= TileShape.MIN_STAGES).forEach(tile -> options.add(PlanOptions.DEFAULT.withTile(tile)));
+            KernelSet.of(form).allTiles().stream().filter(tile -> tile.isFor(gpu.device().facts())
+                    && tile.stagesFitting(weights, shared) >= TileShape.MIN_STAGES).forEach(tile -> options.add(PlanOptions.DEFAULT.withTile(tile)));
         }
         if (runsHopper(benchCase, form)) {
             weights.hopperTiles().forEach(tile -> options.add(PlanOptions.DEFAULT.withHopperTile(tile)));
