@@ -82,7 +82,7 @@ final class GenerateCommand implements Callable<Integer> {
     @Mixin
     private DeviceOption device;
 
-    @Option(names = "--dense", description = "run 4-bit layers on dequantized weights, in fp32")
+    @Option(names = "--dense", description = "run quantized layers on dequantized weights, in fp32")
     private boolean dense;
 
     @Mixin
