@@ -3,6 +3,8 @@ package io.github.jmarlin.layout;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.memory.NativeMemory;
+import java.nio.ByteBuffer;
 import java.util.function.IntPredicate;
 
 /**
@@ -36,23 +38,72 @@ public final class ShiftedScales {
     static void pack(QuantizedMatrix matrix, PackedWeights packed, int strip) {
         StripedLayout layout = matrix.layout();
         int firstColumn = strip * StripedLayout.BLOCK;
-        int end = Math.min(layout.n(), firstColumn + StripedLayout.BLOCK);
+        Strip parts = new Strip(matrix, firstColumn);
         for (int column = firstColumn; column < firstColumn + StripedLayout.BLOCK; column++) {
             packed.factors().putFloat((long) column * Float.BYTES, 1);
         }
-        for (int column = firstColumn; column < end; column++) {
-            String problem = packColumn(matrix, packed, column, group -> true);
+        for (int column = firstColumn; column < firstColumn + parts.width; column++) {
+            String problem = packColumn(matrix, packed, column, parts, group -> true);
             if (problem != null && matrix.form().offset() == WeightForm.Offset.MIDDLE) {
                 // A group of nothing but zeros may have any scale: quantizers leave the smallest there are.
                 int at = column;
-                problem = packColumn(matrix, packed, column, group -> !isZero(matrix, group, at));
+                problem = packColumn(matrix, packed, column, parts, group -> !isZero(matrix, group, at));
             }
             if (problem != null) {
                 throw new IllegalArgumentException("column " + column + " cannot be packed for " + packed.computeType() + ": " + problem);
             }
             for (int group = 0; packed.form().hasZeroPoints() && group < layout.groups(); group++) {
-                packed.zeros().putShort(layout.scaleOffset(group, column), zeroCode(packed.form(), matrix.zeroPoint(group, column), column));
+                parts.zeroBits[parts.at(group, column)] = zeroCode(packed.form(), matrix.zeroPoint(group, column), column);
             }
+        }
+        int bytes = parts.scaleBits.length * Short.BYTES;
+        packed.scales().slice(layout.scaleOffset(0, firstColumn), bytes).asShortBuffer().put(parts.scaleBits);
+        if (packed.form().storesOffsets()) {
+            packed.zeros().slice(layout.scaleOffset(0, firstColumn), bytes).asShortBuffer().put(parts.zeroBits);
+        }
+    }
+
+    /** The scales and float zeros of a strip, read a row at a time, and their packed bits: {@code [groups][64]} each. */
+    private static final class Strip {
+        final int firstColumn;
+        final int width;
+        final float[] scales;
+        final float[] zeros;
+        final short[] scaleBits;
+        final short[] zeroBits;
+
+        Strip(QuantizedMatrix matrix, int firstColumn) {
+            this.firstColumn = firstColumn;
+            this.width = Math.min(StripedLayout.BLOCK, matrix.n() - firstColumn);
+            int elements = Math.multiplyExact(matrix.groups(), StripedLayout.BLOCK);
+            scales = new float[elements];
+            zeros = new float[matrix.form().hasFloatZeros() ? elements : 0];
+            scaleBits = new short[elements];
+            zeroBits = new short[matrix.form().storesOffsets() ? elements : 0];
+            for (int group = 0; group < matrix.groups(); group++) {
+                read(matrix, matrix.scales(), group, scales);
+                if (zeros.length != 0) {
+                    read(matrix, matrix.floatZeros(), group, zeros);
+                }
+            }
+        }
+
+        private void read(QuantizedMatrix matrix, NativeMemory rows, int group, float[] values) {
+            DataType type = matrix.scaleType();
+            long offset = ((long) group * matrix.n() + firstColumn) * type.bytes();
+            ByteBuffer row = rows.slice(offset, width * type.bytes());
+            int at = group * StripedLayout.BLOCK;
+            if (type == DataType.FP32) {
+                row.asFloatBuffer().get(values, at, width);
+                return;
+            }
+            for (int i = 0; i < width; i++) {
+                values[at + i] = HalfFloats.decode(type, row.getShort(i * Short.BYTES));
+            }
+        }
+
+        int at(int group, int column) {
+            return group * StripedLayout.BLOCK + column - firstColumn;
         }
     }
 
@@ -74,14 +125,15 @@ public final class ShiftedScales {
      * @param used the groups whose scale matters; the others get 0
      * @return why that cannot be, or null
      */
-    private static String packColumn(QuantizedMatrix matrix, PackedWeights packed, int column, IntPredicate used) {
+    private static String packColumn(QuantizedMatrix matrix, PackedWeights packed, int column, Strip parts, IntPredicate used) {
         DataType type = packed.computeType();
         boolean floatZeros = matrix.form().hasFloatZeros();
         float largest = 0;
         float largestZero = 0;
         for (int group = 0; group < matrix.groups(); group++) {
-            largest = used.test(group) ? Math.max(largest, Math.abs(roundedScale(matrix, type, group, column))) : largest;
-            largestZero = floatZeros ? Math.max(largestZero, Math.abs(matrix.floatZero(group, column))) : 0;
+            int at = parts.at(group, column);
+            largest = used.test(group) ? Math.max(largest, Math.abs(rounded(matrix, type, parts.scales[at]))) : largest;
+            largestZero = floatZeros ? Math.max(largestZero, Math.abs(parts.zeros[at])) : 0;
         }
         // NOTES: scales of FP32 are rounded; dividing by the largest one's mantissa, which the factor takes, keeps that one exact.
         double mantissa = matrix.scaleType() == DataType.FP32 && largest != 0
@@ -97,22 +149,26 @@ public final class ShiftedScales {
                     + Math.getExponent(factor) + ", outside the normal floats 2^" + Float.MIN_EXPONENT + "..2^" + Float.MAX_EXPONENT;
         }
         packed.factors().putFloat((long) column * Float.BYTES, (float) factor);
+        // Powers of two: multiplying with them is exact, as all of these are far inside double's range.
+        double up = Math.scalb(1.0, shift);
+        double zeroUp = Math.scalb(1.0, shift - unit);
         for (int group = 0; group < matrix.groups(); group++) {
-            double scale = used.test(group) ? roundedScale(matrix, type, group, column) : 0;
-            double shifted = Math.scalb(scale / mantissa, shift);
+            int at = parts.at(group, column);
+            double scale = used.test(group) ? rounded(matrix, type, parts.scales[at]) : 0;
+            double shifted = scale / mantissa * up;
             short bits = HalfFloats.encode(type, shifted);
-            if (!isKept(matrix.scaleType(), type, HalfFloats.decode(type, bits), shifted)) {
+            double kept = HalfFloats.decode(type, bits);
+            if (!isKept(matrix.scaleType(), type, kept, shifted)) {
                 return "its scale " + scale + " of group " + group + " is not exact beside its largest scale " + largest
                         + (largestZero != 0 ? " and float zero " + largestZero : "") + "; pack for "
                         + (matrix.scaleType().is16Bit() ? matrix.scaleType() : DataType.BF16) + " instead";
             }
-            packed.scales().putShort(matrix.layout().scaleOffset(group, column), bits);
+            parts.scaleBits[at] = bits;
             if (floatZeros) {
                 // A scale that was rounded takes its float zero along: all weights of the group then keep their proportions.
-                double given = matrix.scale(group, column);
-                double kept = given == 0 ? 1 : HalfFloats.decode(type, bits) / Math.scalb(given / mantissa, shift);
-                double zero = Math.scalb(matrix.floatZero(group, column) * kept / mantissa, shift - unit);
-                packed.zeros().putShort(matrix.layout().scaleOffset(group, column), HalfFloats.encode(type, zero));
+                double given = parts.scales[at];
+                double change = given == 0 ? 1 : kept / (given / mantissa * up);
+                parts.zeroBits[at] = HalfFloats.encode(type, parts.zeros[at] * change / mantissa * zeroUp);
             }
         }
         return null;
@@ -129,8 +185,7 @@ public final class ShiftedScales {
     }
 
     /** The scale as it is packed, before its shift: BF16 rounds the three bits that FP16 scales have more. */
-    private static float roundedScale(QuantizedMatrix matrix, DataType type, int group, int column) {
-        float scale = matrix.scale(group, column);
+    private static float rounded(QuantizedMatrix matrix, DataType type, float scale) {
         return type == DataType.BF16 && matrix.scaleType() == DataType.FP16 ? HalfFloats.fromBf16(HalfFloats.toBf16(scale)) : scale;
     }
 

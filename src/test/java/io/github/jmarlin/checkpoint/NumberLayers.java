@@ -61,7 +61,8 @@ public final class NumberLayers {
     }
 
     /** Four rows of a column in a word; the zero points of four columns in a word, minus one each from the whole word in version 1. */
-    public static TestModel gptq(TestModel model, String name, int[][] codes, int group, boolean actOrder, int[][] zeros, boolean version2) {
+    public static TestModel gptq(TestModel model, String name, int[][] codes, int group, boolean actOrder, int[][] zeros,
+            boolean version2) {
         int k = codes.length;
         int n = codes[0].length;
         int groups = zeros.length;

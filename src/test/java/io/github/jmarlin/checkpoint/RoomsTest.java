@@ -22,6 +22,7 @@ final class RoomsTest {
     void nothingLooksToItsRight() throws IOException {
         List<String> wrong = new ArrayList<>();
         wrong.addAll(mentions("container", "format.", "packed.", "Checkpoint"));
+        wrong.addAll(mentions("container/gguf", "format.", "packed.", "Checkpoint"));
         wrong.addAll(mentions("format", "packed.", "Checkpoint"));
         wrong.addAll(mentions("", "packed."));
         assertEquals(List.of(), wrong);

@@ -67,7 +67,8 @@ final class RepositoryNumbersTest {
                 assertEquals(gate.hasInputOrder() ? gate.inputOrder().get(row) : row, input);
                 for (int column = 0; column < 2 * N; column++) {
                     double expected = (column % 2 == 0 ? gate : up).exactWeight(row, column / 2);
-                    assertEquals(expected, both.exactWeight(row, column), Math.abs(expected) * 1e-6 + 1e-30, "row " + row + ", column " + column);
+                    assertEquals(expected, both.exactWeight(row, column), Math.abs(expected) * 1e-6 + 1e-30,
+                            "row " + row + ", column " + column);
                 }
             }
         }
@@ -165,12 +166,32 @@ final class RepositoryNumbersTest {
                 .floats(attention + ".weight_scale", TensorType.F16, BitWriter.numbers(N, 0.01f, 0.02f, TensorType.F16, 1), N, 1)
                 .longs(attention + ".weight_shape", new long[] {N, K}, 2);
         String[] groups = {group("re:.*(gate|up)_proj", "pack-quantized", 8, false, "group", "64"),
-            group("re:.*down_proj", "int-quantized", 8, true, "channel", "null"), group("Linear", "pack-quantized", 4, true, "channel", "null")};
+            group("re:.*down_proj", "int-quantized", 8, true, "channel", "null"),
+            group("Linear", "pack-quantized", 4, true, "channel", "null")};
         StringBuilder all = new StringBuilder();
         Arrays.stream(groups).forEach(group -> all.append(all.length() == 0 ? "" : ",").append("\"g").append(all.length()).append("\":")
                 .append(group));
         expect(tensors, TestModel.quantization("{\"quant_method\":\"compressed-tensors\",\"format\":\"mixed-precision\","
                 + "\"config_groups\":{" + all + "}}"), 3, "pack-quantized", "int-quantized", "4 of 4 can run");
+    }
+
+    /** Float zeros of fp16 numbers keep what is promised in fp16 only; those of bf16 numbers fit both types. */
+    @Test
+    void floatZerosFinerThanBf16StayInFp16() throws IOException {
+        for (TensorType type : new TensorType[] {TensorType.F16, TensorType.BF16}) {
+            Path model = NumberLayers.mlx(new TestModel(), BLOCK + "down_proj", codes(4, 1), 4, 64, type)
+                    .write(folder.resolve("mlx" + type), "{\"quantization\":{\"group_size\":64,\"bits\":4}}");
+            Path fp16 = folder.resolve("fp16" + type);
+            assertEquals(0, Cli.run("pack", "--dtype", "fp16", model.toString(), fp16.toString()).status());
+            assertEquals(0, Cli.run("verify", fp16.toString(), "--device", "cpu").status());
+            Path bf16 = folder.resolve("bf16" + type);
+            String[] command = {"pack", "--dtype", "bf16", model.toString(), bf16.toString()};
+            if (type == TensorType.BF16) {
+                assertEquals(0, Cli.run(command).status());
+            } else {
+                Repository.assertRefused(bf16, 1, command, "layer " + BLOCK + "down_proj", "rounded to BF16", "which is FP16 here");
+            }
+        }
     }
 
     private static String group(String target, String format, int bits, boolean symmetric, String strategy, String size) {

@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.jmarlin.checkpoint.Checkpoint;
+import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
 import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
 import io.github.jmarlin.checkpoint.container.gguf.GgufType;
 import io.github.jmarlin.checkpoint.container.gguf.GgufWriter;
@@ -12,11 +14,13 @@ import io.github.jmarlin.testing.Errors;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Set;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Models of GGUF files compute what their numbers say, in the order of rows that llama.cpp's converter gives them. */
 final class GgufDecoderTest {
@@ -47,11 +51,18 @@ final class GgufDecoderTest {
         check(TinyGguf.of(tiny, name -> GgufType.F32), tiny, SlowLlama.plainFrequencies(headSize), 1e-5);
     }
 
-    /** The embedding as fp16, everything else as it is; the head, without a tensor of its own, is the embedding. */
-    @Test
-    void embeddingOfBlocksAndTiedHead() throws IOException {
-        TinyLlama tiny = new TinyLlama("llama", 2).without("lm_head.weight");
-        check(TinyGguf.of(tiny, name -> name.contains("embed") ? GgufType.Q5_1 : GgufType.F32), tiny, SlowLlama.plainFrequencies(32), 1.5e-3);
+    /** Looked up only, the embedding is fp16; where it is the head too it stays a layer, and is multiplied as it is. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void embeddingOfBlocks(boolean tied) throws IOException {
+        TinyLlama tiny = new TinyLlama("llama", 2);
+        if (tied) {
+            tiny.without("lm_head.weight");
+        }
+        GgufWriter file = TinyGguf.of(tiny, name -> name.contains("embed") ? GgufType.Q5_1 : GgufType.F32);
+        check(file, tiny, SlowLlama.plainFrequencies(32), 1e-3);
+        Checkpoint checkpoint = Checkpoint.open(folder.resolve("model.gguf"));
+        assertEquals(tied, checkpoint.layerNames().contains("model.embed_tokens") && !checkpoint.isDense("model.embed_tokens"));
     }
 
     @ParameterizedTest
@@ -95,9 +106,9 @@ final class GgufDecoderTest {
     void otherArchitecturesKeepTheirNamesAndDoNotSpeak() throws IOException {
         Path file = new GgufWriter().string("general.architecture", "gemma2").tensor("blk.0.attn_q.weight", new float[64 * 64], 64, 64)
                 .write(folder.resolve("other.gguf"));
-        Exception e = assertThrows(io.github.jmarlin.checkpoint.container.MalformedCheckpointException.class,
+        MalformedCheckpointException e = assertThrows(MalformedCheckpointException.class,
                 () -> LlamaModel.open(file, LlamaModel.Options.STORED));
         assertTrue(e.getMessage().contains("it is made for the architectures llama, qwen2 and qwen3"), e.getMessage());
-        assertEquals(java.util.Set.of("blk.0.attn_q"), io.github.jmarlin.checkpoint.Checkpoint.open(file).layerNames());
+        assertEquals(Set.of("blk.0.attn_q"), Checkpoint.open(file).layerNames());
     }
 }

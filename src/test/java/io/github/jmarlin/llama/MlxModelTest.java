@@ -38,7 +38,8 @@ final class MlxModelTest {
         for (String name : tiny.tensors.keySet()) {
             if (!name.contains("norm")) {
                 boolean wide = name.contains("embed") || name.equals("model.layers.0.mlp.down_proj.weight");
-                int rows = name.contains("embed") ? TinyLlama.VOCABULARY : name.contains("gate") || name.contains("up_") ? TinyLlama.INTERMEDIATE
+                int rows = name.contains("embed") ? TinyLlama.VOCABULARY
+                        : name.contains("gate") || name.contains("up_") ? TinyLlama.INTERMEDIATE
                         : name.contains("k_proj") || name.contains("v_proj") ? TinyLlama.HIDDEN / 2 : TinyLlama.HIDDEN;
                 quantize(model, name.substring(0, name.length() - ".weight".length()), rows, wide ? 8 : 4);
             }
@@ -104,6 +105,7 @@ final class MlxModelTest {
         tiny.config("vocab_size", "97");
         Path source = write();
         JMarlinException e = assertThrows(JMarlinException.class, () -> LlamaModel.open(source, LlamaModel.Options.STORED));
-        assertTrue(e.getMessage().contains("layer model.embed_tokens: found k 128, n 96; config.json asks for k 128, n 97"), e.getMessage());
+        assertTrue(e.getMessage().contains("layer model.embed_tokens: found k 128, n 96; config.json asks for k 128, n 97"),
+                e.getMessage());
     }
 }

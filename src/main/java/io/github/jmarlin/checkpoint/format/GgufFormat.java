@@ -25,7 +25,7 @@ import java.util.stream.Collectors;
  * <tr><td>Q5_0, Q8_0; Q6_K</td><td>INT8</td><td>32; 16</td><td>MIDDLE</td></tr>
  * <tr><td>Q5_1, Q5_K</td><td>INT8</td><td>32</td><td>FLOAT_ZERO</td></tr>
  * </table>
- * Scales of the K types are products of two numbers, exact in FP32, and rounded when they are packed.
+ * Scales of the K types are products of two numbers: exact in FP32, and rounded when they are packed.
  */
 final class GgufFormat implements WeightFormat {
     private static final String ACCEPTED = Arrays.stream(GgufBlocks.values()).map(Enum::name).collect(Collectors.joining(", "))
@@ -77,7 +77,7 @@ final class GgufFormat implements WeightFormat {
         WeightForm form = new WeightForm(blocks.bits() == 4 ? WeightForm.Code.INT4 : WeightForm.Code.INT8,
                 blocks.hasMinimum() ? WeightForm.Offset.FLOAT_ZERO : WeightForm.Offset.MIDDLE, WeightForm.ScaleSource.GROUP,
                 GroupSizes.forFile(blocks.groupSize(), k), WeightForm.Sparsity.DENSE, WeightForm.Columns.NATURAL);
-        Floats.ScaleTypes scales = new Floats.ScaleTypes(blocks.hasProducts() ? DataType.FP32 : DataType.FP16, DataType.FP16);
+        Floats.ScaleTypes scales = new Floats.ScaleTypes(blocks.hasFp16Scales() ? DataType.FP16 : DataType.FP32, DataType.FP16);
         LayerSource.Facts facts = new LayerSource.Facts(name, scheme() + " " + type, k, n, blocks.groupSize(), form, scales,
                 tensors.find(name + ".bias"), null, List.of(weight));
         return new GgufLayer(facts, weight, blocks);

@@ -183,8 +183,8 @@ final class GptqFormat implements WeightFormat {
     }
 
     /**
-     * Judges by the words themselves. Symmetric words are one and the same everywhere, 8 (128 of 8 bits) as it is or minus one, so that they say
-     * themselves how they are stored, whatever the configuration says; other zero points need to know it.
+     * Judges by the words themselves. Symmetric words are one and the same everywhere, 8 (of 8 bits 128) as it is or minus one, so
+     * that they say themselves how they are stored, whatever the configuration says; other zero points need to know it.
      */
     private boolean hasZeroPoints(Tensor zeros, int bits) {
         int middle = bits == 4 ? 0x88888888 : 0x80808080;
@@ -204,7 +204,8 @@ final class GptqFormat implements WeightFormat {
         if (version == Version.UNKNOWN || version == Version.V1 && !trustedWriter) {
             throw new UnsupportedCheckpointException(zeros.file(),
                     "tensor " + zeros.name() + ", file offset " + (zeros.fileOffset() + different),
-                    "zero points other than " + (1 << bits - 1) + " (sym = " + isSymmetric() + ") in " + scheme() + " written by \"" + writer + "\"",
+                    "zero points other than " + (1 << bits - 1) + " (sym = " + isSymmetric() + ") in " + scheme() + " written by \""
+                    + writer + "\"",
                     "such zero points in gptq_v2, or in v1 when meta.quantizer is gptqmodel >= " + FIRST_TRUSTED
                     + ": other writers lose zero points of 0");
         }

@@ -37,7 +37,8 @@ final class E2m1FormatsTest {
     Path folder;
 
     private Path write(TestModel model, boolean nvfp4) throws IOException {
-        return model.write(folder.resolve("model"), nvfp4 ? String.format(COMPRESSED, "nvfp4-pack-quantized", "tensor_group", 16, "{\"num_bits\":4}")
+        return model.write(folder.resolve("model"), nvfp4
+                ? String.format(COMPRESSED, "nvfp4-pack-quantized", "tensor_group", 16, "{\"num_bits\":4}")
                 : String.format(COMPRESSED, "mxfp4-pack-quantized", "group", 32, "null"));
     }
 
@@ -140,7 +141,8 @@ final class E2m1FormatsTest {
     }
 
     private LayerSource spread(int[][] codes, ByteBuffer exponents) throws IOException {
-        TestModel model = NumberLayers.compressed(new TestModel(), "a", codes, false).add("a.weight_scale", TensorType.U8, exponents, 64, 2);
+        TestModel model = NumberLayers.compressed(new TestModel(), "a", codes, false)
+                .add("a.weight_scale", TensorType.U8, exponents, 64, 2);
         return Checkpoint.open(write(model, false)).layer("a");
     }
 
@@ -153,10 +155,12 @@ final class E2m1FormatsTest {
     void illegalNumbersAreRefusedWhereTheyStand() throws IOException {
         int[][] codes = BitWriter.codes(64, 64, 4, 7);
         ByteBuffer e4m3 = NumberLayers.scales(64, 4, true).put(4 * 9 + 2, (byte) 0xff);
-        String message = refused(NumberLayers.compressed(new TestModel(), "a", codes, true).add("a.weight_scale", TensorType.F8_E4M3, e4m3, 64, 4), true);
+        String message = refused(NumberLayers.compressed(new TestModel(), "a", codes, true)
+                .add("a.weight_scale", TensorType.F8_E4M3, e4m3, 64, 4), true);
         assertTrue(message.contains("tensor a.weight_scale, file offset") && message.contains("E4M3 0xff (NaN)"), message);
         ByteBuffer e8m0 = NumberLayers.scales(64, 2, false).put(2 * 63 + 1, (byte) 255);
-        message = refused(NumberLayers.compressed(new TestModel(), "a", codes, false).add("a.weight_scale", TensorType.U8, e8m0, 64, 2), false);
+        message = refused(NumberLayers.compressed(new TestModel(), "a", codes, false)
+                .add("a.weight_scale", TensorType.U8, e8m0, 64, 2), false);
         assertTrue(message.contains("tensor a.weight_scale, file offset") && message.contains("E8M0 0xff (NaN)"), message);
         for (float factor : new float[] {0, 1e-42f, Float.NaN, Float.POSITIVE_INFINITY}) {
             message = refused(NumberLayers.compressed(new TestModel(), "a", codes, true)
@@ -195,7 +199,8 @@ final class E2m1FormatsTest {
             String message = assertThrows(JMarlinException.class, () -> checkpoint.layer("a")).getMessage();
             assertTrue(message.contains(change[2]), message);
         }
-        TestModel smoothed = NumberLayers.modelOpt(new TestModel(), "a", codes).floats("a.pre_quant_scale", TensorType.F16, new float[64], 64);
+        TestModel smoothed = NumberLayers.modelOpt(new TestModel(), "a", codes)
+                .floats("a.pre_quant_scale", TensorType.F16, new float[64], 64);
         Checkpoint awq = Checkpoint.open(smoothed.write(folder.resolve("awq"),
                 TestModel.quantization("{\"quant_method\":\"modelopt\",\"quant_algo\":\"NVFP4_AWQ\"}")));
         assertTrue(awq.whyNot("a").contains("a factor for each input of the layer"), awq.whyNot("a"));

@@ -40,7 +40,8 @@ final class EightBitFormatsTest {
     void gptqOfBothVersions(int k, int n, int group, boolean symmetric, boolean version2, boolean actOrder) throws IOException {
         int[][] codes = BitWriter.codes(k, n, 8, k);
         int groups = k / group;
-        TestModel tensors = NumberLayers.gptq(new TestModel(), "a", codes, group, actOrder, NumberLayers.zeros(groups, n, symmetric), version2);
+        TestModel tensors = NumberLayers.gptq(new TestModel(), "a", codes, group, actOrder,
+                NumberLayers.zeros(groups, n, symmetric), version2);
         Path model = tensors.write(folder, TestModel.quantization(String.format(GPTQ, group == k ? -1 : group, symmetric, actOrder,
                 version2 ? V2 : TRUSTED)));
         LayerSource source = Checkpoint.open(model).layer("a");
@@ -88,7 +89,8 @@ final class EightBitFormatsTest {
         int[][] codes = BitWriter.codes(k, n, 8, n);
         int rows = group < 0 ? k : group;
         int[][] zeros = symmetric ? null : NumberLayers.zeros(k / rows, n, false);
-        TestModel tensors = packed ? NumberLayers.packed(new TestModel(), "a", codes, k / rows, zeros) : NumberLayers.plain(new TestModel(), "a", codes, k / rows, zeros);
+        TestModel tensors = packed ? NumberLayers.packed(new TestModel(), "a", codes, k / rows, zeros)
+                : NumberLayers.plain(new TestModel(), "a", codes, k / rows, zeros);
         Path model = write(tensors, packed ? "pack-quantized" : "int-quantized", symmetric, group, "null");
         TensorStore store = TensorStore.open(model);
         SecondDecoder expected = packed ? SecondDecoder.packed8(store, "a", k, rows) : SecondDecoder.plain8(store, "a", k, rows);
@@ -103,6 +105,23 @@ final class EightBitFormatsTest {
         Products.assertWithin(packed ? 3.5e-3 : symmetric ? 3e-4 : 4.5e-4, expected, source);
     }
 
+    @Test
+    void rowsInAnotherOrder() throws IOException {
+        int[][] codes = BitWriter.codes(96, 70, 8, 11);
+        int[] groupIndex = new int[96];
+        for (int row = 0; row < 96; row++) {
+            groupIndex[row] = (row + 1) % 3;
+        }
+        TestModel tensors = NumberLayers.packed(new TestModel(), "a", codes, 3, NumberLayers.zeros(3, 70, false))
+                .ints("a.weight_g_idx", groupIndex, 96);
+        Path model = write(tensors, "pack-quantized", false, 32, "null");
+        LayerSource source = Checkpoint.open(model).layer("a");
+        assertTrue(source.isActOrdered());
+        SecondDecoder expected = SecondDecoder.packed8(TensorStore.open(model), "a", 96, 32);
+        SecondDecoder.assertSame(expected, source);
+        Products.assertWithin(3.5e-3, expected, source);
+    }
+
     /** W8A8: the weights are what they are; zeros of symmetric bytes are none. */
     @Test
     void settingsForActivationsAndZerosOfSymmetricBytes() throws IOException {
@@ -113,24 +132,30 @@ final class EightBitFormatsTest {
         assertEquals("compressed-tensors int-quantized, activations as they are", source.scheme());
         assertFalse(source.hasZeroPoints());
         middle[0][63] = 127;
-        Checkpoint lying = Checkpoint.open(write(NumberLayers.plain(new TestModel(), "a", codes, 1, middle), "int-quantized", true, -1, "null"));
+        Checkpoint lying = Checkpoint.open(
+                write(NumberLayers.plain(new TestModel(), "a", codes, 1, middle), "int-quantized", true, -1, "null"));
         assertTrue(lying.whyNot("a").contains("symmetric is true, which leaves none"), lying.whyNot("a"));
-        Checkpoint packed = Checkpoint.open(write(NumberLayers.packed(new TestModel(), "a", codes, 1, null), "pack-quantized", true, -1, "{}"));
+        Checkpoint packed = Checkpoint.open(
+                write(NumberLayers.packed(new TestModel(), "a", codes, 1, null), "pack-quantized", true, -1, "{}"));
         assertTrue(packed.whyNot("a").contains("activations are not quantized"), packed.whyNot("a"));
     }
 
     @Test
     void shapesAndTypesMustAgree() throws IOException {
         int[][] codes = BitWriter.codes(64, 64, 8, 3);
-        Checkpoint words = Checkpoint.open(write(NumberLayers.packed(new TestModel(), "a", codes, 2, null)
+        Checkpoint words = Checkpoint.open(
+                write(NumberLayers.packed(new TestModel(), "a", codes, 2, null)
                 .ints("a.weight_packed", new int[64 * 8], 64, 8), "pack-quantized", true, 32, "null"));
         assertTrue(words.whyNot("a").contains("found shape [64, 8]") && words.whyNot("a").contains("[64, 16]"), words.whyNot("a"));
-        Checkpoint groups = Checkpoint.open(write(NumberLayers.plain(new TestModel(), "a", codes, 2, null), "int-quantized", true, 64, "null"));
+        Checkpoint groups = Checkpoint.open(
+                write(NumberLayers.plain(new TestModel(), "a", codes, 2, null), "int-quantized", true, 64, "null"));
         assertTrue(groups.whyNot("a").contains("tensor a.weight_scale: found shape [64, 2]"), groups.whyNot("a"));
-        Checkpoint zeros = Checkpoint.open(write(NumberLayers.plain(new TestModel(), "a", codes, 2, null)
+        Checkpoint zeros = Checkpoint.open(
+                write(NumberLayers.plain(new TestModel(), "a", codes, 2, null)
                 .ints("a.weight_zero_point", new int[128], 64, 2), "int-quantized", false, 32, "null"));
         assertTrue(zeros.whyNot("a").contains("tensor a.weight_zero_point: found dtype I32"), zeros.whyNot("a"));
-        Checkpoint none = Checkpoint.open(write(NumberLayers.packed(new TestModel(), "a", codes, 2, null), "pack-quantized", false, 32, "null"));
+        Checkpoint none = Checkpoint.open(
+                write(NumberLayers.packed(new TestModel(), "a", codes, 2, null), "pack-quantized", false, 32, "null"));
         assertTrue(none.whyNot("a").contains("tensor a.weight_zero_point: found nothing"), none.whyNot("a"));
     }
 }

@@ -175,8 +175,13 @@ interface SecondDecoder {
         Tensor codes = store.require(name + ".weight_packed");
         Tensor scales = store.require(name + ".weight_scale");
         Tensor zeros = store.find(name + ".weight_zero_point");
+        Tensor groupIndex = store.find(name + ".weight_g_idx");
         int groups = Math.toIntExact(scales.shape().get(1));
         return new SecondDecoder() {
+            private int group(int row) {
+                return groupIndex == null ? row / group : bits(groupIndex, row * 32L, 32);
+            }
+
             @Override
             public int code(int row, int column) {
                 return bits(codes, ((long) column * ((k + 3) / 4) + row / 4) * 32 + row % 4 * 8, 8);
@@ -184,12 +189,12 @@ interface SecondDecoder {
 
             @Override
             public double scale(int row, int column) {
-                return number(scales, (long) column * groups + row / group);
+                return number(scales, (long) column * groups + group(row));
             }
 
             @Override
             public double offset(int row, int column) {
-                return zeros == null ? 128 : bits(zeros, ((long) (column / 4) * groups + row / group) * 32 + column % 4 * 8, 8);
+                return zeros == null ? 128 : bits(zeros, ((long) (column / 4) * groups + group(row)) * 32 + column % 4 * 8, 8);
             }
         };
     }

@@ -24,8 +24,10 @@ import java.nio.ByteOrder;
  *   s, t       s[i] is the low 6 bits of byte i, t[i] of byte i + 4, i below 4; then, i from 4 on: byte i + 4 has the low four bits of
  *              s[i] (low) and t[i] (high), the two high bits of bytes i - 4 and i theirs
  * </pre>
- * {@link #octet} gives eight codes at a time, a byte for each. Codes of five bits and more are given moved to the middle 128 where they
- * have a middle, as {@link io.github.jmarlin.layout.WeightForm.Code#INT8} wants them.
+ * {@link #octet} gives eight codes at a time, a byte for each, as {@link io.github.jmarlin.layout.WeightForm.Code#INT8} wants those of more
+ * than four bits: moved to the middle 128 where they have a middle. Q5_K's codes are given times 8, and the scales divided by it, which
+ * changes no number: a product that counts codes from 128 would else subtract most of what it adds. (Q5_1's stay as they are: fp16 holds
+ * its scales, and not their eighth.)
  */
 public enum GgufBlocks {
     Q4_0(GgufType.Q4_0, 4, 32, false) {
@@ -84,12 +86,15 @@ public enum GgufBlocks {
         @Override
         public long octet(byte[] bytes, int at, int octet) {
             long fifth = word(bytes, at + 16 + 8 * (octet % 4)) >>> octet / 4 & ONES;
-            return halves(bytes, at + 48, octet) | fifth << 4;
+            return EIGHTFOLD * (halves(bytes, at + 48, octet) | fifth << 4);
         }
 
         @Override
         public void parameters(byte[] bytes, int at, float[] scales, float[] minima) {
             Q4_K.parameters(bytes, at, scales, minima);
+            for (int group = 0; group < 8; group++) {
+                scales[group] /= EIGHTFOLD;
+            }
         }
     },
     Q6_K(GgufType.Q6_K, 8, 16, false) {
@@ -112,6 +117,8 @@ public enum GgufBlocks {
         }
     };
 
+    /** What five bits are multiplied with to fill eight, and their scales divided by. */
+    private static final int EIGHTFOLD = 8;
     private static final long ONES = 0x0101010101010101L;
     private static final VarHandle WORDS = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
 
@@ -157,9 +164,9 @@ public enum GgufBlocks {
         return hasMinimum;
     }
 
-    /** Whether a scale is a product of two numbers, which fp16 does not hold exactly. */
-    public boolean hasProducts() {
-        return type.blockElements() == 256;
+    /** Whether fp16 holds every scale: not the products of two numbers that K types have. */
+    public boolean hasFp16Scales() {
+        return type.blockElements() == 32;
     }
 
     /**

@@ -19,8 +19,8 @@ import java.util.function.Supplier;
  * A GGUF file, with its further parts, as a model. Immutable and thread-safe.
  *
  * <p>The order of rows: llama.cpp's converter turns the rows of q and k of Llama's architecture round, for a rotation of neighbours; in
- * {@link #store} they are as they were. Of other architectures it leaves them. A token embedding of blocks, which is looked up and
- * never multiplied, is there as fp16.
+ * {@link #store} they are as they were. Of other architectures it leaves them. A token embedding of blocks is there as
+ * fp16 if there is a head besides: it is then looked up and never multiplied.
  *
  * @param store the tensors, and config.json, generation_config.json and tokenizer.json as far as the metadata say what stands there
  * @param blocks the type of each tensor of blocks, by its name in the store
@@ -28,6 +28,7 @@ import java.util.function.Supplier;
  */
 public record GgufModel(TensorStore store, Map<String, GgufType> blocks, String architecture) {
     private static final String EMBEDDING = "model.embed_tokens.weight";
+    private static final String HEAD = "lm_head.weight";
     private static final String TOKENIZER = "tokenizer.json";
 
     /** Whether a path is a GGUF file, by its name: a folder of that name is none. */
@@ -97,7 +98,7 @@ public record GgufModel(TensorStore store, Map<String, GgufType> blocks, String 
 
     private static void decodeEmbedding(Map<String, Tensor> tensors, Map<String, GgufType> blocks) {
         GgufBlocks how = GgufBlocks.of(blocks.get(EMBEDDING));
-        if (how != null && tensors.get(EMBEDDING).shape().size() == 2) {
+        if (how != null && tensors.containsKey(HEAD) && tensors.get(EMBEDDING).shape().size() == 2) {
             tensors.put(EMBEDDING, MadeTensors.fp16(tensors.get(EMBEDDING), how));
             blocks.remove(EMBEDDING);
         }
