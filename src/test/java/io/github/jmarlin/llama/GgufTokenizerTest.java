@@ -41,7 +41,8 @@ final class GgufTokenizerTest {
         Arrays.fill(kinds, 1);
         kinds[261] = 3;
         kinds[262] = 3;
-        return file("gpt2").string("tokenizer.ggml.pre", cut).strings("tokenizer.ggml.tokens", tokens).ints("tokenizer.ggml.token_type", kinds)
+        return file("gpt2").string("tokenizer.ggml.pre", cut).strings("tokenizer.ggml.tokens", tokens)
+                .ints("tokenizer.ggml.token_type", kinds)
                 .strings("tokenizer.ggml.merges", List.of("1 2", "12 3", "123 4", "\u0120 a", "\u0120a b"))
                 .u32("tokenizer.ggml.bos_token_id", 261).u32("tokenizer.ggml.eos_token_id", 262);
     }
@@ -56,7 +57,8 @@ final class GgufTokenizerTest {
     void mergesOfBytesAsTheCutSays(String cut, String number) throws IOException {
         try (Tokenizer tokenizer = open(ofBytes(cut))) {
             int[] ids = tokenizer.encode("1234 ab<|end|>\u20ac");
-            assertEquals(number + " 260 262 226 130 172", Arrays.stream(ids).mapToObj(Integer::toString).reduce((a, b) -> a + " " + b).get());
+            String shown = Arrays.toString(ids).replaceAll("[\\[\\],]", "");
+            assertEquals(number + " 260 262 226 130 172", shown);
             assertEquals("1234 ab\u20ac", tokenizer.decode(Arrays.stream(ids).boxed().toList()));
         }
     }
