@@ -82,19 +82,19 @@ def table(folder, found):
 
 
 def document(found):
-    """Of symmetric weights in groups of 64 and more: a row for each tile, the first of the Hopper kernel's schedules."""
+    """Of symmetric weights in groups of 64 and more: a row for each tile, in halves too, the first of the Hopper kernel's schedules."""
     rows, names = {}, [machine for machine, _ in COLUMNS]
     for name, machine, steady, clocks, _ in found:
-        if match := re.fullmatch(r"(\w+?)_f16_sym_g64_m(\d+)_n(\d+)(_p\d_s\d)?", name):
-            row = rows.setdefault((match[1], int(match[2]), int(match[3])), {})
+        if match := re.fullmatch(r"(\w+?)_f16_sym_g64_m(\d+)_n(\d+)(_p\d_s\d|_h2)?", name):
+            row = rows.setdefault((match[1], int(match[2]), int(match[3]), " in halves" if match[4] == "_h2" else ""), {})
             row.setdefault(machine, (match[4], steady, clocks))
     text = ("| kernel, tile m x n | instructions per block | tensor | half2 | copies | predicates, branches | "
             + " | ".join(scheduler.MACHINES[name].name for name in names) + " |\n" + "|---" * (6 + len(names)) + "|\n")
-    for (family, m, n), row in sorted(rows.items(), key=lambda item: (item[0][0] == "hopper", item[0])):
+    for (family, m, n, halves), row in sorted(rows.items(), key=lambda item: (item[0][0] == "hopper", item[0])):
         _, steady, _ = next(iter(row.values()))
         counts = " | ".join(f"{value:.0f}" for value in (steady.warp_instructions, *steady.classes()))
         cells = " | ".join(f"{row[name][2]:.0f}" if name in row else "" for name in names)
-        text += f"| {family} {m}x{n} | {counts} | {cells} |\n"
+        text += f"| {family} {m}x{n}{halves} | {counts} | {cells} |\n"
     return text
 
 

@@ -9,6 +9,13 @@
 namespace jmarlin {
 
 struct alignas(8) F32x2 { float x, y; };
+struct alignas(8) U32x2 { u32 x, y; };
+
+JMARLIN_DEVICE U32x2 ld_shared_u32x2(u32 address) {
+    U32x2 v;
+    asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(address) : "memory");
+    return v;
+}
 
 JMARLIN_DEVICE F32x2 ld_shared_f32x2(u32 address) {
     F32x2 v;
@@ -175,6 +182,13 @@ JMARLIN_DEVICE void settle(float (&v)[kCount]) {
     for (int i = 0; i < kCount; ++i) asm volatile("" : "+f"(v[i]) :: "memory");
 }
 
+// The same number in another register, which no compiler makes one with the first.
+JMARLIN_DEVICE u32 copy_of(u32 v) {
+    u32 copy;
+    asm volatile("mov.b32 %0, %1;" : "=r"(copy) : "r"(v) : "memory");
+    return copy;
+}
+
 // wgmma.m64nNk16, D += A * B in fp32, N = 2 * kCount columns. A: registers, warp w of the warpgroup holds rows 16w..16w+15,
 // each as mma_m16n8k16 takes them. B: column i is row i of the tile that the descriptor names. Accumulators of lane l, r = l/4, t = l%4:
 //   d[4j], d[4j+1]: D[16w+r][8j+2t], D[16w+r][8j+2t+1]   d[4j+2], d[4j+3]: the same of row 16w+r+8
@@ -211,6 +225,33 @@ JMARLIN_WGMMA_BOTH(32, 16, "%16, %17, %18, %19", "%20")
 JMARLIN_WGMMA_BOTH(64, 32, "%32, %33, %34, %35", "%36")
 JMARLIN_WGMMA_BOTH(128, 64, "%64, %65, %66, %67", "%68")
 
+// wgmma.sp.m64nNk32: the same with an A of which two of every four neighbouring k are stored. In stored elements A is that of m64k16;
+// `metadata` says which they are: first | second << 2 of four neighbours in four bits, first < second. Of lane 4r + t the low half-word is
+// row r's of its warp, the high one row r + 8's; selector 0 takes lanes t = 0 (k 0..15) and 1 (k 16..31), selector 1 t = 2 and 3.
+template <class T, int kSelector, int kCount>
+JMARLIN_DEVICE void wgmma_sp_m64k32(float (&d)[kCount], const u32 (&a)[4], u64 b, u32 metadata);
+
+#define JMARLIN_WGMMA_SP(TYPE, PTX_TYPE, SELECTOR, N, COUNT, A, B, METADATA)                                              \
+    template <>                                                                                                        \
+    JMARLIN_DEVICE void wgmma_sp_m64k32<TYPE, SELECTOR, COUNT>(float (&d)[COUNT], const u32 (&a)[4], u64 b, u32 metadata) { \
+        asm volatile("wgmma.mma_async.sp.sync.aligned.m64n" #N "k32.f32." #PTX_TYPE "." #PTX_TYPE                       \
+                     " {" JMARLIN_D##COUNT "}, {" A "}, " B ", " METADATA ", " #SELECTOR ", 1, 1, 1, 0;"                 \
+                     : JMARLIN_IO##COUNT(0) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(metadata));       \
+    }
+#define JMARLIN_WGMMA_SP_ALL(N, COUNT, A, B, METADATA)           \
+    JMARLIN_WGMMA_SP(Half, f16, 0, N, COUNT, A, B, METADATA)      \
+    JMARLIN_WGMMA_SP(Half, f16, 1, N, COUNT, A, B, METADATA)      \
+    JMARLIN_WGMMA_SP(Bfloat16, bf16, 0, N, COUNT, A, B, METADATA) \
+    JMARLIN_WGMMA_SP(Bfloat16, bf16, 1, N, COUNT, A, B, METADATA)
+
+JMARLIN_WGMMA_SP_ALL(8, 4, "%4, %5, %6, %7", "%8", "%9")
+JMARLIN_WGMMA_SP_ALL(16, 8, "%8, %9, %10, %11", "%12", "%13")
+JMARLIN_WGMMA_SP_ALL(32, 16, "%16, %17, %18, %19", "%20", "%21")
+JMARLIN_WGMMA_SP_ALL(64, 32, "%32, %33, %34, %35", "%36", "%37")
+JMARLIN_WGMMA_SP_ALL(128, 64, "%64, %65, %66, %67", "%68", "%69")
+
+#undef JMARLIN_WGMMA_SP_ALL
+#undef JMARLIN_WGMMA_SP
 #undef JMARLIN_WGMMA_BOTH
 #undef JMARLIN_WGMMA
 #undef JMARLIN_IO64

@@ -1,7 +1,7 @@
 // Expands packed weights into a dense matrix of 16-bit numbers, one row per column of W: W'[n][k], as the transposed
 // operand of a dense product wants it. Bound by memory, so it is written for whole sectors, not for few instructions.
 //
-// Every warp takes 64 x 64 blocks in turn. A fragment register holds two neighbouring k of one column; the eight
+// Every warp takes blocks of 64 columns in turn. A fragment register holds two neighbouring k of one column; the eight
 // registers of a column are pieces p = 0 .. 7 of 8 k each, a quarter of a piece per lane t of a group of four. Four
 // pieces change hands so that every lane has 16 bytes in a row:
 //
@@ -11,10 +11,10 @@
 //   lane 2   p0[4 5]  p1[4 5]  p2[4 5]  p3[4 5]                    p2[0 1] [2 3] [4 5] [6 7]
 //   lane 3   p0[6 7]  p1[6 7]  p2[6 7]  p3[6 7]                    p3[0 1] [2 3] [4 5] [6 7]
 //
-// so one store instruction of the warp writes 64 contiguous bytes of eight rows.
+// so one store instruction of the warp writes 64 contiguous bytes of eight rows. (Of sparse weights: quads.cuh.)
 #pragma once
 
-#include "../forms.cuh"
+#include "quads.cuh"
 
 namespace jmarlin {
 
@@ -132,8 +132,15 @@ JMARLIN_DEVICE void dequantize_matrix(const DequantizeArgs& args) {
                 even[2 * j + 1] = scale_pair<T>(a[2], even_factor);
                 odd[2 * j + 1] = scale_pair<T>(a[3], odd_factor);
             }
-            store_column<T>(args, column, k_block * 64, even);
-            store_column<T>(args, column + 1, k_block * 64, odd);
+            const s32 first_k = k_block * Form::kBlockK;
+            if constexpr (Form::kSparse) {
+                const auto places = Places::load(args.codes + static_cast<u64>(block) * Form::kBlockBytes + 2048, s);
+                store_quads(args, column, first_k, even, places, 0);
+                store_quads(args, column + 1, first_k, odd, places, 1);
+            } else {
+                store_column<T>(args, column, first_k, even);
+                store_column<T>(args, column + 1, first_k, odd);
+            }
         }
     }
 }

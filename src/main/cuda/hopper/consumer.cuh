@@ -1,30 +1,63 @@
 // A consumer warpgroup: multiplies one or two strips of 64 columns by the batch tile.
 #pragma once
 
-#include "dequant.cuh"
 #include "descriptor.cuh"
 #include "work.cuh"
 
 namespace jmarlin {
 namespace hopper {
 
-// Two k16 fragments of the weights: half a k-block of one strip, what one commit group multiplies.
-struct Fragments {
+// What sparse weights have besides: a lane's metadata.
+// NOTES: no members in the others' types, which would change their machine code.
+template <bool kSparse>
+struct Metadata {
+    struct Place {};
+    struct OfStage {};
+    struct OfBlock {};
+    struct OfHalf {};
+};
+
+template <>
+struct Metadata<true> {
+    struct Place { u32 metadata_at; };      // in slot 0, behind the codes of all sub-blocks
+    struct OfStage { u32 metadata; };       // where they lie
+    struct OfBlock { U32x2 metadata; };     // of both halves
+    struct OfHalf { u32 metadata; };        // of two fragments
+};
+
+// Two fragments of the weights: half a k-block of one strip, what one commit group multiplies. A fragment is 16 k or, of sparse weights,
+// the half that is stored of 32.
+template <bool kSparse>
+struct Fragments : Metadata<kSparse>::OfHalf {
     u32 a[2][4];
 };
 
-// What a lane reads of one strip and k-block: its codes (word j for k = 16j..16j+15) and the scales and zero codes of its
-// two columns, 8r + 2s (low half) and 8r + 2s + 1 (high half), for each half of the block.
+// What a lane reads of one strip and k-block: the codes of four fragments, one after the other, and the scales and offsets of its two
+// columns, 8r + 2s (low half) and 8r + 2s + 1 (high half), in each scale row.
 template <class Shape>
-struct Packed {
-    static constexpr int kScales = Shape::kTwoScalesPerBlock ? 2 : 1;
-    Vec16 words;
-    u32 scale[kScales];
-    u32 zero[kScales];
+struct Packed : Metadata<Shape::Form::kSparse>::OfBlock {
+    using Form = typename Shape::Form;
+    Vec16 codes[Form::kWords];
+    u32 scale[Shape::kBlockRows];
+    u32 offset[Shape::kBlockRows];
+
+    // Of a fragment.
+    struct Words { u32 of[Form::kWords]; };
+    JMARLIN_DEVICE Words words(int fragment) const {
+        if constexpr (Form::kWords == 1) return {{word(fragment)}};
+        else return {{word(2 * fragment), word(2 * fragment + 1)}};
+    }
+
+private:
+    JMARLIN_DEVICE u32 word(int i) const {
+        const Vec16& v = codes[i / 4];
+        return i % 4 == 0 ? v.x : i % 4 == 1 ? v.y : i % 4 == 2 ? v.z : v.w;
+    }
 };
 
 // Where a lane finds its part of a stage in shared memory.
-struct Stage {
+template <bool kSparse>
+struct Stage : Metadata<kSparse>::OfStage {
     u32 codes;
     u32 scales;
     u64 activations;    // descriptor of the first k-block
@@ -32,9 +65,15 @@ struct Stage {
 };
 
 template <class Shape>
-struct Consumer {
+struct Consumer : Metadata<Shape::Form::kSparse>::Place {
     using T = typename Shape::Element;
+    using Form = typename Shape::Form;
+    using Stage = hopper::Stage<Form::kSparse>;
+    using Fragments = hopper::Fragments<Form::kSparse>;
     static constexpr int kStrips = Shape::kStripsPerWarpgroup;
+    static constexpr u32 kBlockDescriptor = Shape::kSlices * Shape::kActivationBytes / 16;  // from one k-block's activations to the next
+    static constexpr u32 kStepDescriptor = Form::kBlockK / 4 * 2 / 16;                      // from one fragment's to the next
+    static constexpr u32 kHalfDescriptor = Form::kSparse ? Shape::kActivationBytes / 16 : 2 * kStepDescriptor;
 
     const GemmArgs& args;
     const Ring<Shape>& ring;
@@ -50,14 +89,18 @@ struct Consumer {
     JMARLIN_DEVICE Consumer(const GemmArgs& args_, const Ring<Shape>& ring_) : args(args_), ring(ring_) {
         u32 warp = warp_index() % 4;
         strip = warp_index() / 4 * kStrips;
-        codes_at = ring.codes(0) + strip * Shape::kDepth * 2048 + warp * 512 + lane_index() * 16;
+        codes_at = ring.codes(0) + strip * Shape::kDepth * Form::kBlockBytes + warp * (512 * Form::kWords) + lane_index() * 16;
         scales_at = ring.scales(0) + strip * Shape::kScaleRows * 128 + lane_index() / 4 * 16 + warp * 4;
         activations_at = u32(swizzled_descriptor(ring.activations(0)));
-        group_mask = Shape::kTwoScalesPerBlock ? 0 : s32((1u << args.group_shift) - 1);
+        group_mask = Shape::kBlockRows > 1 ? 0 : s32((1u << args.group_shift) - 1);
         keep(codes_at);
         keep(scales_at);
         keep(activations_at);
         keep(group_mask);
+        if constexpr (Form::kSparse) {
+            this->metadata_at = ring.codes(0) + strip * Shape::kDepth * Form::kBlockBytes + 2048 + warp * 256 + lane_index() * 8;
+            keep(this->metadata_at);
+        }
         if (Shape::kNeighbours > 1) {
             to_neighbour = at_neighbour(ring.barriers) - ring.barriers;
             keep(to_neighbour);
@@ -70,47 +113,60 @@ struct Consumer {
         // NOTES: kept in 32 bits. What is known of its lowest bits would turn the additions of constants into a longer way round.
         u32 activations = activations_at + slot * (Shape::kSlotBytes / 16);
         keep(activations);
-        Stage stage{codes_at + slot * Shape::kSlotBytes, scales_at + slot * Shape::kSlotBytes,
+        Stage stage{{}, codes_at + slot * Shape::kSlotBytes, scales_at + slot * Shape::kSlotBytes,
                     u64(kDescriptorHigh) << 32 | activations, k_block & group_mask};
+        if constexpr (Form::kSparse) stage.metadata = this->metadata_at + slot * Shape::kSlotBytes;
         mbarrier_wait(ring.full(slot), drain.parity);
         keep(stage.codes);
         keep(stage.scales);
+        if constexpr (Form::kSparse) keep(stage.metadata);
         return stage;
     }
 
     JMARLIN_DEVICE Packed<Shape> load(const Stage& stage, u32 of_warpgroup, s32 block) const {
-        s32 row = Shape::kTwoScalesPerBlock ? 2 * block : (stage.into_group + block) >> args.group_shift;
+        constexpr s32 kRows = Shape::kBlockRows;
+        s32 row = kRows > 1 ? kRows * block : Shape::kShortTurns ? 0 : (stage.into_group + block) >> args.group_shift;
+        u32 place = (of_warpgroup * Shape::kDepth + u32(block)) * Form::kBlockBytes;
         Packed<Shape> p;
-        p.words = ld_shared_16(stage.codes + (of_warpgroup * Shape::kDepth + u32(block)) * 2048);
 #pragma unroll
-        for (int i = 0; i < Packed<Shape>::kScales; ++i) {
+        for (int i = 0; i < Form::kWords; ++i) p.codes[i] = ld_shared_16(stage.codes + place + i * 512);
+        if constexpr (Form::kSparse) p.metadata = ld_shared_u32x2(stage.metadata + place);
+#pragma unroll
+        for (int i = 0; i < kRows; ++i) {
             u32 scale = stage.scales + (of_warpgroup * Shape::kScaleRows + u32(row + i)) * 128;
             p.scale[i] = ld_shared_4(scale);
-            p.zero[i] = Shape::kZeroPoints ? ld_shared_4(scale + (Shape::kZerosAt - Shape::kScales)) : kSymmetricZeroCodes;
+            if (Form::kHasOffsets) p.offset[i] = ld_shared_4(scale + (Shape::kOffsetsAt - Shape::kScales));
         }
         return p;
     }
 
-    // The two words of half kHalf to weights.
+    // The codes of half kHalf to weights.
     template <int kHalf>
     static JMARLIN_DEVICE void unpack(Fragments& f, const Packed<Shape>& p) {
-        constexpr int row = Shape::kTwoScalesPerBlock ? kHalf : 0;
-        const u32 words[2] = {kHalf == 0 ? p.words.x : p.words.z, kHalf == 0 ? p.words.y : p.words.w};
+        constexpr int kRow = kHalf * Shape::kBlockRows / 2;
+        const typename Packed<Shape>::Words words[2] = {p.words(2 * kHalf), p.words(2 * kHalf + 1)};
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
-            if constexpr (Shape::kZeroPoints) dequantize_with_zeros<T>(f.a[i], words[i], p.scale[row], p.zero[row]);
-            else dequantize<T>(f.a[i], words[i], p.scale[row], mul2<T>(p.scale[row], p.zero[row]));
+            const int row = Shape::kBlockRows == 4 ? kRow + i : kRow;
+            Form::template dequantize<T>(f.a[i], words[i].of, p.scale[row], Form::template offset<T>(p.scale[row], p.offset[row]));
         }
         settle(f.a[0]);
         settle(f.a[1]);
+        // A register of its own, as long as the product is under way: the next metadata are loaded meanwhile.
+        if constexpr (Form::kSparse) f.metadata = copy_of(kHalf == 0 ? p.metadata.x : p.metadata.y);
     }
 
-    // Starts the product of `f` with half `half` of the activation block, and ends the one before it.
+    // Starts the product of `f` with half kHalf of the activation block, and ends the one before it.
     template <int kHalf>
     static JMARLIN_DEVICE void multiply(float (&d)[Shape::kM / 2], const Fragments& f, u64 activations) {
         wgmma_fence();
-        wgmma_m64k16<T>(d, f.a[0], activations + 4 * kHalf);
-        wgmma_m64k16<T>(d, f.a[1], activations + 4 * kHalf + 2);
+        if constexpr (Form::kSparse) {
+            wgmma_sp_m64k32<T, 0>(d, f.a[0], activations + kHalf * kHalfDescriptor, f.metadata);
+            wgmma_sp_m64k32<T, 1>(d, f.a[1], activations + kHalf * kHalfDescriptor + kStepDescriptor, f.metadata);
+        } else {
+            wgmma_m64k16<T>(d, f.a[0], activations + kHalf * kHalfDescriptor);
+            wgmma_m64k16<T>(d, f.a[1], activations + kHalf * kHalfDescriptor + kStepDescriptor);
+        }
         wgmma_commit();
         wgmma_wait<1>();
     }
@@ -130,7 +186,7 @@ struct Consumer {
     template <int kBlocks>
     JMARLIN_DEVICE void multiply_blocks(Fragments& even, Fragments& odd, const Stage& stage, s32 first, u32 empty_before, bool releases) {
         Packed<Shape> p = load(stage, 0, first);
-        u64 activations = stage.activations + u64(first) * (Shape::kActivationBytes / 16);
+        u64 activations = stage.activations + u64(first) * kBlockDescriptor;
 #pragma unroll
         for (int i = 0; i < kBlocks * kStrips; ++i) {
             constexpr int kLast = kBlocks * kStrips - 1;
@@ -138,10 +194,10 @@ struct Consumer {
             Packed<Shape> following = p;
             if (i < kLast) following = load(stage, (i + 1) % kStrips, first + (i + 1) / kStrips);
             unpack<0>(even, p);
-            multiply<0>(sums[u], even, activations + i / kStrips * (Shape::kActivationBytes / 16));
+            multiply<0>(sums[u], even, activations + i / kStrips * kBlockDescriptor);
             if (i == 0) release(empty_before, releases);
             unpack<1>(odd, p);
-            multiply<1>(sums[u], odd, activations + i / kStrips * (Shape::kActivationBytes / 16));
+            multiply<1>(sums[u], odd, activations + i / kStrips * kBlockDescriptor);
             p = following;
         }
     }

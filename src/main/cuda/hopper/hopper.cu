@@ -5,33 +5,18 @@
 // ptx: 8.0
 // tiles: m n p s
 // registers: 168
-#include "hopper.cuh"
-#include "one_tile.cuh"
 #include "tiles.cuh"
 
-using namespace jmarlin;
+#include "entries.cuh"
 
-#define ENTRY(name, T, zero_points, group32, batch, columns, neighbours, split)                                    \
-    extern "C" __global__ void __cluster_dims__(neighbours * split) __launch_bounds__(hopper::kThreads, 1)         \
-        hopper_##name##_m##batch##_n##columns##_p##neighbours##_s##split(const __grid_constant__ GemmArgs args) {  \
-        hopper::multiply<hopper::Shape<T, zero_points, group32, batch, columns, neighbours, split>>(args);         \
-    }
-
-#ifdef JMARLIN_TILE
-#define TILES JMARLIN_ONE_TILE
-#else
-#define TILES JMARLIN_HOPPER_TILES
-#endif
-#define ENTRIES(name, T, zero_points, group32) TILES(ENTRY, name, T, zero_points, group32)
-
-ENTRIES(f16_sym_g64, Half, false, false)
-ENTRIES(f16_sym_g32, Half, false, true)
-ENTRIES(f16_zp_g64, Half, true, false)
-ENTRIES(f16_zp_g32, Half, true, true)
-ENTRIES(bf16_sym_g64, Bfloat16, false, false)
-ENTRIES(bf16_sym_g32, Bfloat16, false, true)
-ENTRIES(bf16_zp_g64, Bfloat16, true, false)
-ENTRIES(bf16_zp_g32, Bfloat16, true, true)
+ENTRIES(f16_sym_g64, Half, Symmetric4, 1)
+ENTRIES(f16_sym_g32, Half, Symmetric4, 2)
+ENTRIES(f16_zp_g64, Half, ZeroPoints4, 1)
+ENTRIES(f16_zp_g32, Half, ZeroPoints4, 2)
+ENTRIES(bf16_sym_g64, Bfloat16, Symmetric4, 1)
+ENTRIES(bf16_sym_g32, Bfloat16, Symmetric4, 2)
+ENTRIES(bf16_zp_g64, Bfloat16, ZeroPoints4, 1)
+ENTRIES(bf16_zp_g32, Bfloat16, ZeroPoints4, 2)
 
 // What the host checks before it trusts an image.
-extern "C" __device__ const u32 jmarlin_hopper_abi[] = JMARLIN_GEMM_ABI;
+extern "C" __device__ const jmarlin::u32 jmarlin_hopper_abi[] = JMARLIN_GEMM_ABI;

@@ -14,12 +14,13 @@
 namespace jmarlin {
 namespace hopper {
 
-// A warp's first lane asks the copy engine for codes, scales and zero codes, and in spread rows for activations.
+// A warp's first lane asks the copy engine for codes, scales and offsets, and in spread rows for activations.
 template <class Shape>
 struct BulkCopies {
     static constexpr u32 kWarpsPerStrip = kProducerWarps / Shape::kStrips;
-    static constexpr s32 kTokenStep = kProducerWarps / Shape::kDepth;      // spread rows: a warp takes one k-block of every so many
-    static constexpr u32 kFromNeighbour = Shape::kNeighbours == 1 ? 0 : Shape::kDepth * Shape::kWarpRows * 128;
+    static constexpr s32 kTokenStep = Shape::kCanSpread ? kProducerWarps / Shape::kStageSlices : 1;     // spread rows: a warp takes one
+                                                                                                        // slice of every so many
+    static constexpr u32 kFromNeighbour = Shape::kNeighbours == 1 ? 0 : Shape::kStageSlices * Shape::kWarpRows * 128;
     static_assert(kWarpsPerStrip == 1 || kWarpsPerStrip == 2, "a strip is brought by a warp, or its codes by one and scales by another");
 
     const GemmArgs& args;
@@ -32,7 +33,7 @@ struct BulkCopies {
     bool brings_scales;
     u64 codes;                      // where the stage begins
     u64 scale_offset;               // of the strip's first row
-    u64 row;                        // this warp's k-block of its first token
+    u64 row;                        // this warp's slice of its first token
 
     JMARLIN_DEVICE BulkCopies(const GemmArgs& args_, const Ring<Shape>& ring_, u32 warp_) : args(args_), ring(ring_), warp(warp_) {
         // With several m tiles other clusters read the same weights.
@@ -45,42 +46,46 @@ struct BulkCopies {
     // The stages that begin with k-block `first`.
     JMARLIN_DEVICE void open(const Place<Shape>& place, s32 first) {
         s32 strip = place.column / 64 + s32(strip_of_tile());
-        bool exists = strip < (args.n + 63) / 64;
+        s32 strips = (args.n + 63) / 64;
+        // A strip beyond n is left as it is, which makes results that nobody reads; but metadata must be some, so it is the last one again.
+        if (Shape::Form::kSparse) strip = smaller(strip, strips - 1);
+        bool exists = Shape::Form::kSparse || strip < strips;
         brings_codes = exists && warp < Shape::kStrips;
         brings_scales = exists && (kWarpsPerStrip == 1 || warp >= Shape::kStrips);
-        codes = args.codes + (u64(u32(strip)) * u32(args.k_blocks) + u32(first)) * 2048;
+        codes = args.codes + (u64(u32(strip)) * u32(args.k_blocks) + u32(first)) * Shape::Form::kBlockBytes;
         scale_offset = u64(u32(strip)) * u32(args.scale_rows) * 128;
-        if (Shape::kCanSpread) row = args.a + (u64(u32(first_token())) * u64(args.lda) + u32(first + block()) * 64) * 2;
+        if (Shape::kCanSpread) row = args.a + (u64(u32(first_token())) * u64(args.lda) + u32(first * Shape::kSlices + slice()) * 64) * 2;
     }
 
     JMARLIN_DEVICE void advance() {
-        codes += Shape::kDepth * 2048;
-        if (Shape::kCanSpread) row += Shape::kDepth * 128;
+        codes += Shape::kDepth * Shape::Form::kBlockBytes;
+        if (Shape::kCanSpread) row += Shape::kStageSlices * 128;
     }
 
     // This warp's share of k-blocks [first, first + blocks).
     JMARLIN_DEVICE void request(u32 slot, s32 first, s32 blocks) const {
-        s32 scale_row = Shape::kTwoScalesPerBlock ? 2 * first : first >> args.group_shift;
-        s32 scale_end = Shape::kTwoScalesPerBlock ? 2 * (first + blocks) : ((first + blocks - 1) >> args.group_shift) + 1;
-        u32 code_bytes = u32(blocks) * 2048;
+        constexpr s32 kRows = Shape::kBlockRows;
+        s32 scale_row = kRows > 1 ? kRows * first : first >> args.group_shift;
+        s32 scale_end = kRows > 1 ? kRows * (first + blocks) : ((first + blocks - 1) >> args.group_shift) + 1;
+        u32 code_bytes = u32(blocks) * Shape::Form::kBlockBytes;
         u32 scale_bytes = u32(scale_end - scale_row) * 128;
-        bool brings_rows = Shape::kCanSpread && tokens > 0 && block() < blocks;
+        bool brings_rows = Shape::kCanSpread && tokens > 0 && slice() < blocks * Shape::kSlices;
 
         u32 full = ring.full(slot);
-        mbarrier_arrive_expect_tx(full, (brings_codes ? code_bytes : 0) + (brings_scales ? scale_bytes * (Shape::kZeroPoints ? 2 : 1) : 0)
+        mbarrier_arrive_expect_tx(full, (brings_codes ? code_bytes : 0) + (brings_scales ? scale_bytes * (Shape::Form::kHasOffsets ? 2 : 1) : 0)
                                         + (brings_rows ? u32(tokens + kTokenStep - 1) / kTokenStep * 128 : 0) + kFromNeighbour);
         if (brings_codes) {
-            bulk_copy(ring.codes(slot) + strip_of_tile() * (Shape::kDepth * 2048), codes, code_bytes, full, codes_policy);
+            bulk_copy(ring.codes(slot) + strip_of_tile() * (Shape::kDepth * Shape::Form::kBlockBytes), codes, code_bytes, full, codes_policy);
         }
         if (brings_scales) {
             u64 offset = scale_offset + u64(u32(scale_row)) * 128;
             u32 place = strip_of_tile() * (Shape::kScaleRows * 128);
             bulk_copy(ring.scales(slot) + place, args.scales + offset, scale_bytes, full, shared_policy);
-            if (Shape::kZeroPoints) bulk_copy(ring.zeros(slot) + place, args.zeros + offset, scale_bytes, full, shared_policy);
+            if (Shape::Form::kHasOffsets) bulk_copy(ring.offsets(slot) + place, args.zeros + offset, scale_bytes, full, shared_policy);
         }
         if (brings_rows) {
             u64 source = row;
-            u32 place = ring.activations(slot) + u32(block()) * Shape::kActivationBytes + u32(first_token()) * 1024;
+            u32 place = ring.activations(slot) + u32(slice()) * Shape::kActivationBytes + u32(first_token()) * 1024;
 #pragma unroll 1
             for (s32 left = tokens; left > 0; left -= kTokenStep) {
                 bulk_copy(place, source, 128, full, shared_policy);
@@ -92,8 +97,8 @@ struct BulkCopies {
 
 private:
     JMARLIN_DEVICE u32 strip_of_tile() const { return warp % Shape::kStrips; }
-    JMARLIN_DEVICE s32 block() const { return s32(warp % Shape::kDepth); }
-    JMARLIN_DEVICE s32 first_token() const { return s32(warp / Shape::kDepth); }
+    JMARLIN_DEVICE s32 slice() const { return s32(warp % Shape::kStageSlices); }
+    JMARLIN_DEVICE s32 first_token() const { return s32(warp / Shape::kStageSlices); }
 };
 
 // The 128 threads copy 16-byte chunks of the rows of A into the swizzled tile, and hand every stage over when its copies have
@@ -110,39 +115,39 @@ struct ActivationCopies {
     const Ring<Shape>& ring;
     u32 first_row;      // of this warp, in the tile
     u32 row;            // of this lane
-    s32 block;          // first k-block of a stage that this lane copies
+    s32 slice;          // the first of a stage that this lane copies
     u32 chunk;          // of eight k
     u32 target_at;      // in slot 0
     u64 row_step;       // bytes from a row to that of the next pass
     u64 source;         // where the stage begins
     s32 rows;           // that exist, from this lane's on
-    s32 last_whole;     // the last k-block with which a stage may begin whose k-blocks all exist and are whole
+    s32 last_whole;     // the last slice with which a stage may begin whose slices all exist and are whole
     Cursor published;
     s32 under_way = 0;
 
     JMARLIN_DEVICE ActivationCopies(const GemmArgs& args_, const Ring<Shape>& ring_, u32 warp) : args(args_), ring(ring_) {
         first_row = n_rank<Shape>() * Shape::kOwnRows + warp * Shape::kWarpRows;
         row = first_row + lane_index() / 8 % kPass;
-        block = s32(lane_index() / 8 / kPass);
+        slice = s32(lane_index() / 8 / kPass);
         chunk = lane_index() % 8;
-        target_at = ring.activations(0) + u32(block) * Shape::kActivationBytes + row * 128 + (chunk ^ row % 8) * 16;
+        target_at = ring.activations(0) + u32(slice) * Shape::kActivationBytes + row * 128 + (chunk ^ row % 8) * 16;
         row_step = u64(args.lda) * (kPass * 2);
         keep(target_at);
     }
 
     // The stages of k-blocks [first, end).
     JMARLIN_DEVICE void open(const Place<Shape>& place, s32 first, s32 end) {
-        source = args.a + (u64(u32(place.row) + row) * u64(args.lda) + u64(u32(first + block)) * 64 + chunk * 8) * 2;
+        source = args.a + (u64(u32(place.row) + row) * u64(args.lda) + u64(u32(first * Shape::kSlices + slice)) * 64 + chunk * 8) * 2;
         rows = place.rows - s32(row);
-        last_whole = smaller(end, args.k / 64) - Shape::kDepth;
+        last_whole = smaller(end * Shape::kSlices, args.k / 64) - Shape::kStageSlices;
     }
 
     // Starts the copies of k-blocks [first, first + blocks). Rows beyond m are left as they are (their products go to columns of
     // the result that nobody reads); k beyond the end is zero, because 0 * NaN is NaN.
     JMARLIN_DEVICE void start(u32 slot, s32 first, s32 blocks) {
-        if (first <= last_whole) copy<true>(slot, first, blocks);
-        else copy<false>(slot, first, blocks);
-        source += Shape::kDepth * 128;
+        if (first * Shape::kSlices <= last_whole) copy<true>(slot, first * Shape::kSlices, blocks * Shape::kSlices);
+        else copy<false>(slot, first * Shape::kSlices, blocks * Shape::kSlices);
+        source += Shape::kStageSlices * 128;
         cp_async_commit();
         if (under_way == Shape::kActivationLag) {
             cp_async_wait<Shape::kActivationLag>();
@@ -161,19 +166,19 @@ struct ActivationCopies {
 
 private:
     template <bool kWhole>
-    JMARLIN_DEVICE void copy(u32 slot, s32 first, s32 blocks) const {
+    JMARLIN_DEVICE void copy(u32 slot, s32 first, s32 slices) const {
         const u32 target = target_at + slot * Shape::kSlotBytes;
         u64 from = source;
 #pragma unroll (kWhole ? Shape::kPasses : 1)
         for (s32 i = 0; i < Shape::kPasses; ++i) {
             if (i * kPass < rows) {
-#pragma unroll (kWhole ? Shape::kDepth : 1)
-                for (s32 j = 0; j < Shape::kDepth; j += Shape::kPassBlocks) {
-                    s32 left = args.k - (first + block + j) * 64 - s32(chunk) * 8;
+#pragma unroll (kWhole ? Shape::kStageSlices : 1)
+                for (s32 j = 0; j < Shape::kStageSlices; j += Shape::kPassSlices) {
+                    s32 left = args.k - (first + slice + j) * 64 - s32(chunk) * 8;
                     u32 valid = kWhole ? 16 : 2 * u32(left < 0 ? 0 : left > 8 ? 8 : left);
                     // Four rows on, the swizzle differs in the highest of its three bits.
                     u32 to = (target ^ u32(i % 2 * 64)) + u32(j * Shape::kActivationBytes + i * kPass * 128);
-                    if (kWhole || Shape::kDepth == 1 || block + j < blocks) cp_async_16_zfill(to, from + u64(j) * 128, valid);
+                    if (kWhole || Shape::kStageSlices == 1 || slice + j < slices) cp_async_16_zfill(to, from + u64(j) * 128, valid);
                 }
             }
             from += row_step;
@@ -191,12 +196,12 @@ private:
         published.advance(ring.slots);
     }
 
-    // NOTES: always as many k-blocks as a slot holds, so that the neighbour knows what to expect. The neighbour's slot is free,
+    // NOTES: always as many slices as a slot holds, so that the neighbour knows what to expect. The neighbour's slot is free,
     // because both blocks' consumers arrive at both blocks' empty barriers.
     JMARLIN_DEVICE void send(u32 slot) {
         u32 rows = ring.activations(slot) + first_row * 128;
 #pragma unroll 1
-        for (int block = 0; block < Shape::kDepth; ++block) {
+        for (int i = 0; i < Shape::kStageSlices; ++i) {
             bulk_copy_to_cluster(at_neighbour(rows), rows, Shape::kWarpRows * 128, at_neighbour(ring.full(slot)));
             rows += Shape::kActivationBytes;
         }

@@ -29,6 +29,7 @@ struct Ring {
 
     JMARLIN_DEVICE explicit Ring(u32 stages) {
         barriers = dynamic_shared();
+        if (Shape::kShortTurns) keep(barriers);     // in a register: found anew, it costs five instructions a turn
         staging = (barriers + 256 + 1023) & ~1023u;
         slots = stages;
     }
@@ -39,7 +40,7 @@ struct Ring {
     JMARLIN_DEVICE u32 activations(u32 slot) const { return staging + Shape::kRingAt + slot * Shape::kSlotBytes; }
     JMARLIN_DEVICE u32 codes(u32 slot) const { return activations(slot) + Shape::kCodes; }
     JMARLIN_DEVICE u32 scales(u32 slot) const { return activations(slot) + Shape::kScales; }
-    JMARLIN_DEVICE u32 zeros(u32 slot) const { return activations(slot) + Shape::kZerosAt; }
+    JMARLIN_DEVICE u32 offsets(u32 slot) const { return activations(slot) + Shape::kOffsetsAt; }
 };
 
 // The block's place along n and along k in its cluster.

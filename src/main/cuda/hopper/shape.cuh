@@ -1,6 +1,7 @@
 // One instance of the Hopper kernel as compile-time values: the tile, the shared memory it needs, the threads it runs.
 #pragma once
 
+#include "forms.cuh"
 #include "ptx_sm90.cuh"
 
 namespace jmarlin {
@@ -19,14 +20,14 @@ constexpr int kMostStages = 12;
 
 static_assert(kConsumerThreads * kConsumerRegisters + kProducerThreads * kProducerRegisters == kThreads * 168, "register file");
 
-// T: Half or Bfloat16. kTokens: rows of the batch tile, the N of wgmma. kColumns: columns of a block, two or four strips of
-// 64. A cluster is kAlongN * kAlongK blocks, neighbours in n that share activations and blocks that share a tile along k;
+// T: Half or Bfloat16. WeightForm: what a weight is (forms.cuh). kRows: scale rows of a k-block. kTokens: rows of the batch tile, the N
+// of wgmma. kColumns: columns of a block, two or four strips of 64. A cluster is kAlongN * kAlongK blocks, neighbours in n that share activations and blocks that share a tile along k;
 // rank = rank along k * kAlongN + rank along n. kAlongK = 1: the striped schedule.
-template <class T, bool kZeros, bool kGroup32, int kTokens, int kColumns, int kAlongN, int kAlongK>
+template <class T, class WeightForm, int kRows, int kTokens, int kColumns, int kAlongN, int kAlongK>
 struct Shape {
     using Element = T;
-    static constexpr bool kZeroPoints = kZeros;
-    static constexpr bool kTwoScalesPerBlock = kGroup32;
+    using Form = WeightForm;
+    static constexpr int kBlockRows = kRows;
     static constexpr int kM = kTokens;
     static constexpr int kN = kColumns;
     static constexpr int kNeighbours = kAlongN;
@@ -36,25 +37,29 @@ struct Shape {
 
     static constexpr int kStrips = kN / 64;
     static constexpr int kStripsPerWarpgroup = kStrips / 2;
-    static constexpr int kDepth = (kM <= 32 ? 512 : 256) / kN;                    // k-blocks of a stage
+    static constexpr int kStageColumns = Form::kBlockBytes == 2048 ? (kM <= 32 ? 512 : 256) : kM <= 64 ? 256 : 128;
+    static constexpr int kDepth = kStageColumns / kN;                             // k-blocks of a stage
+    static constexpr bool kShortTurns = kDepth * kStripsPerWarpgroup == 1;        // of a consumer's main loop: one strip's k-block
+    static constexpr int kSlices = Form::kBlockK / 64;                            // of 64 k, of a k-block's activations
+    static constexpr int kStageSlices = kDepth * kSlices;
     static constexpr bool kCanSpread = kNeighbours == 1 && kM <= 32;              // see spread_rows
-    static constexpr int kScaleRows = kDepth * (kTwoScalesPerBlock ? 2 : 1);      // at most, of one strip in a stage
+    static constexpr int kScaleRows = kDepth * kBlockRows;                        // at most, of one strip in a stage
 
-    // A slot of the ring: activations [kDepth][kM][128 bytes], codes [kStrips][kDepth][2048 bytes], scales
-    // [kStrips][kScaleRows][128 bytes], zero codes alike.
-    static constexpr int kActivationBytes = kM * 128;                             // of one k-block
-    static constexpr int kCodes = kDepth * kActivationBytes;
-    static constexpr int kScales = kCodes + kStrips * kDepth * 2048;
-    static constexpr int kZerosAt = kScales + kStrips * kScaleRows * 128;
-    static constexpr int kUsed = kZerosAt + (kZeroPoints ? kStrips * kScaleRows * 128 : 0);
+    // A slot of the ring: activations [kStageSlices][kM][128 bytes], codes [kStrips][kDepth][Form::kBlockBytes], scales
+    // [kStrips][kScaleRows][128 bytes], offsets alike.
+    static constexpr int kActivationBytes = kM * 128;                             // of one slice
+    static constexpr int kCodes = kStageSlices * kActivationBytes;
+    static constexpr int kScales = kCodes + kStrips * kDepth * Form::kBlockBytes;
+    static constexpr int kOffsetsAt = kScales + kStrips * kScaleRows * 128;
+    static constexpr int kUsed = kOffsetsAt + (Form::kHasOffsets ? kStrips * kScaleRows * 128 : 0);
     static constexpr int kSlotBytes = (kUsed + 1023) / 1024 * 1024;               // the swizzle counts from multiples of 1024
 
     // Each neighbour copies its part of the rows of A, each of its four producer warps a part of that: 8 lanes a row, the four rows
-    // that a warp copies at a time from one k-block or, where it has only two, from two.
+    // that a warp copies at a time from one slice or, where it has only two, from two.
     static constexpr int kOwnRows = kM / kNeighbours;
     static constexpr int kWarpRows = kOwnRows / kProducerWarps;
     static constexpr int kPassRows = kWarpRows < 4 ? kWarpRows : 4;
-    static constexpr int kPassBlocks = 4 / kPassRows;
+    static constexpr int kPassSlices = 4 / kPassRows;
     static constexpr int kPasses = kWarpRows / kPassRows;
 
     // Sums on their way to C: float[kStagingRows][kN + 4]. A cluster that splits k stages its finished tile over the ring, which is
@@ -88,6 +93,9 @@ struct Shape {
     static_assert(kSplit == 1 || kSplit == 2 || kSplit == 4, "blocks along k");
     static_assert(kCluster <= 4, "clusters");
     static_assert(kPassRows * kPasses * 4 == kOwnRows && (kPassRows == 2 || kPassRows == 4), "passes cover the rows");
+    static_assert(kStageSlices % kPassSlices == 0 && 4 % kDepth == 0 && (!kCanSpread || 4 % kStageSlices == 0), "slices for the warps");
+    static_assert(kDepth > 0, "a k-block of so many bytes takes narrower tiles");
+    static_assert(kBlockRows == 1 || kBlockRows == 2 || kBlockRows == 4, "scale rows of a k-block");
     static_assert(kActivationLag <= kLeastStages - 2, "the shortest ring");
     static_assert(kStages >= kLeastStages && kLeastStages >= kStagesAhead, "too few stages fit");
     static_assert(shared_bytes(kStages) <= kSharedLimit, "shared memory");

@@ -13,7 +13,7 @@ namespace hopper {
 // NOTES: bulk copies cannot zero-fill, so a k that is not whole blocks takes the other way.
 template <class Shape>
 JMARLIN_DEVICE bool spread_rows(const GemmArgs& args) {
-    return Shape::kCanSpread && args.m <= Shape::kM / 8 && args.k % 64 == 0;
+    return Shape::kCanSpread && args.m <= Shape::kM / 8 && args.k % Shape::Form::kBlockK == 0;
 }
 
 // Split along k: cluster c takes tiles c, c + clusters, ... Of each its blocks take whole stages in rank order:

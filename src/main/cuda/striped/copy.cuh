@@ -1,7 +1,7 @@
 // The copying half of the striped kernel: walks the block's stripe ahead of the arithmetic, stage by stage.
 //
-// Every warp copies the codes and scales that it will multiply; a lane even reads back exactly the 16-byte pieces of
-// codes that it copied itself. Activations are shared by the block.
+// Every warp copies the codes that it will multiply; a lane even reads back exactly the 16-byte pieces of codes that it
+// copied itself. A block's scales are copied by its warp, by the first of two. Activations are shared by the thread block.
 #pragma once
 
 #include "../stripe.cuh"
@@ -33,7 +33,7 @@ class StageCopier {
 
     // The copies of a stage in pieces: codes, scales, activations. An inner stage is whole, since another of the same
     // tile follows; its pieces are free of branches, so that they mix with the arithmetic of another stage.
-    static constexpr int kPlaces = 12;     // a sub-block each of the first three steps
+    static constexpr int kPlaces = 3 * Shape::kSubBlocks;     // a sub-block each of the first three steps
     static constexpr int kPieces = Shape::kCodePieces + 1 + Shape::kRowPasses * Shape::kSlicePasses;
 
     JMARLIN_DEVICE bool at_inner_stage() const { return k_block_ < inner_end_; }
@@ -66,16 +66,16 @@ class StageCopier {
     JMARLIN_DEVICE void open_portion() {
         const s32 n_tile = quotient(stripe_.tile, args_.m_tiles_inverse);
         const s32 m_tile = stripe_.tile - n_tile * args_.m_tiles;
-        const s32 strip = n_tile * Shape::kStrips + static_cast<s32>(warp_index() % Shape::kStrips);
-        const s32 depth = static_cast<s32>(warp_index() / Shape::kStrips);
+        const s32 strip = n_tile * Shape::kStrips + static_cast<s32>(Shape::strip());
+        const s32 depth = static_cast<s32>(Shape::depth());
         const bool strip_exists = strip * 64 < args_.n;
         k_block_ = stripe_.begin;
         k_end_ = smaller(stripe_.end() * Form::kBlockK, args_.k);
         strip_end_ = strip_exists ? stripe_.end() - depth : 0;
         inner_end_ = strip_exists && args_.stages > 2 ? stripe_.end() - Shape::kDepth : 0;
 
-        codes_ = args_.codes + (static_cast<u64>(strip) * args_.k_blocks + k_block_ + depth) * Shape::kCodeBytes +
-                 lane_index() * 16;
+        codes_ = args_.codes + (static_cast<u64>(strip) * args_.k_blocks + k_block_ + depth) * Form::kBlockBytes +
+                 Shape::half() * Shape::kCodeBytes + lane_index() * 16;
         const u32 lanes_per_operand = Shape::kOffsetsAt / 16;
         const u64 operand = lane_index() < lanes_per_operand ? args_.scales : args_.zeros;
         scales_ = operand + static_cast<u64>(strip) * args_.scale_rows * Shape::kScaleRowBytes +
@@ -88,7 +88,7 @@ class StageCopier {
 
     JMARLIN_DEVICE void step_over(s32 k_blocks) {
         k_block_ += k_blocks;
-        codes_ += k_blocks * static_cast<s32>(Shape::kCodeBytes);
+        codes_ += k_blocks * static_cast<s32>(Form::kBlockBytes);
         activations_ += k_blocks * (2 * Form::kBlockK);
     }
 
@@ -111,10 +111,10 @@ class StageCopier {
     }
 
     JMARLIN_DEVICE void copy_scales_if(bool wanted, u32 slot) {
-        const u32 destination = slot + Shape::kScalesAt + warp_index() * Shape::kScaleBytes + lane_index() * 16;
-        const u32 k_block = k_block_ + warp_index() / Shape::kStrips;
+        const u32 destination = slot + Shape::kScalesAt + Shape::block() * Shape::kScaleBytes + lane_index() * 16;
+        const u32 k_block = k_block_ + Shape::depth();
         const u32 row = Shape::kScaleRows > 1 ? Shape::kScaleRows * k_block : k_block >> args_.group_shift;
-        cp_async_16_if(wanted && lane_index() < Shape::kScaleBytes / 16, destination,
+        cp_async_16_if(wanted && lane_index() < Shape::kScaleBytes / 16 && Shape::half() == 0, destination,
                        scales_ + static_cast<u64>(row) * Shape::kScaleRowBytes, weight_policy_);
     }
 

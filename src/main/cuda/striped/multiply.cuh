@@ -1,4 +1,4 @@
-// The arithmetic half of the striped kernel: one warp multiplies one block of weights with the batch tile.
+// The arithmetic half of the striped kernel: one warp multiplies one block of weights, or half of one, with the batch tile.
 #pragma once
 
 #include "../reduce.cuh"
@@ -7,9 +7,10 @@
 namespace jmarlin {
 
 // A lane's share of one block, in pieces of 16 bytes: the codes of sub-block s are kWords pieces, of step j as many words of them.
-template <class Form>
+template <class Shape>
 struct BlockCodes {
-    static constexpr int kPieces = 4 * Form::kWords;
+    using Form = typename Shape::Form;
+    static constexpr int kPieces = Shape::kSubBlocks * Form::kWords;
     Vec16 piece[kPieces];
 
     JMARLIN_DEVICE void load(u32 address) {
@@ -26,19 +27,30 @@ struct BlockCodes {
     }
 };
 
-// Which two of four rows the stored weights of a block are, as mma.sp wants it: of each sub-block a word for two steps.
+// Which two of four rows the stored weights of a block are, as mma.sp wants it: of each sub-block a word for the first two steps and one
+// for the others, side by side. The second ones are still needed when the next stage's are loaded.
 struct BlockPlaces {
     Vec8 sub_block[4];
+    u32 late[4];
 
-    JMARLIN_DEVICE void load(u32 address) {
+    JMARLIN_DEVICE void load(u32 lane_address) {
 #pragma unroll
-        for (int s = 0; s < 4; ++s) sub_block[s] = ld_shared_8(address + s * 256);
+        for (int s = 0; s < 4; ++s) sub_block[s] = ld_shared_8(lane_address + s * 256);
     }
 
-    JMARLIN_DEVICE u32 word(int s, int step) const { return step < 2 ? sub_block[s].x : sub_block[s].y; }
+    JMARLIN_DEVICE void keep_late() {
+#pragma unroll
+        for (int s = 0; s < 4; ++s) late[s] = sub_block[s].y;
+    }
+
+    // Where there is no register for them as long as the first words are needed: read once more.
+    JMARLIN_DEVICE void load_late(u32 lane_address, int s) { late[s] = ld_shared_8(lane_address + s * 256).y; }
+
+    JMARLIN_DEVICE u32 word(int step, int s) const { return step < 2 ? sub_block[s].x : late[s]; }
 };
 
-// S of a lane's eight columns, the two of sub-block s in one register, and beside it their offsets, Z or zero codes.
+// S of a lane's eight columns, the two of sub-block s in one register, and beside it their offsets, Z or zero codes. In halves, of the
+// warp's four columns.
 template <class Shape>
 struct BlockScales {
     using Form = typename Shape::Form;
@@ -46,8 +58,8 @@ struct BlockScales {
     Vec16 offset;
 
     JMARLIN_DEVICE void load(u32 address) {
-        scale = ld_shared_16(address);
-        if (Form::kHasOffsets) offset = ld_shared_16(address + Shape::kOffsetsAt);
+        scale = load_columns(address);
+        if (Form::kHasOffsets) offset = load_columns(address + Shape::kOffsetsAt);
     }
 
     // Apart from the load, so that nothing waits for it before the numbers are needed.
@@ -55,6 +67,12 @@ struct BlockScales {
         using T = typename Shape::Type;
         offset = {Form::template offset<T>(scale.x, offset.x), Form::template offset<T>(scale.y, offset.y),
                   Form::template offset<T>(scale.z, offset.z), Form::template offset<T>(scale.w, offset.w)};
+    }
+
+    JMARLIN_DEVICE static Vec16 load_columns(u32 address) {
+        if constexpr (Shape::kHalves == 1) return ld_shared_16(address);
+        const Vec8 two = ld_shared_8(address);
+        return {two.x, two.y, 0, 0};
     }
 
     JMARLIN_DEVICE static u32 of(const Vec16& v, int s) { return s == 0 ? v.x : s == 1 ? v.y : s == 2 ? v.z : v.w; }
@@ -69,7 +87,7 @@ struct BlockActivations {
     static constexpr int kSteps = kTwoSteps ? 2 : 1;
     static constexpr int kLoads = kTwoSteps ? 1 : Shape::kBatchTiles * kStepMatrices / 4;
     static constexpr int kLoadRows = kStepMatrices == 2 ? 16 : 8;       // with more than one load
-    static constexpr int kBuffers = kLoads <= 4 ? 2 : 1;                // more have no room for the next step's beside them
+    static constexpr bool kLoadedAhead = kLoads <= 4;                   // the next step's have room beside the current ones
     u32 v[kLoads][4];
 
     // Place of this lane's matrix row within the block's activations, at step 0.
@@ -102,70 +120,76 @@ struct BlockActivations {
 // put other work between them: the codes, which the lane copied itself; what other lanes copied, as far as the first step
 // needs it; the products of all steps but the last, with the other steps' loads; the last step's products, which need
 // nothing of the stage any more.
+//
+// NOTES: the largest tile of sparse weights has registers for one step's activations, and none for a stage's before the sums of the
+// stage before are done. It loads everything when its products begin, and a batch tile's next activations behind its last product.
 template <class Shape>
 class BlockMultiplier {
+    static constexpr int kSubBlocks = Shape::kSubBlocks;
+    using Sums = Accumulators<Shape::kBatchTiles, kSubBlocks>;
+
   public:
     JMARLIN_DEVICE BlockMultiplier()
         : codes_at_(warp_index() * Shape::kCodeBytes + lane_index() * 16),
-          places_at_(warp_index() * Shape::kCodeBytes + BlockCodes<Form>::kPieces * 512 + lane_index() * 8),
-          scales_at_(Shape::kScalesAt + warp_index() * Shape::kScaleBytes + lane_index() / 4 * 16),
-          activations_at_(Shape::kActivationsAt + warp_index() / Shape::kStrips * (Shape::kBlockSlices * Shape::kActivationBytes) +
+          scales_at_(Shape::kScalesAt + Shape::block() * Shape::kScaleBytes + lane_index() / 4 * 16 + Shape::half() * 8),
+          activations_at_(Shape::kActivationsAt + Shape::depth() * (Shape::kBlockSlices * Shape::kActivationBytes) +
                           Activations::lane_offset()) {
+        if (!Activations::kLoadedAhead) return;
         keep(scales_at_);
-        keep(activations_at_);
+        // NOTES: with groups of 16 the largest tile has no register for it: on sm_120 it would spill
+        if (Shape::kScaleRows < 4 || Shape::kBatchRows < 64) keep(activations_at_);
     }
 
-    JMARLIN_DEVICE void load_codes(u32 slot) { codes_.load(slot + codes_at_); }
+    JMARLIN_DEVICE void load_codes(u32 slot) {
+        if (Activations::kLoadedAhead) codes_.load(slot + codes_at_);
+    }
 
     JMARLIN_DEVICE void load_first_step(u32 slot) {
-        if (Form::kSparse && Activations::kBuffers == 2) places_.load(slot + places_at_);
-        scales_.load(slot + scales_at_);
-        if (Activations::kBuffers == 2) activations_[0].load(slot + activations_at_, 0);
+        if (Activations::kLoadedAhead) load_operands(slot);
     }
 
-    // 4 steps, 4 sub-blocks of 16 columns each: here three steps' products, and the weights of the fourth. The
+    // 4 steps, 4 sub-blocks of 16 columns each, or 2: here three steps' products, and the weights of the fourth. The
     // next step's activations and the next sub-block's weights are fetched before the tensor core is given the current
-    // ones. also(i), i = 0 .. 11, is other work to mix in.
+    // ones. also(i), i = 0 .. 11 or 5, is other work to mix in.
     template <class Also>
-    JMARLIN_DEVICE void multiply_until_last_step(Accumulators<Shape::kBatchTiles>& acc, u32 slot, Also also) {
+    JMARLIN_DEVICE void multiply_until_last_step(Sums& acc, u32 slot, Also also) {
         u32 weights[2][4];
-        if (Activations::kBuffers == 1) {
-            activations_[0].load(slot + activations_at_, 0);
-            places_.load(slot + places_at_);
-        }
-        if (Form::kSparse) {
-#pragma unroll
-            for (int s = 0; s < 4; ++s) last_places_[s] = places_.word(s, 3);
+        if (!Activations::kLoadedAhead) {
+            codes_.load(slot + codes_at_);
+            load_operands(slot);
+        } else if (Form::kSparse) {
+            places_.keep_late();
         }
         scales_.derive_offsets();
         dequantize_at(weights[0], 0, 0);
 #pragma unroll
         for (int step = 0; step < 3; ++step) {
-            if (Activations::kBuffers == 2 && step % Activations::kSteps == 0 && step + Activations::kSteps < 4) {
+            if (Activations::kLoadedAhead && step % Activations::kSteps == 0 && step + Activations::kSteps < 4) {
                 activations_[1 - buffer(step)].load(slot + activations_at_, step + Activations::kSteps);
             }
 #pragma unroll
-            for (int s = 0; s < 4; ++s) {
-                const int next = step * 4 + s + 1;
-                constexpr int kRowSubBlocks = 16 / Shape::kScaleRows;   // that share a scale row
+            for (int s = 0; s < kSubBlocks; ++s) {
+                const int next = step * kSubBlocks + s + 1;
+                constexpr int kRowSubBlocks = 4 * kSubBlocks / Shape::kScaleRows;   // that share a scale row
                 if (next % kRowSubBlocks == 0) {
                     scales_.load(slot + scales_at_ + next / kRowSubBlocks * Shape::kScaleRowBytes);
                     scales_.derive_offsets();
                 }
-                dequantize_at(next < 12 ? weights[next % 2] : last_weights_[0], next % 4, next / 4);
+                dequantize_at(next < 3 * kSubBlocks ? weights[next % 2] : last_weights_[0], next % kSubBlocks, next / kSubBlocks);
                 also(next - 1);
                 multiply_at(acc, weights[(next - 1) % 2], s, step, [&](int tile) {
-                    if (Activations::kBuffers == 1 && s == 3) activations_[0].load(slot + activations_at_, step + 1, tile);
+                    if (!Activations::kLoadedAhead && s == kSubBlocks - 1) activations_[0].load(slot + activations_at_, step + 1, tile);
                 });
+                if (Form::kSparse && !Activations::kLoadedAhead && step == 1) places_.load_late(slot + places_at(), s);
             }
         }
 #pragma unroll
-        for (int s = 1; s < 4; ++s) dequantize_at(last_weights_[s], s, 3);
+        for (int s = 1; s < kSubBlocks; ++s) dequantize_at(last_weights_[s], s, 3);
     }
 
-    JMARLIN_DEVICE void multiply_last_step(Accumulators<Shape::kBatchTiles>& acc) {
+    JMARLIN_DEVICE void multiply_last_step(Sums& acc) {
 #pragma unroll
-        for (int s = 0; s < 4; ++s) multiply_at(acc, last_weights_[s], s, 3, [](int) {});
+        for (int s = 0; s < kSubBlocks; ++s) multiply_at(acc, last_weights_[s], s, 3, [](int) {});
     }
 
   private:
@@ -174,21 +198,30 @@ class BlockMultiplier {
     using Activations = BlockActivations<Shape>;
     using Scales = BlockScales<Shape>;
 
-    // Which of the two buffers holds the activations of a step.
-    JMARLIN_DEVICE static constexpr int buffer(int step) { return step / Activations::kSteps % Activations::kBuffers; }
+    // Which buffer holds the activations of a step.
+    static constexpr int kBuffers = Activations::kLoadedAhead ? 2 : 1;
+    JMARLIN_DEVICE static constexpr int buffer(int step) { return step / Activations::kSteps % kBuffers; }
+
+    JMARLIN_DEVICE u32 places_at() const { return codes_at_ - lane_index() * 8 + BlockCodes<Shape>::kPieces * 512; }
+
+    JMARLIN_DEVICE void load_operands(u32 slot) {
+        scales_.load(slot + scales_at_);
+        activations_[0].load(slot + activations_at_, 0);
+        if (Form::kSparse) places_.load(slot + places_at());
+    }
 
     template <class Then>
-    JMARLIN_DEVICE void multiply_at(Accumulators<Shape::kBatchTiles>& acc, const u32 (&weights)[4], int s, int step, Then then) {
+    JMARLIN_DEVICE void multiply_at(Sums& acc, const u32 (&weights)[4], int s, int step, Then then) {
 #pragma unroll
         for (int tile = 0; tile < Shape::kBatchTiles; ++tile) {
             const Activations& activations = activations_[buffer(step)];
             float (&sums)[4] = acc.v[tile][s];
             if constexpr (!Form::kSparse) {
                 mma_m16n8k16<T>(sums, weights, activations.matrix(step, tile, 0), activations.matrix(step, tile, 1));
-            } else if (step % 2 == 0) {
-                mma_sp_m16n8k32<T, 0>(sums, weights, activations.v[tile], places_.word(s, step));
             } else {
-                mma_sp_m16n8k32<T, 1>(sums, weights, activations.v[tile], step == 3 ? last_places_[s] : places_.word(s, step));
+                // Of a word's two steps the first has its places in lanes t = 0, 1, the second in t = 2, 3.
+                if (step % 2 == 0) mma_sp_m16n8k32<T, 0>(sums, weights, activations.v[tile], places_.word(step, s));
+                else mma_sp_m16n8k32<T, 1>(sums, weights, activations.v[tile], places_.word(step, s));
             }
             then(tile);
         }
@@ -203,16 +236,14 @@ class BlockMultiplier {
 
     // Places within a slot.
     u32 codes_at_;
-    u32 places_at_;
     u32 scales_at_;
     u32 activations_at_;
 
-    BlockCodes<Form> codes_;
+    BlockCodes<Shape> codes_;
     BlockPlaces places_;
-    u32 last_places_[4];      // of the last step, by sub-block
     Scales scales_;
-    Activations activations_[Activations::kBuffers];
-    u32 last_weights_[4][4];  // of the last step, by sub-block
+    Activations activations_[kBuffers];
+    u32 last_weights_[kSubBlocks][4];  // of the last step, by sub-block
 };
 
 }  // namespace jmarlin

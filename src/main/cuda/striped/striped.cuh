@@ -8,8 +8,8 @@
 // comparison finds that out; the turn is then straight code, in which the assembler mixes copies and arithmetic.
 #pragma once
 
-#include "../epilogue.cuh"
 #include "../prefetch.cuh"
+#include "finish.cuh"
 #include "multiply.cuh"
 #include "ring.cuh"
 
@@ -53,15 +53,11 @@ JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
 
     enter_stage();
     for (; !stripe.finished(); stripe.next_portion()) {
-        const s32 n_tile = quotient(stripe.tile, args.m_tiles_inverse);
-        const s32 m_tile = stripe.tile - n_tile * args.m_tiles;
-        const s32 strip = n_tile * Shape::kStrips + static_cast<s32>(warp_index() % Shape::kStrips);
-        const s32 depth = static_cast<s32>(warp_index() / Shape::kStrips);
-        const bool strip_exists = strip * 64 < args.n;
-        s32 warp_end = strip_exists ? stripe.end() - depth : 0;  // of the stages that hold a block for this warp
+        const TilePlace<Shape> place(args, stripe.tile);
+        s32 warp_end = place.strip_exists ? stripe.end() - static_cast<s32>(Shape::depth()) : 0;  // of stages with a block for this warp
         keep(warp_end);
 
-        Accumulators<Shape::kBatchTiles> acc;
+        Accumulators<Shape::kBatchTiles, Shape::kSubBlocks> acc;
         clear(acc);
         for (s32 k_block = stripe.begin; k_block < stripe.end(); k_block += Shape::kDepth) {
             const bool has_block = k_block < warp_end;
@@ -81,21 +77,7 @@ JMARLIN_DEVICE void striped_gemm(const GemmArgs args) {
             multiplier.multiply_last_step(acc);
         }
 
-        if (Shape::kTilesAtOnce > 1 && stripe.in_last_portion()) {
-            block_sync();  // the ring is free: nobody reads it any more
-            sum_across_warps<Shape::kWarps, Shape::kStrips, Shape::kTilesAtOnce>(acc, shared);
-        } else {
-            sum_across_warps<Shape::kWarps, Shape::kStrips, 1>(acc, shared);
-        }
-        if (depth == 0 && strip_exists) {
-            const u32 part = warp_index() % Shape::kStrips;
-            const ColumnValues factors = load_factors(args, strip * 64);  // under way while the blocks' sums are
-            if (stripe.covers_tile() || sum_across_blocks<Shape::kStrips>(acc, args, stripe.tile, part)) {
-                // What the sums of the warps went through is this leader's alone here, see sum_across_warps.
-                store_tile<typename Shape::Type>(acc, args, m_tile * Shape::kBatchRows, strip * 64, factors,
-                                                    shared + part * 2048);
-            }
-        }
+        finish_portion<Shape>(acc, args, stripe, place, shared);
     }
 
     prefetch_next(args, Shape::kThreads);

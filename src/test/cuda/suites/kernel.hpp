@@ -15,13 +15,13 @@ using namespace jmarlin::machine;
 
 constexpr u32 kMostSharedBytes = 227 * 1024;   // of a block on sm_90
 
-/** {striped|hopper}_{f16|bf16}_{form}_m{rows}_n{columns}, then of hopper _p{neighbours in n}_s{blocks along k}. */
+/** {striped|hopper}_{f16|bf16}_{form}_m{rows}_n{columns}, then of hopper _p{neighbours in n}_s{blocks along k}, of striped in halves _h2. */
 struct Kernel {
     const Program* program = nullptr;
     std::string name;
     bool hopper, bf16;
     Form form;
-    int rows = 0, columns = 0, neighbours = 1, split = 1;
+    int rows = 0, columns = 0, neighbours = 1, split = 1, halves = 1;
 
     explicit Kernel(const std::string& entry, const Program* of = nullptr) : program(of), name(entry), form(Form::of(entry)) {
         auto has = [&](const char* word) { return name.find(word) != std::string::npos; };
@@ -29,6 +29,7 @@ struct Kernel {
         bf16 = has("_bf16");
         const char* tile = std::strstr(name.c_str(), "_m");   // other kernels have no rows
         if (tile) std::sscanf(tile, "_m%d_n%d_p%d_s%d", &rows, &columns, &neighbours, &split);
+        if (tile) std::sscanf(tile, "_m%*d_n%*d_h%d", &halves);
     }
 
     bool stripes() const { return split == 1; }   // the striped schedule
@@ -37,15 +38,25 @@ struct Kernel {
     double bound() const { return bf16 ? 3.5e-3 : 3e-4; }   // of the relative Frobenius error
 
     // A slot holds `depth` blocks of `columns` / 64 strips, codes and scales, and as deep a piece of `rows` rows of A.
-    int depth() const { return (hopper && rows > 32 ? 256 : 512) / columns; }
+    int depth() const {
+        if (!hopper) return 512 / columns / halves;
+        if (form.block_bytes() == 2048) return (rows > 32 ? 256 : 512) / columns;
+        return (rows > 64 ? 128 : 256) / columns;
+    }
     int used_slot_bytes() const {
         return depth() * (columns / 64 * (form.block_bytes() + form.scale_bytes()) + rows * 2 * form.block_k());
     }
     int slot_bytes() const { return hopper ? kilobytes(used_slot_bytes()) : used_slot_bytes(); }
 
-    // Beside the ring: the sums of seven of eight warps (of six, four), or rows of columns + 4 sums on their way to C.
+    // Beside the ring: the sums of seven of eight warps (of six, four), in halves what each leader is given by a strip's other warps; or
+    // rows of columns + 4 sums on their way to C.
     int staging_bytes() const { return (!stripes() || rows <= 32 ? rows : 16) * (columns + 4) * 4; }
-    int before_ring() const { return !hopper ? (8 - columns / 64) * 2048 : stripes() ? kilobytes(staging_bytes()) : 0; }
+    int before_ring() const {
+        if (halves == 2) return columns / 64 * 2 * std::max(2048, (8 / (columns / 64) - 1) * 1024);
+        return !hopper ? (8 - columns / 64) * 2048 : stripes() ? kilobytes(staging_bytes()) : 0;
+    }
+    /** Arrivals of a block at a tile. */
+    int parts() const { return hopper ? neighbours : columns / 64 * halves; }
 
     int least_stages() const { return hopper ? 5 : 2; }
     int most_stages() const {

@@ -88,10 +88,10 @@ struct Kernels {
     }
 };
 
-/** A striped kernel of `starts` blocks and a Hopper kernel of as many clusters, two tiles each, fetch for the next one. */
+/** Striped kernels of `starts` blocks and a Hopper kernel of as many clusters fetch for the next one, whatever its blocks are. */
 void expect_fetched(const Kernels& kernels, const std::string& name, const Prefetch& next, const Lines& wanted) {
     for (int starts : {1, 3, 4}) {
-        for (const char* entry : {"striped_f16_sym_g64_m8_n64", "hopper_f16_sym_g64_m8_n128_p1_s2"}) {
+        for (const char* entry : {"striped_f16_sym_g64_m8_n64", "striped_f16_sp24_g128_m16_n256", "hopper_f16_sym_g64_m8_n128_p1_s2"}) {
             const Kernel& kernel = kernels[entry];
             kernels.runner.run(kernel.name + ", " + std::to_string(starts) + " starts, before " + name, [&] {
                 const Problem problem = product(kernel, kernel.hopper ? Size{2, 2 * 128 * starts, 128, -1} : Size{2, 256, 200, -1});
@@ -132,6 +132,8 @@ void prefetch(Runner& runner) {
     before(kernels, "striped_f16_sym_g64_m16_n256", {1, 100, 64, -1}, 1, 1);     // one k-block, half a tile
     before(kernels, "striped_f16_sym_g64_m16_n128", {1, 384, 100, -1}, 3, 2);    // all there is
     before(kernels, "striped_f16_sym_g64_m16_n128", {33, 320, 576, -1}, 7, 4);   // three m tiles read the same weights
+    before(kernels, "striped_f16_sp24_g128_m16_n256", {3, 1300, 1152, 256}, 4, 3);   // the drawing with larger blocks, and tiles of four strips
+    before(kernels, "striped_f16_sp24_g128_m16_n256", {1, 200, 1280, -1}, 3, 4);     // all there is
     before(kernels, "hopper_f16_sym_g64_m8_n128_p1_s2", {3, 320, 1024, -1}, 0, 3);
     before(kernels, "hopper_f16_sym_g64_m16_n256_p1_s4", {9, 512, 1024, -1}, 0, 2);
     before(kernels, "hopper_f16_sym_g64_m16_n256_p1_s4", {9, 520, 1024, -1}, 0, 4);

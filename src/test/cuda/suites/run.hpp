@@ -74,8 +74,7 @@ public:
         if (!kernel.stripes()) return;
         const int tile = kernel.neighbours * kernel.rows * kernel.columns;
         partials_ = std::make_unique<Buffer>(std::size_t{8} * launch_.starts * tile, Role::kWorkspace);
-        const int arrivals = kernel.hopper ? kernel.neighbours : kernel.columns / 64;   // of a tile, apart
-        counters_ = std::make_unique<Buffer>(std::size_t{4} * n_tiles_ * m_tiles_ * arrivals, Role::kInOut);
+        counters_ = std::make_unique<Buffer>(std::size_t{4} * n_tiles_ * m_tiles_ * kernel.parts(), Role::kInOut);
     }
 
     GemmArgs args() const {

@@ -1,8 +1,5 @@
 package io.github.jmarlin;
 
-import static io.github.jmarlin.MultiplyContractTest.decode;
-import static io.github.jmarlin.MultiplyContractTest.encode;
-import static io.github.jmarlin.MultiplyContractTest.round;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -10,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.jmarlin.cpu.ReferenceProduct;
 import io.github.jmarlin.layout.MatrixShards;
 import io.github.jmarlin.testing.Errors;
+import io.github.jmarlin.testing.Numbers;
 import io.github.jmarlin.testing.TestMatrices;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -31,11 +29,11 @@ final class EpilogueContract {
     /** Where a residual comes from, and where row factors do. */
     private record Operands(float[] residual, float[] rowFactors) {
         ByteBuffer residualBytes(DataType type) {
-            return encode(type, residual);
+            return Numbers.encode(type, residual);
         }
 
         ByteBuffer factorBytes() {
-            return encode(DataType.FP32, rowFactors);
+            return Numbers.encode(DataType.FP32, rowFactors);
         }
     }
 
@@ -91,7 +89,7 @@ final class EpilogueContract {
     }
 
     private void checkBatch(LinearLayer layer, QuantizedMatrix matrix, DataType type, int m, double bound, String what) {
-        float[] a = round(type, TestMatrices.gaussian(m * matrix.k(), 31L * m + matrix.n()));
+        float[] a = Numbers.round(type, TestMatrices.gaussian(m * matrix.k(), 31L * m + matrix.n()));
         double[] product = ReferenceProduct.multiply(matrix, a, m);
         double[] withoutBias = product.clone();
         for (int i = 0; i < withoutBias.length; i++) {
@@ -101,7 +99,7 @@ final class EpilogueContract {
         for (Epilogue steps : combinations(pairs)) {
             DataType output = steps.outputType(type);
             int columns = steps.outputColumns(matrix.n());
-            Operands operands = new Operands(round(output, TestMatrices.gaussian(m * columns, 7L * m)), TestMatrices.gaussian(m, 9L * m));
+            Operands operands = new Operands(Numbers.round(output, TestMatrices.gaussian(m * columns, 7L * m)), TestMatrices.gaussian(m, 9L * m));
             double[] expected = expected(steps, operands, withoutBias, matrix, m);
             float[] actual = multiply(layer, type, a, m, with(steps, operands, output), columns, output, operands.residual);
             // silu(g) * u has the error of both, and a gate near 0 that of its derivative.
@@ -140,7 +138,7 @@ final class EpilogueContract {
     /** The sums are the same, and there is one rounding. */
     private static void fp32RoundsToTheSameBits(LinearLayer layer, DataType type, float[] a, int m, String what) {
         float[] wide = multiply(layer, type, a, m, Epilogue.NONE.withFloatOutput(), layer.n(), DataType.FP32, null);
-        Errors.assertSameBits(multiply(layer, type, a, m, Epilogue.NONE, layer.n(), type, null), round(type, wide), layer.n(),
+        Errors.assertSameBits(multiply(layer, type, a, m, Epilogue.NONE, layer.n(), type, null), Numbers.round(type, wide), layer.n(),
                 what + ", fp32 output rounded");
     }
 
@@ -170,15 +168,15 @@ final class EpilogueContract {
             guarded.put(i, POISON);
         }
         if (epilogue.residual() == Epilogue.Residual.OUTPUT) {
-            guarded.put(GUARD, encode(output, residual), 0, bytes);
+            guarded.put(GUARD, Numbers.encode(output, residual), 0, bytes);
         }
-        layer.multiply(type, encode(type, a), m, guarded.position(GUARD).limit(GUARD + bytes), epilogue);
+        layer.multiply(type, Numbers.encode(type, a), m, guarded.position(GUARD).limit(GUARD + bytes), epilogue);
         guarded.clear();
         for (int i = 0; i < GUARD; i++) {
             assertEquals(POISON, guarded.get(i), "byte " + (GUARD - i) + " before the output");
             assertEquals(POISON, guarded.get(GUARD + bytes + i), "byte " + i + " after the output");
         }
-        return decode(output, guarded.slice(GUARD, bytes));
+        return Numbers.decode(output, guarded.slice(GUARD, bytes));
     }
 
     /** A row that holds an infinity or a NaN takes another way on some devices: its residual must still be there. */
@@ -188,8 +186,8 @@ final class EpilogueContract {
                 PackedWeights weights = PackedWeights.pack(matrix, DataType.FP16);
                 LinearLayer layer = device.place(weights)) {
             int m = 12;
-            float[] a = round(DataType.FP16, TestMatrices.gaussian(m * 100, 9));
-            Operands operands = new Operands(round(DataType.FP16, TestMatrices.gaussian(m * 70, 3)), null);
+            float[] a = Numbers.round(DataType.FP16, TestMatrices.gaussian(m * 100, 9));
+            Operands operands = new Operands(Numbers.round(DataType.FP16, TestMatrices.gaussian(m * 70, 3)), null);
             Epilogue add = Epilogue.NONE.withAccumulation();
             float[] clean = multiply(layer, DataType.FP16, a, m, add, 70, DataType.FP16, operands.residual);
             a[5 * 100 + 99] = Float.NaN;
@@ -213,21 +211,21 @@ final class EpilogueContract {
         try (QuantizedMatrix matrix = TestMatrices.layer(64, 32, 32, DataType.FP16, false, false, 10);
                 PackedWeights weights = PackedWeights.pack(matrix, DataType.FP16);
                 LinearLayer layer = device.place(weights)) {
-            float[] a = round(DataType.FP16, TestMatrices.gaussian(3 * 64, 10));
-            Operands operands = new Operands(round(DataType.FP16, TestMatrices.gaussian(3 * 32, 11)), TestMatrices.gaussian(3, 12));
+            float[] a = Numbers.round(DataType.FP16, TestMatrices.gaussian(3 * 64, 10));
+            Operands operands = new Operands(Numbers.round(DataType.FP16, TestMatrices.gaussian(3 * 32, 11)), TestMatrices.gaussian(3, 12));
             Epilogue direct = Epilogue.NONE.withResidual(operands.residualBytes(DataType.FP16)).withRowFactors(operands.factorBytes());
             float[] expected = multiply(layer, DataType.FP16, a, 3, direct, 32, DataType.FP16, null);
             Epilogue heap = Epilogue.NONE.withResidual(heap(operands.residualBytes(DataType.FP16)).asReadOnlyBuffer())
                     .withRowFactors(heap(operands.factorBytes()));
             ByteBuffer c = ByteBuffer.allocate(3 * 32 * 2 + 3).position(3);
-            layer.multiply(DataType.FP16, encode(DataType.FP16, a), 3, c, heap);
-            Errors.assertSameBits(expected, decode(DataType.FP16, c.slice()), 32, "heap buffers");
+            layer.multiply(DataType.FP16, Numbers.encode(DataType.FP16, a), 3, c, heap);
+            Errors.assertSameBits(expected, Numbers.decode(DataType.FP16, c.slice()), 32, "heap buffers");
             c.put(3, operands.residualBytes(DataType.FP16), 0, 3 * 32 * 2);
-            layer.multiply(DataType.FP16, encode(DataType.FP16, a), 3, c, heap.withAccumulation());
-            Errors.assertSameBits(expected, decode(DataType.FP16, c.slice()), 32, "heap buffer, in place");
+            layer.multiply(DataType.FP16, Numbers.encode(DataType.FP16, a), 3, c, heap.withAccumulation());
+            Errors.assertSameBits(expected, Numbers.decode(DataType.FP16, c.slice()), 32, "heap buffer, in place");
             c.put(3, operands.residualBytes(DataType.FP16), 0, 3 * 32 * 2);
-            layer.multiply(DataType.FP16, encode(DataType.FP16, a), 3, c, heap.withResidual(c));
-            Errors.assertSameBits(expected, decode(DataType.FP16, c.slice()), 32, "the residual is C");
+            layer.multiply(DataType.FP16, Numbers.encode(DataType.FP16, a), 3, c, heap.withResidual(c));
+            Errors.assertSameBits(expected, Numbers.decode(DataType.FP16, c.slice()), 32, "the residual is C");
         }
     }
 
@@ -243,7 +241,7 @@ final class EpilogueContract {
                 PackedWeights pairs = PackedWeights.pack(paired, DataType.FP16);
                 LinearLayer layer = device.place(plain);
                 LinearLayer mlp = device.place(pairs)) {
-            ByteBuffer a = encode(DataType.FP16, new float[2 * 64]);
+            ByteBuffer a = Numbers.encode(DataType.FP16, new float[2 * 64]);
             ByteBuffer c = ByteBuffer.allocateDirect(2 * 48 * 2).put(0, POISON);
             rejects(layer, a, c, null, "epilogue is null");
             rejects(layer, a, c, Epilogue.NONE.withSiluMul(), "silu-mul", "NATURAL", "GATE_UP");

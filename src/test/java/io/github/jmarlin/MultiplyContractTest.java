@@ -6,11 +6,11 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.jmarlin.cpu.ReferenceProduct;
-import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.layout.ShiftedScales;
 import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.testing.Errors;
 import io.github.jmarlin.testing.NumberForms;
+import io.github.jmarlin.testing.Numbers;
 import io.github.jmarlin.testing.TestMatrices;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -134,17 +134,20 @@ public abstract class MultiplyContractTest {
         };
     }
 
+    /** What so few results may have beyond a bound for many: a handful may all be rounded by half a unit of their last place. */
+    protected double allowed(double bound, DataType type, int results) {
+        return results < 16 && type.is16Bit() ? Math.max(bound, ShiftedScales.unitRoundoff(type)) : bound;
+    }
+
     private void checkProduct(LinearLayer layer, QuantizedMatrix matrix, DataType type, int m, double bound, String what) {
-        float[] a = round(type, TestMatrices.gaussian(m * matrix.k(), 31L * m + matrix.n()));
+        float[] a = Numbers.round(type, TestMatrices.gaussian(m * matrix.k(), 31L * m + matrix.n()));
         double[] expected = ReferenceProduct.multiply(matrix, a, m);
-        // A handful of outputs may all be rounded by half a unit of their last place.
-        double allowed = expected.length < 16 && type.is16Bit() ? Math.max(bound, ShiftedScales.unitRoundoff(type)) : bound;
-        Errors.assertWithin(allowed, expected, multiply(layer, type, a, m), matrix.n(), what);
+        Errors.assertWithin(allowed(bound, type, expected.length), expected, multiply(layer, type, a, m), matrix.n(), what);
     }
 
     /** Multiplies between guard bytes, into a poisoned output, and checks that nothing around it changed. */
     private static float[] multiply(LinearLayer layer, DataType type, float[] a, int m) {
-        ByteBuffer activations = encode(type, a);
+        ByteBuffer activations = Numbers.encode(type, a);
         int bytes = m * layer.n() * type.bytes();
         ByteBuffer guarded = ByteBuffer.allocateDirect(bytes + 2 * GUARD);
         for (int i = 0; i < guarded.capacity(); i++) {
@@ -159,7 +162,7 @@ public abstract class MultiplyContractTest {
             assertEquals(POISON, guarded.get(i), "byte " + (GUARD - i) + " before the output");
             assertEquals(POISON, guarded.get(GUARD + bytes + i), "byte " + i + " after the output");
         }
-        return decode(type, guarded.slice(GUARD, bytes));
+        return Numbers.decode(type, guarded.slice(GUARD, bytes));
     }
 
     @Test
@@ -176,7 +179,7 @@ public abstract class MultiplyContractTest {
                 LinearLayer ordered = device().place(weights.withInputOrder(IntBuffer.wrap(order)))) {
             for (DataType type : DataType.values()) {
                 if (ordered.supports(type)) {
-                    float[] a = round(type, TestMatrices.gaussian(m * k, 6));
+                    float[] a = Numbers.round(type, TestMatrices.gaussian(m * k, 6));
                     float[] gathered = new float[m * k];
                     for (int i = 0; i < m * k; i++) {
                         gathered[i] = a[i / k * k + order[i % k]];
@@ -206,7 +209,7 @@ public abstract class MultiplyContractTest {
                     PackedWeights weights = PackedWeights.pack(matrix, type);
                     LinearLayer layer = device().place(weights)) {
                 for (int m : new int[] {1, 17}) {
-                    float[] a = round(type, TestMatrices.gaussian(m * 448, 6));
+                    float[] a = Numbers.round(type, TestMatrices.gaussian(m * 448, 6));
                     float[] first = multiply(layer, type, a, m);
                     for (int run = 1; run < 10; run++) {
                         Errors.assertSameBits(first, multiply(layer, type, a, m), 200, type + ", m " + m + ", run " + run);
@@ -225,7 +228,7 @@ public abstract class MultiplyContractTest {
             List<float[]> expected = new ArrayList<>();
             for (int i = 0; i < 8; i++) {
                 int m = 1 + i;
-                float[] a = round(DataType.FP16, TestMatrices.gaussian(m * 256, i));
+                float[] a = Numbers.round(DataType.FP16, TestMatrices.gaussian(m * 256, i));
                 expected.add(multiply(layer, DataType.FP16, a, m));
                 calls.add(() -> multiply(layer, DataType.FP16, a, m));
             }
@@ -248,7 +251,7 @@ public abstract class MultiplyContractTest {
                 PackedWeights weights = PackedWeights.pack(matrix, DataType.FP16);
                 LinearLayer layer = device().place(weights)) {
             int m = 20;
-            float[] a = round(DataType.FP16, TestMatrices.gaussian(m * 100, 9));
+            float[] a = Numbers.round(DataType.FP16, TestMatrices.gaussian(m * 100, 9));
             a[5 * 100 + 99] = Float.NaN;
             a[7 * 100] = Float.POSITIVE_INFINITY;
             float[] clean = a.clone();
@@ -278,7 +281,7 @@ public abstract class MultiplyContractTest {
                     PackedWeights weights = PackedWeights.pack(matrix, DataType.FP16);
                     LinearLayer layer = device().place(weights)) {
                 for (int m : new int[] {3, 20}) {
-                    float[] a = round(DataType.FP16, TestMatrices.gaussian(m * 100, 9));
+                    float[] a = Numbers.round(DataType.FP16, TestMatrices.gaussian(m * 100, 9));
                     a[37] = Float.POSITIVE_INFINITY;
                     a[100 + 99] = Float.NEGATIVE_INFINITY;
                     a[2 * 100] = Float.POSITIVE_INFINITY;
@@ -301,12 +304,12 @@ public abstract class MultiplyContractTest {
         try (QuantizedMatrix matrix = TestMatrices.layer(64, 32, 32, DataType.FP16, false, false, 10);
                 PackedWeights weights = PackedWeights.pack(matrix, DataType.FP16);
                 LinearLayer layer = device().place(weights)) {
-            float[] a = round(DataType.FP16, TestMatrices.gaussian(3 * 64, 10));
+            float[] a = Numbers.round(DataType.FP16, TestMatrices.gaussian(3 * 64, 10));
             float[] expected = multiply(layer, DataType.FP16, a, 3);
-            ByteBuffer shifted = ByteBuffer.allocate(3 * 64 * 2 + 7).position(7).put(encode(DataType.FP16, a)).position(7);
+            ByteBuffer shifted = ByteBuffer.allocate(3 * 64 * 2 + 7).position(7).put(Numbers.encode(DataType.FP16, a)).position(7);
             ByteBuffer c = ByteBuffer.allocate(3 * 32 * 2 + 3).order(ByteOrder.BIG_ENDIAN).position(3);
             layer.multiply(DataType.FP16, shifted.asReadOnlyBuffer(), 3, c);
-            Errors.assertSameBits(expected, decode(DataType.FP16, c.slice()), 32, "heap buffers");
+            Errors.assertSameBits(expected, Numbers.decode(DataType.FP16, c.slice()), 32, "heap buffers");
             Errors.assertSameBits(layer.multiply(a, 3), layer.multiply(a, 3), 32, "float arrays");
             Errors.assertWithin(1e-3, widen(expected), layer.multiply(a, 3), 32, "float arrays");
         }
@@ -314,56 +317,17 @@ public abstract class MultiplyContractTest {
 
     @Test
     void noRowsAreNoWork() {
-        withLayer(layer -> {
-            ByteBuffer c = encode(layer.computeType(), new float[] {1, 2, 3});
-            byte[] before = new byte[c.remaining()];
-            c.get(0, before);
-            layer.multiply(layer.computeType(), ByteBuffer.allocate(0), 0, c);
-            byte[] after = new byte[c.remaining()];
-            c.get(0, after);
-            assertArrayEquals(before, after);
-            assertEquals(0, layer.multiply(new float[0], 0).length);
-        });
+        new OperandContract(device()).checkNoRows();
     }
 
     @Test
     void badOperandsAreRejectedBeforeAnythingIsWritten() {
-        withLayer(layer -> {
-            DataType type = layer.computeType();
-            ByteBuffer a = encode(type, new float[2 * layer.k()]);
-            ByteBuffer c = ByteBuffer.allocateDirect(2 * layer.n() * type.bytes()).put(0, POISON);
-            rejects(() -> layer.multiply(null, a, 2, c), "type null", type.toString());
-            rejects(() -> layer.multiply(type, null, 2, c), "a is null", "m 2", "k 64");
-            rejects(() -> layer.multiply(type, a, 2, null), "c is null", "m 2", "n 48");
-            rejects(() -> layer.multiply(type, a, -1, c), "m -1", "0 or more");
-            rejects(() -> layer.multiply(type, a, 3, c), "a has 256 bytes", "m 3", "k 64", "128 bytes per row");
-            rejects(() -> layer.multiply(type, a.duplicate().position(1), 2, c), "a has 255 bytes", "m 2");
-            rejects(() -> layer.multiply(type, a, 2, c.duplicate().limit(191)), "c has 191 bytes", "m 2", "n 48", "96 bytes per row");
-            rejects(() -> layer.multiply(type, a, Long.MAX_VALUE, c), "a has 256 bytes", "m " + Long.MAX_VALUE);
-            rejects(() -> layer.multiply(type, a, (1L << 57) + 1, c), "a has 256 bytes");
-            rejects(() -> layer.multiply(type, a, 2, c.asReadOnlyBuffer()), "c is a read-only buffer");
-            rejects(() -> layer.multiply((float[]) null, 2), "a is null", "m 2", "k 64");
-            rejects(() -> layer.multiply(new float[127], 2), "127 elements", "m 2", "k 64");
-            rejects(() -> layer.multiply(new float[0], -1), "m -1");
-            for (DataType other : DataType.values()) {
-                if (!layer.supports(other)) {
-                    rejects(() -> layer.multiply(other, a, 1, c), "type " + other, type.toString());
-                }
-            }
-            assertEquals(POISON, c.get(0), "first byte of c after rejected calls");
-        });
+        new OperandContract(device()).checkBadOperands();
     }
 
     @Test
     void closedLayersSaySo() {
-        withLayer(layer -> {
-            layer.close();
-            layer.close();
-            DataType type = layer.computeType();
-            String message = assertThrows(IllegalStateException.class, () -> layer.multiply(type, encode(type, new float[64]), 1,
-                    ByteBuffer.allocateDirect(96))).getMessage();
-            assertTrue(message.contains("used after close"), message);
-        });
+        new OperandContract(device()).checkClosedLayers();
     }
 
     /** Every combination of an epilogue's steps, on weights with and without pairs of columns. */
@@ -403,50 +367,6 @@ public abstract class MultiplyContractTest {
     @Test
     void badEpiloguesAreRejectedBeforeAnythingIsWritten() {
         new EpilogueContract(device()).checkBadOperands();
-    }
-
-    private void withLayer(java.util.function.Consumer<LinearLayer> test) {
-        try (QuantizedMatrix matrix = TestMatrices.layer(64, 48, 32, DataType.FP16, false, false, 12);
-                PackedWeights weights = PackedWeights.pack(matrix, DataType.FP16);
-                LinearLayer layer = device().place(weights)) {
-            test.accept(layer);
-        }
-    }
-
-    private static void rejects(org.junit.jupiter.api.function.Executable call, String... parts) {
-        String message = assertThrows(IllegalArgumentException.class, call).getMessage();
-        for (String part : parts) {
-            assertTrue(message.contains(part), "\"" + part + "\" is not in: " + message);
-        }
-    }
-
-    static float[] round(DataType type, float[] values) {
-        float[] rounded = values.clone();
-        for (int i = 0; type.is16Bit() && i < rounded.length; i++) {
-            rounded[i] = HalfFloats.decode(type, HalfFloats.encode(type, values[i]));
-        }
-        return rounded;
-    }
-
-    static ByteBuffer encode(DataType type, float[] values) {
-        ByteBuffer buffer = ByteBuffer.allocateDirect(values.length * type.bytes()).order(ByteOrder.LITTLE_ENDIAN);
-        for (float value : values) {
-            if (type.is16Bit()) {
-                buffer.putShort(HalfFloats.encode(type, value));
-            } else {
-                buffer.putFloat(value);
-            }
-        }
-        return buffer.flip();
-    }
-
-    static float[] decode(DataType type, ByteBuffer buffer) {
-        ByteBuffer source = buffer.order(ByteOrder.LITTLE_ENDIAN);
-        float[] values = new float[source.remaining() / type.bytes()];
-        for (int i = 0; i < values.length; i++) {
-            values[i] = type.is16Bit() ? HalfFloats.decode(type, source.getShort(2 * i)) : source.getFloat(4 * i);
-        }
-        return values;
     }
 
     private static double[] widen(float[] values) {

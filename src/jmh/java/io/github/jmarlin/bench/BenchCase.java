@@ -15,13 +15,14 @@ import java.util.TreeSet;
  * @param mode what the times shall contain
  * @param groupSizes group sizes that the weights of JMarlin have in turn
  * @param everyKernel whether each of JMarlin's kernels is a contender, besides its own choice
+ * @param kinds of weights that JMarlin multiplies besides 4-bit integers
  * @param families of JMarlin's kernels that may run on a GPU, each asked for by name; empty: what it chooses itself, and the others beside it
  */
 public record BenchCase(Subject subject, List<LayerShape> layers, TimingMode mode, List<Integer> groupSizes,
-        boolean everyKernel, Set<KernelFamily> families) {
+        boolean everyKernel, List<WeightKind> kinds, Set<KernelFamily> families) {
     /** With every family. */
     public BenchCase(Subject subject, List<LayerShape> layers, TimingMode mode, List<Integer> groupSizes, boolean everyKernel) {
-        this(subject, layers, mode, groupSizes, everyKernel, Set.of());
+        this(subject, layers, mode, groupSizes, everyKernel, List.of(), Set.of());
     }
 
     /** A single product. */
@@ -42,7 +43,13 @@ public record BenchCase(Subject subject, List<LayerShape> layers, TimingMode mod
 
     /** The same without any kernel of another family. */
     BenchCase only(Set<KernelFamily> some) {
-        return new BenchCase(subject, layers, mode, groupSizes, everyKernel, Set.copyOf(some));
+        return new BenchCase(subject, layers, mode, groupSizes, everyKernel, kinds, Set.copyOf(some));
+    }
+
+    /** The same with more weights, in products of one layer. */
+    BenchCase with(List<WeightKind> more) {
+        return subject.kind() == Subject.Kind.LAYER
+                ? new BenchCase(subject, layers, mode, groupSizes, everyKernel, List.copyOf(more), families) : this;
     }
 
     /** Whether a family's kernels may run. */
@@ -53,6 +60,7 @@ public record BenchCase(Subject subject, List<LayerShape> layers, TimingMode mod
     /** The same text for the same case. */
     public String key() {
         return subject.key() + " " + mode.key() + " " + groupSizes + (everyKernel ? " every kernel" : "")
+                + (kinds.isEmpty() ? "" : " " + kinds.toString().toLowerCase(Locale.ROOT))
                 + (families.isEmpty() ? "" : " " + new TreeSet<>(families).toString().toLowerCase(Locale.ROOT));
     }
 

@@ -84,6 +84,11 @@ public record BenchPlan(List<BenchCase> cases) {
         return new BenchPlan(cases.stream().map(each -> each.only(families)).toList());
     }
 
+    /** The same cases with more kinds of weights in the products of one layer. */
+    public BenchPlan with(List<WeightKind> kinds) {
+        return new BenchPlan(cases.stream().map(each -> each.with(kinds)).toList());
+    }
+
     private static List<LayerShape> otherShapes() {
         List<LayerShape> shapes = ModelShapes.distinct();
         shapes.remove(ModelShapes.SQUARE);

@@ -35,9 +35,10 @@
  * <table>
  * <caption>Parts of a layer</caption>
  * <tr><th>name</th><th>type and shape</th></tr>
- * <tr><td>{@code <layer>.striped.codes}</td><td>I32 {@code [strips, kBlocks, 4, 32, 4]}</td></tr>
+ * <tr><td>{@code <layer>.striped.codes}</td><td>I32 {@code [strips, kBlocks, 4, 32, 4]}; of 8-bit codes {@code [strips, kBlocks, 4, 2, 32, 4]}, of
+ *     2:4 sparse weights {@code [strips, kBlocks, 768]}</td></tr>
  * <tr><td>{@code <layer>.striped.scales}</td><td>F16 or BF16 {@code [strips, scaleRows, 64]}</td></tr>
- * <tr><td>{@code <layer>.striped.zeros}</td><td>U16, as the scales; only with zero points</td></tr>
+ * <tr><td>{@code <layer>.striped.zeros}</td><td>U16, as the scales; only with zero points. Or float zeros, of the scales' type</td></tr>
  * <tr><td>{@code <layer>.striped.factors}</td><td>F32 {@code [paddedN]}</td></tr>
  * <tr><td>{@code <layer>.striped.bias}</td><td>F32 {@code [paddedN]}; only with a bias</td></tr>
  * <tr><td>{@code <layer>.striped.input_order}</td><td>I32 {@code [k]}; only in act order</td></tr>

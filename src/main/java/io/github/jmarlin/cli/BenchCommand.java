@@ -11,6 +11,7 @@ import io.github.jmarlin.bench.BenchRun;
 import io.github.jmarlin.bench.LayerShape;
 import io.github.jmarlin.bench.RunInfo;
 import io.github.jmarlin.bench.TimingMode;
+import io.github.jmarlin.bench.WeightKind;
 import io.github.jmarlin.bench.decode.GenerationBench;
 import io.github.jmarlin.bench.decode.GenerationFigures;
 import io.github.jmarlin.bench.decode.SyntheticModel;
@@ -29,6 +30,7 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
@@ -82,6 +84,14 @@ final class BenchCommand implements Callable<Integer> {
             description = "of this library's kernels on a GPU these alone: striped, hopper, dense (besides its own choice all)")
     private Set<KernelFamily> families = Set.of();
 
+    @Option(names = "--weights", split = ",", paramLabel = "KIND",
+            description = "on a GPU also weights of these kinds in single layers, named after their kernels: sp24 (2:4 sparse), fz (float "
+                    + "zeros), i8 (8 bits), fp4 (4-bit floats)")
+    private List<WeightKind> kinds = List.of();
+
+    @Option(names = "--sparse24", description = "the same as --weights sp24")
+    private boolean sparse24;
+
     @ArgGroup(exclusive = false, heading = "Whole models instead of single layers:%n")
     private Generating generating;
 
@@ -112,7 +122,7 @@ final class BenchCommand implements Callable<Integer> {
     private static final class Family implements ITypeConverter<KernelFamily> {
         @Override
         public KernelFamily convert(String text) {
-            return Arrays.stream(KernelFamily.values()).filter(family -> Kernels.of(family).equals(text.toLowerCase(Locale.ROOT)))
+            return Arrays.stream(KernelFamily.values()).filter(family -> Kernels.of(family).toString().equals(text.toLowerCase(Locale.ROOT)))
                     .findFirst().orElseThrow(() -> new TypeConversionException("must be striped, hopper or dense, not " + text));
         }
     }
@@ -160,6 +170,10 @@ final class BenchCommand implements Callable<Integer> {
         if (!families.isEmpty() && choice.device().kind().equals("cpu")) {
             throw new ParameterException(spec.commandLine(), "--family is for the kernels of a GPU, and the device is " + choice.device().name());
         }
+        if (!kinds().isEmpty() && choice.device().kind().equals("cpu")) {
+            throw new ParameterException(spec.commandLine(), "--weights and --sparse24 are for the kernels of a GPU, and the device is "
+                    + choice.device().name());
+        }
         PrintWriter out = spec.commandLine().getOut();
         out.println("Measuring " + choice.device().name() + " (" + choice.reason() + ")");
         out.flush();
@@ -171,7 +185,7 @@ final class BenchCommand implements Callable<Integer> {
                 : spec.commandLine().getParent().getParseResult().originalArgs());
         try (Arena arena = Arenas.of(choice); Bars bars = new Bars(lines ? out : null)) {
             return new BenchRun(new BenchRun.Settings(folder, budget, resume, commandLine), System.out)
-                    .run(arena, plan(choice.device()).only(families), bars);
+                    .run(arena, plan(choice.device()).only(families).with(kinds()), bars);
         }
     }
 
@@ -213,6 +227,11 @@ final class BenchCommand implements Callable<Integer> {
         }
         BenchPlan.Extent extent = quick ? BenchPlan.Extent.QUICK : all ? BenchPlan.Extent.ALL : BenchPlan.Extent.FULL;
         return cpu ? BenchPlan.cpu(extent) : BenchPlan.gpu(extent);
+    }
+
+    private List<WeightKind> kinds() {
+        return sparse24 && !kinds.contains(WeightKind.SP24)
+                ? Stream.concat(Stream.of(WeightKind.SP24), kinds.stream()).toList() : kinds;
     }
 
     private static <T> T or(T given, T otherwise) {

@@ -51,6 +51,9 @@ final class DemoCommand implements Callable<Integer> {
     @Option(names = "--seed", paramLabel = "NUMBER", defaultValue = "42", description = "of the random weights and activations")
     private long seed;
 
+    @Option(names = "--sparse24", description = "store two of every four weights; a GPU is timed on all of them too")
+    private boolean sparse24;
+
     @Option(names = "--layer-only", description = "without the model")
     private boolean layerOnly;
 
@@ -91,6 +94,7 @@ final class DemoCommand implements Callable<Integer> {
         require(k >= 1 && n >= 1, "--k %d --n %d: both must be positive", k, n);
         require(!batches.isEmpty() && batches.stream().allMatch(m -> m >= 1), "--m %s: one or more positive batch sizes", batches);
         require(GROUP_SIZES.contains(groupSize), "--group %d: must be -1, 32, 64, 128 or 256", groupSize);
+        require(!sparse24 || groupSize != 32, "--sparse24 --group %d: must be -1, 64, 128 or 256", groupSize);
         // Weights in floats, results in doubles, both in Java arrays.
         long elements = Math.max((long) k * n, (long) most() * Math.max(k, n));
         require(elements < Integer.MAX_VALUE - 8, "--k %d --n %d --m %s: a matrix of %d elements, a Java array holds 2^31 - 9", k, n,
@@ -113,13 +117,14 @@ final class DemoCommand implements Callable<Integer> {
     /** Fills the table. Returns whether every result is as accurate as it must be. */
     private boolean run(ComputeDevice device, Table table, Progress progress) {
         progress.begin("random layer");
-        float[] weights = DemoLayer.weights(seed, k, n);
+        float[] weights = sparse24 ? DemoLayer.pruned(DemoLayer.weights(seed, k, n), k, n) : DemoLayer.weights(seed, k, n);
         float[] activations = DemoLayer.activations(seed, most(), k, type);
         progress.step("quantize");
         long start = System.nanoTime();
-        try (QuantizedMatrix matrix = RoundToNearest.symmetric(groupSize, type).quantize(weights, k, n)) {
-            table.fact("layer", Figures.format("k %d, n %d, group %d, %s, seed %d: quantized to the nearest of 16 codes in %s", k, n,
-                    groupSize, type, seed, Figures.seconds(Stopwatch.secondsSince(start))));
+        try (QuantizedMatrix every = RoundToNearest.symmetric(groupSize, type).quantize(weights, k, n);
+                QuantizedMatrix matrix = sparse24 ? DemoLayer.sparse(every, type) : every) {
+            table.fact("layer", Figures.format("k %d, n %d, group %d, %s%s, seed %d: quantized to the nearest of 16 codes in %s", k, n,
+                    groupSize, type, sparse24 ? ", the larger two of every four" : "", seed, Figures.seconds(Stopwatch.secondsSince(start))));
             progress.step("pack");
             start = System.nanoTime();
             try (PackedWeights packed = PackedWeights.pack(matrix, type)) {
@@ -130,19 +135,19 @@ final class DemoCommand implements Callable<Integer> {
                 progress.step("fp64 reference");
                 double[] expected = ReferenceProduct.multiply(matrix, activations, most());
                 progress.step("place");
-                return multiply(device, packed, weights, activations, expected, table, progress);
+                return multiply(device, packed, every, weights, activations, expected, table, progress);
             }
         }
     }
 
-    private boolean multiply(ComputeDevice device, PackedWeights packed, float[] weights, float[] activations, double[] expected,
+    private boolean multiply(ComputeDevice device, PackedWeights packed, QuantizedMatrix every, float[] weights, float[] activations, double[] expected,
             Table table, Progress progress) {
         ByteBuffer a = DemoLayer.encode(activations, type);
         ByteBuffer c = DemoLayer.allocate(most() * n, type);
         double allowed = ErrorBound.of(type, packed.form());
         boolean accurate = true;
         try (LinearLayer layer = device.place(packed);
-                Contender contender = device instanceof CudaDevice gpu ? onGpu(gpu, packed, a, table)
+                Contender contender = device instanceof CudaDevice gpu ? onGpu(gpu, packed, every, a, table)
                         : onCpu(layer, a, c, weights, activations)) {
             double bandwidth = contender.readBandwidth();
             if (!Double.isNaN(bandwidth)) {
@@ -226,8 +231,9 @@ final class DemoCommand implements Callable<Integer> {
         };
     }
 
-    private Contender onGpu(CudaDevice gpu, PackedWeights packed, ByteBuffer a, Table table) {
+    private Contender onGpu(CudaDevice gpu, PackedWeights packed, QuantizedMatrix every, ByteBuffer a, Table table) {
         LaunchTimer timer = new LaunchTimer(gpu, packed, a, most());
+        LaunchTimer all = sparse24 ? ofAll(gpu, every, a, timer) : null;
         return new Contender() {
             @Override
             public double seconds(int m) {
@@ -245,23 +251,37 @@ final class DemoCommand implements Callable<Integer> {
 
             @Override
             public double denseSeconds(int m) {
-                return Double.NaN;
+                return all == null ? Double.NaN : all.time(m).seconds();
             }
 
             @Override
             public String denseText() {
-                return "n/a: the demo does not load cuBLAS, the benchmarks do";
+                return all == null ? "n/a: the demo does not load cuBLAS, the benchmarks do"
+                        : "the same weights in 4 bits with their zeros, on the kernels for dense ones; bench --sparse24 has cuBLAS too";
             }
 
             @Override
             public String denseName() {
-                return "dense";
+                return all == null ? "dense" : "all stored";
             }
 
             @Override
             public void close() {
+                if (all != null) {
+                    all.close();
+                }
                 timer.close();
             }
         };
+    }
+
+    /** Times the same product with every weight stored. */
+    private LaunchTimer ofAll(CudaDevice gpu, QuantizedMatrix every, ByteBuffer a, LaunchTimer first) {
+        try (PackedWeights dense = PackedWeights.pack(every, type)) {
+            return new LaunchTimer(gpu, dense, a, most());
+        } catch (RuntimeException e) {
+            first.close();
+            throw e;
+        }
     }
 }

@@ -1,9 +1,13 @@
 package io.github.jmarlin.cli;
 
 import io.github.jmarlin.DataType;
+import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.layout.HalfFloats;
+import io.github.jmarlin.layout.WeightForm;
+import io.github.jmarlin.memory.NativeMemory;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 
@@ -17,6 +21,45 @@ final class DemoLayer {
 
     static float[] weights(long seed, int k, int n) {
         return gaussian(seed, k, n, WEIGHT_DEVIATION);
+    }
+
+    /** Weights {@code [k][n]} with the smaller two of every four neighbouring rows of a column set to 0. */
+    static float[] pruned(float[] weights, int k, int n) {
+        float[] pruned = weights.clone();
+        IntStream.range(0, (k + 3) / 4).parallel().forEach(quad -> {
+            float[] magnitudes = new float[4];
+            for (int column = 0; column < n; column++) {
+                for (int i = 0; i < 4; i++) {
+                    magnitudes[i] = 4 * quad + i < k ? Math.abs(weights[(4 * quad + i) * n + column]) : -1;
+                }
+                float[] sorted = magnitudes.clone();
+                Arrays.sort(sorted);
+                for (int i = 0; i < 4; i++) {
+                    if (magnitudes[i] >= 0 && magnitudes[i] <= sorted[1]) {
+                        pruned[(4 * quad + i) * n + column] = 0;
+                    }
+                }
+            }
+        });
+        return pruned;
+    }
+
+    /** The same matrix, of which two of every four rows are stored. */
+    static QuantizedMatrix sparse(QuantizedMatrix matrix, DataType scaleType) {
+        try (QuantizedMatrix.Builder sparse = QuantizedMatrix.builder(matrix.k(), matrix.n(),
+                matrix.form().withSparsity(WeightForm.Sparsity.TWO_OF_FOUR), scaleType)) {
+            copy(matrix.codes(), sparse.codes());
+            copy(matrix.scales(), sparse.scales());
+            return sparse.build();
+        }
+    }
+
+    private static void copy(NativeMemory source, NativeMemory target) {
+        for (long at = 0; at < source.size();) {
+            int length = source.contiguous(at, source.size() - at);
+            target.copyFrom(at, source.slice(at, length));
+            at += length;
+        }
     }
 
     /** Activations {@code [m][k]}, already rounded to the type: what every contender is given. */

@@ -4,11 +4,16 @@ import io.github.jmarlin.ComputeDevice;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.bench.LayerShape;
+import io.github.jmarlin.bench.Operands;
+import io.github.jmarlin.bench.WeightKind;
 import io.github.jmarlin.cpu.ReferenceProduct;
 import io.github.jmarlin.cuda.CudaDevice;
 import io.github.jmarlin.cuda.LaunchTimer;
+import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.plan.DeviceFacts;
 import io.github.jmarlin.plan.KernelFamily;
+import io.github.jmarlin.plan.KernelSet;
 import io.github.jmarlin.plan.Kernels;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.Tuning;
@@ -61,7 +66,7 @@ final class TuneCommand implements Callable<Integer> {
     private List<Integer> rows;
 
     @Option(names = "--group", paramLabel = "G", defaultValue = "128",
-            description = "group size; all but 32 share their winners (${DEFAULT-VALUE})")
+            description = "group size; those that are whole blocks of 64 rows share their winners (${DEFAULT-VALUE})")
     private int groupSize;
 
     @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "fp16", converter = ComputeType.class,
@@ -70,6 +75,13 @@ final class TuneCommand implements Callable<Integer> {
 
     @Option(names = "--zero-points", description = "weights with zero points")
     private boolean zeroPoints;
+
+    @Option(names = "--weights", paramLabel = "KIND", description = "weights that are not 4-bit integers: sp24 (2:4 sparse), fz (float zeros), "
+            + "i8 (8 bits), fp4 (4-bit floats)")
+    private WeightKind kind;
+
+    @Option(names = "--sparse24", description = "the same as --weights sp24")
+    private boolean sparse24;
 
     @Option(names = "--dry-run", description = "measure and print, store nothing")
     private boolean dryRun;
@@ -131,7 +143,7 @@ final class TuneCommand implements Callable<Integer> {
             try {
                 int k = Integer.parseInt(match.group(1));
                 int n = Integer.parseInt(match.group(2));
-                layers.add(new WeightShape(k, n, groupSize, type, zeroPoints));
+                layers.add(new WeightShape(k, n, type, form()));
                 if (Math.max(Math.max(k, MOST_ROWS) * (long) n, (long) k * MOST_ROWS) >= Integer.MAX_VALUE / 2) {
                     throw bad("--shape " + shape + ": a matrix of more than 2^30 elements");
                 }
@@ -140,6 +152,14 @@ final class TuneCommand implements Callable<Integer> {
             }
         }
         return layers;
+    }
+
+    private WeightForm form() {
+        WeightKind asked = kind == null && sparse24 ? WeightKind.SP24 : kind;
+        if (asked != null && zeroPoints) {
+            throw new IllegalArgumentException("--zero-points with --weights: 4-bit integers have them");
+        }
+        return asked == null ? WeightForm.int4(groupSize, zeroPoints) : asked.form(groupSize);
     }
 
     /** Of the rows that share a winner the most, for which it must be right too. */
@@ -199,9 +219,8 @@ final class TuneCommand implements Callable<Integer> {
             Progress progress) {
         int most = batches.get(batches.size() - 1);
         float[] activations = DemoLayer.activations(1, most, layer.k(), type);
-        RoundToNearest quantizer = new RoundToNearest(groupSize, type, zeroPoints, false);
         Map<Integer, TuneContest> contests = new TreeMap<>();
-        try (QuantizedMatrix matrix = quantizer.quantize(DemoLayer.weights(1, layer.k(), layer.n()), layer.k(), layer.n());
+        try (QuantizedMatrix matrix = matrix(layer);
                 PackedWeights packed = PackedWeights.pack(matrix, type);
                 LaunchTimer timer = new LaunchTimer(gpu, packed, DemoLayer.encode(activations, type), most)) {
             double[] expected = ReferenceProduct.multiply(matrix, activations, most);
@@ -213,6 +232,11 @@ final class TuneCommand implements Callable<Integer> {
             }
         }
         return contests;
+    }
+
+    private QuantizedMatrix matrix(WeightShape layer) {
+        return layer.kernels() != KernelSet.INT4 ? Operands.weights(new LayerShape("", layer.k(), layer.n()), layer.form(), type)
+                : new RoundToNearest(groupSize, type, zeroPoints, false).quantize(DemoLayer.weights(1, layer.k(), layer.n()), layer.k(), layer.n());
     }
 
     /** Why some kernels are not measured: it cannot run, or it must not. */

@@ -98,7 +98,7 @@ final class CheckProcess {
             return UNCHECKED + missing.get();
         }
         for (DataType type : new DataType[] {DataType.FP16, DataType.BF16}) {
-            for (WeightForm form : KnownLayer.forms(set)) {
+            for (WeightForm form : KnownLayer.forms(new Kernels(family, set))) {
                 Optional<String> end = run(type, form);
                 if (end.isPresent()) {
                     return end.get();
@@ -146,7 +146,7 @@ final class CheckProcess {
     /** Of every tile that fits: as planned, and with few blocks and slots, so that a block goes round its ring and from tile to tile. */
     private Stream<List<Launch>> allTiles() {
         return switch (family) {
-            case STRIPED -> set.tiles().stream().map(tile -> launches(PlanOptions.DEFAULT.withTile(tile), tile.batchTile(), 2,
+            case STRIPED -> set.allTiles().stream().map(tile -> launches(PlanOptions.DEFAULT.withTile(tile), tile.batchTile(), 2,
                     TileShape.MIN_STAGES));
             case HOPPER -> set.hopperTiles().stream().map(tile -> launches(PlanOptions.DEFAULT.withHopperTile(tile), tile.batchTile(),
                     tile.cluster(), HopperTile.MIN_STAGES));

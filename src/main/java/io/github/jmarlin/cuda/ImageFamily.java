@@ -14,6 +14,7 @@ import java.util.regex.Pattern;
  *   kernel                           module                what its images publish, the layout of the argument
  *   striped_f16_sym_g64_m8_n64       striped_m8_n64        jmarlin_striped_abi
  *   striped_f16_sp24_g128_m8_n64     striped_sp24_m8_n64   jmarlin_striped_sp24_abi
+ *   striped_f16_sym_g64_m64_n256_h2  striped_halves_m64_n256_h2, jmarlin_striped_halves_abi
  *   gather_16bit                     gather                jmarlin_gather_abi
  * </pre>
  */
@@ -29,6 +30,9 @@ enum ImageFamily {
     private static final Pattern TILE = Pattern.compile("_m\\d+_n\\d+\\w*$");
     /** What it says of the weights behind the folder: type, what a weight is, group size. */
     private static final Pattern WEIGHTS = Pattern.compile("^_(b?f16)_([a-z0-9]+)_g\\d+");
+
+    /** The end of a tile's words where it is one in halves. */
+    private static final String IN_HALVES = "_h2";
 
     /** What setmaxnreg divides between the warps of a Hopper kernel; its entry files say the same to the build. */
     static final int HOPPER_REGISTERS = 168;
@@ -59,17 +63,19 @@ enum ImageFamily {
         String rest = kernel.substring(folder().length());
         Matcher weights = WEIGHTS.matcher(rest);
         Matcher tile = TILE.matcher(rest);
-        return folder() + (weights.find() ? KernelSet.ofTag(weights.group(2)).imageWord() : "") + (tile.find() ? tile.group() : "");
+        String tileWords = tile.find() ? tile.group() : "";
+        return folder() + (weights.find() ? KernelSet.ofTag(weights.group(2)).imageWord() : "")
+                + (tileWords.endsWith(IN_HALVES) ? KernelSet.HALVES : "") + tileWords;
     }
 
     /** The module to ask about all of this family's kernels for a set of weights: where this one loads, all do. */
     String firstModule(KernelSet set) {
-        String instance = set.instances().get(0);
-        return module(switch (this) {
-            case STRIPED -> set.tiles().get(0).kernelName(instance);
-            case HOPPER -> set.hopperTiles().get(0).kernelName(instance);
-            case GATHER, DEQUANTIZE, DECODER -> folder() + "_" + instance;
-        });
+        return switch (this) {
+            case STRIPED -> module(set.tiles().get(0).kernelName(set.instances(KernelFamily.STRIPED).get(0)));
+            case HOPPER -> module(set.hopperTiles().get(0).kernelName(set.instances(KernelFamily.HOPPER).get(0)));
+            case DEQUANTIZE -> folder() + set.imageWord();
+            case GATHER, DECODER -> folder();
+        };
     }
 
     /**
@@ -81,8 +87,8 @@ enum ImageFamily {
         if (!tile.find()) {
             return List.of();
         }
-        String word = module.substring(folder().length(), tile.start());
-        List<String> kernels = KernelSet.ofImageWord(word).instances().stream()
+        String word = module.substring(folder().length(), tile.start()).replace(KernelSet.HALVES, "");
+        List<String> kernels = KernelSet.ofImageWord(word).instances(KernelFamily.valueOf(name())).stream()
                 .map(instance -> folder() + "_" + instance + tile.group()).toList();
         return this == HOPPER ? kernels : kernels.subList(0, 1);
     }

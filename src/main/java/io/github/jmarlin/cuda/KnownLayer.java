@@ -9,6 +9,7 @@ import io.github.jmarlin.layout.WeightForm.Code;
 import io.github.jmarlin.layout.WeightForm.Offset;
 import io.github.jmarlin.layout.WeightForm.Sparsity;
 import io.github.jmarlin.plan.KernelSet;
+import io.github.jmarlin.plan.Kernels;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
@@ -32,10 +33,11 @@ record KnownLayer(QuantizedMatrix matrix, DataType type, byte[][] activations, s
     /** Of 8-bit codes: so that sums stay as small as those of 4 bits. */
     private static final int FARTHEST_FROM_ZERO = 15;
 
-    /** A form for each kind of weights that a set of kernels reads. */
-    static List<WeightForm> forms(KernelSet set) {
+    /** A form for each kind of weights that some kernels read. */
+    static List<WeightForm> forms(Kernels kernels) {
+        KernelSet set = kernels.set();
         List<WeightForm> forms = new ArrayList<>();
-        for (String weights : set.weights()) {
+        for (String weights : set.weights(kernels.family())) {
             int group = Integer.parseInt(weights.substring(weights.lastIndexOf("_g") + 2));
             Code code = weights.startsWith("i8") ? Code.INT8 : weights.startsWith("fp4") ? Code.E2M1 : Code.INT4;
             Offset offset = weights.contains("zp") ? Offset.ZERO_POINT : weights.contains("fz") ? Offset.FLOAT_ZERO : Offset.MIDDLE;

@@ -27,7 +27,7 @@ final class CostModel {
         double rowsOfFullest = Math.min(m, tile.batchTile());
         double bytesOfUnit = weights.bytesPerBlock() * tile.warpsN() + rows * weights.blockRows() * 2;
         double l2 = rates.l2(stripes.totalUnits() * bytesOfUnit, busiestUnits * bytesOfUnit);
-        double stage = rates.clocks(TileShape.WARPS * rates.loopClocks().of(weights, tile));
+        double stage = rates.clocks(tile.kBlocksPerStage() * tile.warpsN() * rates.loopClocks().of(weights, tile));
         double tail = rates.handover(stripes, rows * tile.nTile() * Float.BYTES, rowsOfFullest * tile.nTile() * Float.BYTES);
         return rates.pipeline(rates.dram(weights, m, stripes, tile.warpsN(), 1), l2, busiestStages, ring, stage, tail);
     }

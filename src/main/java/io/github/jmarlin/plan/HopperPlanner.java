@@ -33,7 +33,7 @@ final class HopperPlanner {
         model = new HopperModel(device, weights, rates);
         PlanOptions own = options.asks(KernelFamily.HOPPER) ? options : PlanOptions.DEFAULT;
         tile = own.hopperTile();
-        tiles = tile.map(List::of).orElse(weights.kernels().hopperTiles().stream().filter(each -> each.striped() || own.cut().isEmpty()).toList());
+        tiles = tile.map(List::of).orElse(weights.hopperTiles().stream().filter(each -> each.striped() || own.cut().isEmpty()).toList());
         cuts = own.cuts();
         grid = own.grid();
         stages = own.stages();

@@ -1,14 +1,13 @@
 package io.github.jmarlin.plan;
 
 import io.github.jmarlin.layout.WeightForm;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 
 /**
  * Kernels that come in images of their own because of what a weight is: an application that has only 4-bit integers never loads the
  * others. Of every set a kernel family has an entry file, {@code striped/striped_sp24.cu}, and of each tile an image with an entry for
- * each type and {@linkplain #weights kind of weights}.
+ * each type and {@linkplain #weights() kind of weights}.
  */
 public enum KernelSet {
     /** 4-bit integers, symmetric or with integer zero points. */
@@ -33,6 +32,9 @@ public enum KernelSet {
                 new HopperTile(8, 128, 1, 1), new HopperTile(8, 128, 1, 4), new HopperTile(16, 128, 2, 2), new HopperTile(32, 128, 1, 4),
                 new HopperTile(64, 128, 2, 2), new HopperTile(128, 128, 2, 2));
     }
+
+    /** What images of tiles in halves have in their names behind {@link #imageWord}. */
+    public static final String HALVES = "_halves";
 
     private final String tag;
     private final List<String> weights;
@@ -68,7 +70,7 @@ public enum KernelSet {
     /**
      * The set that has kernels for a kind of weights.
      *
-     * @param weights one of {@link #weights}
+     * @param weights one of {@link #weights()}
      */
     public static KernelSet ofWeights(String weights) {
         for (KernelSet set : values()) {
@@ -100,18 +102,32 @@ public enum KernelSet {
         return weights;
     }
 
-    /** The same with the type before it: what every image has an entry for. */
-    public List<String> instances() {
-        List<String> instances = new ArrayList<>();
-        for (String type : List.of("f16_", "bf16_")) {
-            weights.forEach(one -> instances.add(type + one));
-        }
-        return instances;
+    /** Those that a family has kernels for: the Hopper kernel leaves 8 bits with zero points to the striped one. */
+    public List<String> weights(KernelFamily family) {
+        return switch (family) {
+            case STRIPED, DENSE -> weights;
+            case HOPPER -> hopperTiles.isEmpty() ? List.of() : weights.stream().filter(one -> !one.startsWith("i8zp_")).toList();
+        };
     }
 
-    /** Tiles of the striped kernels. */
+    /** The same with the type before it: what every image of the family has an entry for. */
+    public List<String> instances(KernelFamily family) {
+        return Stream.of("f16_", "bf16_").flatMap(type -> weights(family).stream().map(one -> type + one)).toList();
+    }
+
+    /** Tiles of the striped kernels, but for those in halves. */
     public List<TileShape> tiles() {
         return tiles;
+    }
+
+    /** Tiles in halves, whose images have a word more in their names: {@value #HALVES}. */
+    public List<TileShape> tilesInHalves() {
+        return this == INT4 ? TileShape.IN_HALVES : List.of();
+    }
+
+    /** All tiles of the striped kernels. */
+    public List<TileShape> allTiles() {
+        return Stream.concat(tiles.stream(), tilesInHalves().stream()).toList();
     }
 
     /**

@@ -25,7 +25,7 @@ public record Kernels(KernelFamily family, KernelSet set) implements Comparable<
 
     /** Whether the family reads the set at all. */
     public boolean exist() {
-        return family != KernelFamily.HOPPER || !set.hopperTiles().isEmpty();
+        return !set.weights(family).isEmpty();
     }
 
     @Override

@@ -94,7 +94,7 @@ final class LoopClocks {
             Map<String, double[]> all = new LinkedHashMap<>(rows);
             for (KernelSet set : KernelSet.values()) {
                 for (String weights : set.weights()) {
-                    set.tiles().forEach(tile -> all.computeIfAbsent(tile.kernelName(weights), name -> derived(weights, tile::kernelName)));
+                    set.allTiles().forEach(tile -> all.computeIfAbsent(tile.kernelName(weights), name -> derived(weights, tile::kernelName)));
                     set.hopperTiles().forEach(tile -> all.computeIfAbsent(tile.kernelName(weights),
                             name -> derived(weights, tile::kernelName)));
                 }

@@ -77,6 +77,9 @@ public final class Planner {
         if (options.asks(KernelFamily.HOPPER) && hopper == null) {
             throw new IllegalArgumentException("device " + device + ": the Hopper kernel needs compute capability 9.0");
         }
+        options.family().filter(family -> !kernels(family).exist()).ifPresent(family -> {
+            throw new IllegalArgumentException("family " + family + " for " + weights + ": there are no such kernels");
+        });
         options.family().flatMap(missing).ifPresent(why -> {
             throw new IllegalArgumentException("family " + options.family().get() + " on " + device.name() + ": " + why);
         });
@@ -139,7 +142,7 @@ public final class Planner {
     /** Whether a family that is not the striped one can do what the options ask for, which only know that one's tiles, and runs here. */
     private boolean mayChoose(KernelFamily family) {
         boolean limited = options.multiprocessors() != 0 && family == KernelFamily.DENSE;      // cuBLAS takes all
-        return options.leavesTheKernel() && !limited && (family != KernelFamily.HOPPER || hopper != null)
+        return options.leavesTheKernel() && kernels(family).exist() && !limited && (family != KernelFamily.HOPPER || hopper != null)
                 && missing.apply(family).isEmpty();
     }
 
@@ -190,7 +193,11 @@ public final class Planner {
             return weights.kernels().tiles().stream().filter(tile -> tile.nTile() == nTile && tile.batchTile() >= rows)
                     .min(Comparator.comparingInt(TileShape::batchTile)).stream().toList();
         }
-        return options.tile().map(List::of).orElse(weights.kernels().tiles());
+        return options.tile().map(List::of).orElseGet(this::tilesHere);
+    }
+
+    private List<TileShape> tilesHere() {
+        return weights.kernels().allTiles().stream().filter(tile -> tile.isFor(device)).toList();
     }
 
     private Stream<Stripes> stripes(int rows, TileShape tile) {
@@ -250,14 +257,14 @@ public final class Planner {
     }
 
     private void checkExists(HopperTile tile) {
-        List<HopperTile> instances = weights.kernels().hopperTiles();
+        List<HopperTile> instances = weights.hopperTiles();
         if (!instances.contains(tile)) {
             throw new IllegalArgumentException("tile " + tile + ": there are kernels for " + instances);
         }
     }
 
     private void checkOverride(TileShape tile) {
-        List<TileShape> instances = weights.kernels().tiles();
+        List<TileShape> instances = tilesHere();
         if (!instances.contains(tile)) {
             throw new IllegalArgumentException("tile " + tile + ": there are kernels for " + instances);
         }

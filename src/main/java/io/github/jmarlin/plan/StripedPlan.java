@@ -75,7 +75,7 @@ public record StripedPlan(String kernel, int rows, WeightShape weights, TileShap
 
     @Override
     public WorkspaceSize workspace() {
-        return stripes.workspace(tile.slotFloats(), tile.warpsN());
+        return stripes.workspace(tile.slotFloats(), tile.parts());
     }
 
     @Override

@@ -49,9 +49,9 @@ public final class TuningCandidates {
 
     private static Stream<PlanOptions> ofFamily(KernelFamily family, DeviceFacts device, WeightShape weights) {
         return switch (family) {
-            case STRIPED -> weights.kernels().tiles().stream().map(PlanOptions.DEFAULT::withTile)
+            case STRIPED -> weights.kernels().allTiles().stream().filter(tile -> tile.isFor(device)).map(PlanOptions.DEFAULT::withTile)
                     .flatMap(options -> halfTheStages(device, weights, options)).flatMap(TuningCandidates::cuts);
-            case HOPPER -> weights.kernels().hopperTiles().stream().map(PlanOptions.DEFAULT::withHopperTile)
+            case HOPPER -> weights.hopperTiles().stream().map(PlanOptions.DEFAULT::withHopperTile)
                     .flatMap(options -> options.hopperTile().get().striped() ? cuts(options) : Stream.of(options));
             case DENSE -> Stream.of(PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE));
         };

@@ -39,9 +39,9 @@ import java.util.stream.Stream;
  * </pre>
  *
  * {@code rates} are {@link Rate}s or clocks of kernels that were measured, see {@link Tuning#with(String, double)}, none by default.
- * {@code weights} are one of {@link KernelSet#weights}; {@code grid} and {@code stages} are 0 and {@code cut} is left out where the
- * planner decides; striped winners have no {@code neighbours} and {@code split}, and the family DENSE has none of these keys. A file serves
- * only the device it names: winners of another card mean nothing.
+ * {@code weights} are one of {@link KernelSet#weights()}; {@code grid} and {@code stages} are 0 and {@code cut} is left out where the
+ * planner decides; striped winners have no {@code neighbours} and {@code split} and, where their tile is one in halves, {@code "halves": 2};
+ * the family DENSE has none of these keys. A file serves only the device it names: winners of another card mean nothing.
  */
 public final class TuningFile {
     /** Names the file; {@value #OFF} means that there is none. */
@@ -59,6 +59,7 @@ public final class TuningFile {
     private static final List<String> HOPPER_KEYS =
             Stream.concat(STRIPED_KEYS.stream(), Stream.of("neighbours", "split")).toList();
     private static final String CUT = "cut";
+    private static final String HALVES = "halves";
     private static final JsonFactory JSON = new JsonFactoryBuilder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
 
     private TuningFile() {
@@ -167,8 +168,9 @@ public final class TuningFile {
         require(fields.values.containsKey("family"), "keys %s: family must be one of them", fields.values.keySet());
         PlanOptions options = switch (named("family", KernelFamily.class, fields.text("family"))) {
             case STRIPED -> {
-                fields.check(STRIPED_KEYS, CUT);
-                yield launch(fields, PlanOptions.DEFAULT.withTile(new TileShape(fields.integer("batchTile"), fields.integer("nTile"))));
+                fields.check(STRIPED_KEYS, CUT, HALVES);
+                yield launch(fields, PlanOptions.DEFAULT.withTile(new TileShape(fields.integer("batchTile"), fields.integer("nTile"),
+                        fields.values.containsKey(HALVES) ? fields.integer(HALVES) : 1)));
             }
             case HOPPER -> {
                 fields.check(HOPPER_KEYS, CUT);
@@ -326,8 +328,12 @@ public final class TuningFile {
         json.writeStringField("family", winner.family().name());
         switch (winner.family()) {
             case STRIPED -> {
-                json.writeNumberField("batchTile", options.tile().get().batchTile());
-                json.writeNumberField("nTile", options.tile().get().nTile());
+                TileShape tile = options.tile().get();
+                json.writeNumberField("batchTile", tile.batchTile());
+                json.writeNumberField("nTile", tile.nTile());
+                if (tile.halves() > 1) {
+                    json.writeNumberField(HALVES, tile.halves());
+                }
             }
             case HOPPER -> {
                 HopperTile tile = options.hopperTile().get();

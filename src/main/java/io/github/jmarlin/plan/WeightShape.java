@@ -2,6 +2,7 @@ package io.github.jmarlin.plan;
 
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.layout.WeightForm;
+import java.util.List;
 import java.util.Objects;
 
 /**
@@ -42,6 +43,11 @@ public record WeightShape(int k, int n, DataType computeType, WeightForm form) {
     /** The kernels that read such weights. */
     public KernelSet kernels() {
         return KernelSet.of(form);
+    }
+
+    /** The tiles of the Hopper kernel for such weights; none if it does not read them. */
+    public List<HopperTile> hopperTiles() {
+        return kernels().weights(KernelFamily.HOPPER).contains(kind()) ? kernels().hopperTiles() : List.of();
     }
 
     /** Strips of 64 columns, the last one padded. */
@@ -116,7 +122,7 @@ public record WeightShape(int k, int n, DataType computeType, WeightForm form) {
      * What of form and group size kernels tell apart, as their names have it: {@code zp_g32}. Groups that are whole blocks, and whole
      * columns, are one kind.
      */
-    String kind() {
+    public String kind() {
         return form.tag() + "_g" + blockRows() / scaleRowsPerBlock();
     }
 

@@ -47,6 +47,8 @@ class BenchCommandTest {
         "--seconds 0             | --seconds 0: must be at least 1",
         "--family striped        | --family is for the kernels of a GPU, and the device is CPU",
         "--family striped,marlin | must be striped, hopper or dense, not marlin",
+        "--sparse24              | --weights and --sparse24 are for the kernels of a GPU, and the device is CPU",
+        "--weights fz,int3       | expected one of [SP24, FZ, I8, FP4]",
         "--quick --all           | --quick and --all exclude each other",
         "--device cuda:99        | --device cuda:99: there are",
     })

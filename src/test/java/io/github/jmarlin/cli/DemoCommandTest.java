@@ -18,6 +18,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class DemoCommandTest {
     /** A line of the grid: m, error, allowed. */
@@ -70,6 +71,7 @@ class DemoCommandTest {
         "--m 1,0 | --m [1, 0]: one or more positive batch sizes",
         "--m , | --m []: one or more positive batch sizes",
         "--group 48 | --group 48: must be -1, 32, 64, 128 or 256",
+        "--sparse24 --group 32 | --sparse24 --group 32: must be -1, 64, 128 or 256",
         "--dtype fp32 | must be fp16 or bf16",
         "--dtype int8 | Invalid value for option '--dtype': must be fp16 or bf16, not int8",
         "--k 100000 --n 100000 | --k 100000 --n 100000 --m [1, 16, 64]: a matrix of 10000000000 elements, a Java array holds 2^31 - 9",
@@ -83,6 +85,17 @@ class DemoCommandTest {
         assertTrue(run.err().contains(message), run.err());
         assertTrue(run.err().contains("jmarlin demo --help"), run.err());
         assertEquals("", run.out());
+    }
+
+    /** Any k: the last rows may be fewer than four. */
+    @ParameterizedTest
+    @ValueSource(ints = {200, 63, 66})
+    void sparseWeightsAreMultiplied(int k) {
+        Cli run = Cli.run("demo", "--layer-only", "--device", "cpu", "--sparse24", "--k", Integer.toString(k), "--n", "72", "--m", "1,9");
+        assertEquals("", run.err());
+        assertEquals(0, run.status(), run.out());
+        assertEquals(2, ROW.matcher(run.out()).results().count(), run.out());
+        assertTrue(run.out().contains("the larger two of every four"), run.out());
     }
 
     /** A line of the second table: the layers, then its figures. */
@@ -117,6 +130,16 @@ class DemoCommandTest {
         assertEquals(0, run.status(), run.out());
         assertEquals(2, ROW.matcher(run.out()).results().count(), run.out());
         assertTrue(run.out().contains(name), run.out());
+    }
+
+    @Test
+    @Tag("gpu")
+    void sparseWeightsOnACudaDevice() {
+        Gpu.first();
+        Cli run = Cli.run("demo", "--layer-only", "--device", "cuda", "--sparse24", "--k", "192", "--n", "72", "--m", "1,9");
+        assertEquals("", run.err());
+        assertEquals(0, run.status(), run.out());
+        assertTrue(run.out().contains("vs all stored") && run.out().matches("(?s).*\\d\\.\\d\\dx.*"), run.out());
     }
 
     @Test

@@ -3,7 +3,6 @@ package io.github.jmarlin.cpu;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.Epilogue;
 import io.github.jmarlin.PackedWeights;
-import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.layout.StripedLayout;
 import io.github.jmarlin.memory.NativeMemory;
 import java.io.IOException;
@@ -53,26 +52,5 @@ final class CaseFile {
                 }
             }
         }
-    }
-
-    static ByteBuffer encode(DataType type, float[] values) {
-        ByteBuffer buffer = ByteBuffer.allocateDirect(values.length * type.bytes()).order(ByteOrder.LITTLE_ENDIAN);
-        for (float value : values) {
-            if (type.is16Bit()) {
-                buffer.putShort(HalfFloats.encode(type, value));
-            } else {
-                buffer.putFloat(value);
-            }
-        }
-        return buffer.flip();
-    }
-
-    static float[] decode(DataType type, ByteBuffer buffer) {
-        ByteBuffer source = buffer.duplicate().order(ByteOrder.LITTLE_ENDIAN);
-        float[] values = new float[source.remaining() / type.bytes()];
-        for (int i = 0; i < values.length; i++) {
-            values[i] = type.is16Bit() ? HalfFloats.decode(type, source.getShort(2 * i)) : source.getFloat(4 * i);
-        }
-        return values;
     }
 }

@@ -9,6 +9,7 @@ import io.github.jmarlin.LinearLayer;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.layout.WeightForm;
+import io.github.jmarlin.testing.Numbers;
 import io.github.jmarlin.testing.TestMatrices;
 import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
@@ -55,7 +56,7 @@ class NativeBitsTest {
                 PackedWeights plain = PackedWeights.pack(matrix, scaleType)) {
             PackedWeights weights = form.storesOffsets() ? plain.withInputOrder(reversed(k)) : plain;
             for (DataType type : DataType.values()) {
-                ByteBuffer a = CaseFile.encode(type, TestMatrices.gaussian(MOST_ROWS * k, 22));
+                ByteBuffer a = Numbers.encode(type, TestMatrices.gaussian(MOST_ROWS * k, 22));
                 byte[] expected = multiply(weights, sets.get(0), 1, type, a, MOST_ROWS);
                 for (InstructionSet set : sets) {
                     for (int threads = 1; threads <= mostThreads; threads++) {
@@ -86,7 +87,7 @@ class NativeBitsTest {
             values[7 * k + 199] = Float.NaN;
             values[9 * k + 64] = 0x1p110f;
             Arrays.fill(values, 11 * k, 11 * k + 64, 0x1p-90f);
-            ByteBuffer a = CaseFile.encode(DataType.FP32, values);
+            ByteBuffer a = Numbers.encode(DataType.FP32, values);
             for (InstructionSet set : sets) {
                 byte[] together = multiply(weights, set, 2, DataType.FP32, a, 20);
                 for (int row = 0; row < 20; row++) {
@@ -130,8 +131,8 @@ class NativeBitsTest {
     void twoDigitsAreAccurateBeforeTheOutputIsRounded(Data data) {
         int k = 4096;
         int n = 512;
-        ByteBuffer a = CaseFile.encode(DataType.FP16, data.values(k));
-        float[] rounded = CaseFile.decode(DataType.FP16, a);
+        ByteBuffer a = Numbers.encode(DataType.FP16, data.values(k));
+        float[] rounded = Numbers.decode(DataType.FP16, a);
         double[] exact;
         try (QuantizedMatrix matrix = TestMatrices.layer(k, n, 128, DataType.FP16, false, false, 30)) {
             exact = ReferenceProduct.multiply(matrix, rounded, 1);
@@ -153,7 +154,7 @@ class NativeBitsTest {
             }
         }
         try (QuantizedMatrix matrix = builder.build(); PackedWeights weights = PackedWeights.pack(matrix, DataType.FP16)) {
-            float[] left = CaseFile.decode(DataType.FP16, ByteBuffer.wrap(multiply(weights, sets.get(0), 1, DataType.FP16, a, 1)));
+            float[] left = Numbers.decode(DataType.FP16, ByteBuffer.wrap(multiply(weights, sets.get(0), 1, DataType.FP16, a, 1)));
             double error = norm(left) / norm(exact);
             assertTrue(error <= data.bound, data + ": relative error " + error + ", at most " + data.bound + " expected");
             assertTrue(error > 1e-6, data + ": relative error " + error + " is none of 16-bit activations");

@@ -10,6 +10,7 @@ import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.testing.NumberForms;
+import io.github.jmarlin.testing.Numbers;
 import io.github.jmarlin.testing.TestMatrices;
 import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
@@ -125,7 +126,7 @@ class NativeProgramTest {
             if (refused) {
                 values[0] = random.nextBoolean() ? Float.NaN : Float.NEGATIVE_INFINITY;
             }
-            ByteBuffer a = CaseFile.encode(type, values);
+            ByteBuffer a = Numbers.encode(type, values);
             ByteBuffer expected = ByteBuffer.allocateDirect(m * columns * epilogue.outputType(type).bytes());
             try (CpuDevice device = CpuDevice.of(1, InstructionSet.best().set()); LinearLayer layer = device.place(weights)) {
                 layer.multiply(type, a, m, expected, epilogue);
@@ -156,8 +157,8 @@ class NativeProgramTest {
         Epilogue epilogue = random.nextBoolean() ? Epilogue.NONE : Epilogue.NONE.withFloatOutput();
         epilogue = random.nextBoolean() && n % 2 == 0 ? epilogue.withSiluMul() : epilogue;
         epilogue = random.nextBoolean() ? epilogue
-                : epilogue.withRowFactors(CaseFile.encode(DataType.FP32, TestMatrices.gaussian(m, random.nextLong())));
-        return random.nextBoolean() ? epilogue : epilogue.withResidual(CaseFile.encode(epilogue.outputType(type),
+                : epilogue.withRowFactors(Numbers.encode(DataType.FP32, TestMatrices.gaussian(m, random.nextLong())));
+        return random.nextBoolean() ? epilogue : epilogue.withResidual(Numbers.encode(epilogue.outputType(type),
                 TestMatrices.gaussian(m * epilogue.outputColumns(n), random.nextLong())));
     }
 }

@@ -2,12 +2,17 @@ package io.github.jmarlin.cuda;
 
 
 import io.github.jmarlin.ComputeDevice;
+import io.github.jmarlin.DataType;
 import io.github.jmarlin.LinearLayer;
 import io.github.jmarlin.MultiplyContractTest;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.layout.WeightForm;
+import io.github.jmarlin.layout.ShiftedScales;
 import io.github.jmarlin.plan.KernelFamily;
+import io.github.jmarlin.plan.KernelSet;
+import io.github.jmarlin.plan.Kernels;
 import io.github.jmarlin.plan.PlanOptions;
+import io.github.jmarlin.plan.WeightShape;
 import io.github.jmarlin.testing.Gpu;
 import java.util.List;
 import java.util.stream.Stream;
@@ -25,12 +30,28 @@ class CudaLinearTest extends MultiplyContractTest {
 
     @Override
     protected Stream<WeightForm> numberForms(int groupSize) {
-        return Stream.empty();
+        return super.numberForms(groupSize).filter(form -> KernelSet.of(form).weights(family()).contains(new WeightShape(4096, 64, DataType.FP16, form).kind()));
+    }
+
+    @Override
+    protected int[] numberFormBatches() {
+        return new int[] {1, 17, 66};
     }
 
     @Override
     protected boolean multipliesSparseWeights() {
-        return false;
+        return new Kernels(family(), KernelSet.SPARSE).exist();
+    }
+
+    /** Kernels round weights too, to 16 bits; and the root of so many squared errors scatters. */
+    @Override
+    protected double allowed(double bound, DataType type, int results) {
+        return results < 16 ? Math.max(bound, 2 * ShiftedScales.unitRoundoff(type)) : bound * (1 + 1 / Math.sqrt(2 * results));
+    }
+
+    /** Whose kernels multiply. */
+    protected KernelFamily family() {
+        return KernelFamily.STRIPED;
     }
 
     @Override

@@ -17,7 +17,12 @@ class DenseLinearTest extends CudaLinearTest {
     }
 
     @Override
+    protected KernelFamily family() {
+        return KernelFamily.DENSE;
+    }
+
+    @Override
     protected ComputeDevice device() {
-        return asked(KernelFamily.DENSE);
+        return asked(family());
     }
 }

@@ -19,7 +19,12 @@ class HopperLinearTest extends CudaLinearTest {
     }
 
     @Override
+    protected KernelFamily family() {
+        return KernelFamily.HOPPER;
+    }
+
+    @Override
     protected ComputeDevice device() {
-        return asked(KernelFamily.HOPPER);
+        return asked(family());
     }
 }

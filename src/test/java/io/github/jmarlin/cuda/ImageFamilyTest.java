@@ -63,6 +63,9 @@ class ImageFamilyTest {
         assertEquals(ImageFamily.STRIPED, ImageFamily.of("striped_f16_sym_g64_m8_n64"));
         assertEquals(ImageFamily.DEQUANTIZE, ImageFamily.of("dequantize_finish_f16"));
         assertEquals("striped_m8_n64", ImageFamily.STRIPED.module("striped_f16_sym_g64_m8_n64"));
+        assertEquals("striped_halves_m64_n256_h2", ImageFamily.STRIPED.module("striped_bf16_zp_g32_m64_n256_h2"));
+        assertEquals(List.of("striped_f16_sym_g64_m64_n256_h2"), ImageFamily.STRIPED.kernelsToCheck("striped_halves_m64_n256_h2"));
+        assertEquals("jmarlin_striped_halves_abi", ImageFamily.abiName("striped_halves_m64_n256_h2"));
         assertEquals("hopper_m128_n256_p2_s2", ImageFamily.HOPPER.module("hopper_bf16_zp_g32_m128_n256_p2_s2"));
         assertEquals("dequantize", ImageFamily.DEQUANTIZE.module("dequantize_finish_f16"));
         assertEquals("gather", ImageFamily.GATHER.module("gather_16bit"));

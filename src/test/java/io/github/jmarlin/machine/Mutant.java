@@ -23,7 +23,7 @@ final class Mutant {
     private static final Path HEADERS = PtxSuite.ROOT.resolve("src/main/cuda");
     private static final Path OUTPUT = PtxSuite.ROOT.resolve("target/machine/mutants");
     private static final Pattern NAME =
-            Pattern.compile("(striped|hopper)_(f16|bf16)_(\\w+)_g(\\d+)_m(\\d+)_n(\\d+)(?:_p(\\d+)_s(\\d+))?");
+            Pattern.compile("(striped|hopper)_(f16|bf16)_(\\w+)_g(\\d+)_m(\\d+)_n(\\d+)(?:_p(\\d+)_s(\\d+))?(?:_h(\\d+))?");
 
     /** The device's name of a weight's form by its tag. */
     private static final Map<String, String> FORMS = Map.of("sym", "Symmetric4", "zp", "ZeroPoints4", "fz", "FloatZero4",
@@ -54,8 +54,8 @@ final class Mutant {
     /** Of an image's text what belongs to one entry. */
     private static String shipped(String entry) throws IOException {
         Matcher name = NAME.matcher(entry);
-        String module = name.matches() ? name.group(1) + imageTag(name.group(3)) + entry.substring(name.start(5) - 2)
-                : entry.substring(0, entry.indexOf('_'));
+        String module = !name.matches() ? entry.substring(0, entry.indexOf('_'))
+                : name.group(1) + imageTag(name.group(3)) + (name.group(9) == null ? "" : "_halves") + entry.substring(name.start(5) - 2);
         String images = module + "\\." + target(entry);
         String text = Files.readString(PtxSuite.texts(images).get(0));
         int files = text.indexOf("\n\t.file\t");
@@ -139,7 +139,7 @@ final class Mutant {
             throw new IOException("not the name of a kernel: " + entry);
         }
         String element = name.group(2).equals("f16") ? "Half, " : "Bfloat16, ";
-        String tile = ", " + name.group(5) + ", " + name.group(6);
+        String tile = ", " + name.group(5) + ", " + name.group(6) + (name.group(9) == null ? "" : ", " + name.group(9));
         String form = name.group(3);
         int scaleRows = Math.max(1, (form.equals("sp24") ? 128 : 64) / Integer.parseInt(name.group(4)));
         boolean striped = name.group(1).equals("striped");

@@ -36,7 +36,7 @@ class PtxSuiteTest {
     @CsvSource({"striped, compute_80, 64", "striped, compute_90a, 64", "hopper, compute_90a, 192", "dequantize, compute_80, 10",
         "dequantize, compute_90a, 10", "gather, compute_80, 1", "gather, compute_90a, 1", "striped_fz, compute_80, 20",
         "striped_i8, compute_80, 42", "striped_fp4, compute_80, 30", "dequantize_fz, compute_80, 4", "dequantize_i8, compute_80, 14",
-        "dequantize_fp4, compute_80, 6"})
+        "dequantize_fp4, compute_80, 6", "dequantize_sp24, compute_80, 4", "striped_sp24, compute_80, 20"})
     void everyEntryRuns(String family, String target, int entries) throws IOException {
         assertEquals(entries, passes(family, target, List.of("abi", "once", "finish", "dense")).entries());
     }
@@ -50,13 +50,14 @@ class PtxSuiteTest {
 
     @Test
     void whatIsFetchedIsReadFirst() throws IOException {
-        assertEquals(78, passes(prefetchTexts("compute_80"), List.of("prefetch")).size());
+        assertEquals(135, passes(prefetchTexts("compute_80"), List.of("prefetch")).size());
     }
 
     /** Bank conflicts, and bits that depend on nothing but the operands: of a few instances here, of all in the long profile. */
     @ParameterizedTest
     @CsvSource({"striped_f16_sym_g64_m16_n128, striped_m16_n128\\.compute_80",
-        "striped_bf16_zp_g32_m64_n256, striped_m64_n256\\.compute_80"})
+        "striped_bf16_zp_g32_m64_n256, striped_m64_n256\\.compute_80", "striped_f16_sp24_g64_m64_n256, striped_sp24_m64_n256\\.compute_80",
+        "striped_f16_zp_g64_m32_n128_h2, striped_halves_m32_n128_h2\\.compute_80"})
     void accessesAndSums(String entry, String texts) throws IOException {
         assertEquals(3, passes(PtxSuite.texts(texts), List.of("banks", "schedules", "--entry", entry)).size());
     }
@@ -104,12 +105,12 @@ class PtxSuiteTest {
         for (DataType type : List.of(DataType.FP16, DataType.BF16)) {
             for (WeightForm form : forms()) {
                 WeightShape weights = new WeightShape(256, 256, type, form);
-                for (HopperTile tile : weights.kernels().hopperTiles()) {
+                for (HopperTile tile : weights.hopperTiles()) {
                     int stages = tile.stagesFitting(weights, 227 * 1024);
                     planned.add("tile " + tile.kernelName(weights) + " " + tile.slotBytes(weights) + " " + stages + " "
                             + tile.sharedBytes(weights, stages));
                 }
-                for (TileShape tile : weights.kernels().tiles()) {
+                for (TileShape tile : weights.kernels().allTiles()) {
                     planned.add("tile " + tile.kernelName(weights) + " " + tile.stageBytes(weights) + " " + TileShape.MAX_STAGES + " "
                             + tile.sharedBytes(weights, TileShape.MAX_STAGES));
                 }
@@ -141,8 +142,10 @@ class PtxSuiteTest {
     @Tag("long")
     @ParameterizedTest
     @CsvSource({"striped, compute_80", "striped, compute_90a", "striped_fz, compute_80", "striped_fz, compute_90a", "striped_i8, compute_80",
-        "striped_i8, compute_90a", "striped_fp4, compute_80", "striped_fp4, compute_90a", "hopper, compute_90a", "dequantize, compute_80",
+        "striped_i8, compute_90a", "striped_fp4, compute_80", "striped_fp4, compute_90a",
+        "striped_sp24, compute_80", "striped_sp24, compute_90a", "hopper, compute_90a", "dequantize, compute_80",
         "dequantize, compute_90a", "dequantize_fz, compute_80", "dequantize_i8, compute_80", "dequantize_fp4, compute_80",
+        "dequantize_sp24, compute_80",
         "gather, compute_80", "gather, compute_90a", "decoder, compute_80", "decoder, compute_90a"})
     void allCasesPassAndCoverTheInstructions(String family, String target) throws IOException {
         Covered covered = passes(family, target,
@@ -161,13 +164,13 @@ class PtxSuiteTest {
     @Tag("long")
     @Test
     void whatIsFetchedIsReadFirstOn90a() throws IOException {
-        assertEquals(78, passes(prefetchTexts("compute_90a"), List.of("prefetch")).size());
+        assertEquals(135, passes(prefetchTexts("compute_90a"), List.of("prefetch")).size());
     }
 
     // ----
 
     private static List<Path> prefetchTexts(String striped) throws IOException {
-        List<Path> texts = new ArrayList<>(PtxSuite.texts("striped_(m8_n64|m16_n128|m16_n256)\\." + striped));
+        List<Path> texts = new ArrayList<>(PtxSuite.texts("striped_(m8_n64|m16_n128|m16_n256|sp24_m16_n256)\\." + striped));
         texts.addAll(PtxSuite.texts("hopper_(m8_n128_p1_s[12]|m16_n256_p1_s4|m16_n128_p2_s2|m64_n256_p2_s1)\\.compute_90a"));
         return texts;
     }
@@ -181,7 +184,7 @@ class PtxSuiteTest {
         }
         passed(PtxSuite.runInParts(SECONDS, PtxSuite.texts(family + "(_m\\d.*)?\\." + target), suites,
                 part -> List.of("--coverage", files.get(part).toString())));
-        Covered covered = new Covered(family);
+        Covered covered = new Covered(family.replaceFirst("_.*", ""));
         for (Path file : files) {
             covered.add(file);
         }

@@ -88,7 +88,7 @@ class BestTileTest {
     private static void compare(Card card, KernelFamily family, WeightShape weights) throws IOException {
         Walk walk = new Walk(card, weights, column(card.column));
         Planner planner = new Planner(card.facts, weights, PlanOptions.DEFAULT.withFamily(family));
-        List<Planner> others = launches(family).map(options -> new Planner(card.facts, weights, options)).toList();
+        List<Planner> others = launches(family, card).map(options -> new Planner(card.facts, weights, options)).toList();
         for (int rows : ROWS) {
             List<GemmPlan> all = others.stream().map(other -> other.plan(rows)).toList();
             GemmPlan chosen = planner.plan(rows);
@@ -106,11 +106,12 @@ class BestTileTest {
     }
 
     /** Every tile with every cut. */
-    private static Stream<PlanOptions> launches(KernelFamily family) {
+    private static Stream<PlanOptions> launches(KernelFamily family, Card card) {
         List<PlanOptions> launches = new ArrayList<>();
         for (Stripes.Cut cut : Stripes.Cut.values()) {
             if (family == KernelFamily.STRIPED) {
-                TileShape.INSTANCES.forEach(tile -> launches.add(PlanOptions.DEFAULT.withTile(tile).withCut(cut)));
+                KernelSet.INT4.allTiles().stream().filter(tile -> tile.isFor(card.facts))
+                        .forEach(tile -> launches.add(PlanOptions.DEFAULT.withTile(tile).withCut(cut)));
             } else {
                 HopperTile.INSTANCES.stream().map(PlanOptions.DEFAULT::withHopperTile)
                         .forEach(options -> launches.add(options.hopperTile().get().striped() ? options.withCut(cut) : options));
@@ -269,7 +270,8 @@ class BestTileTest {
         for (Card card : Card.values()) {
             TreeSet<String> names = new TreeSet<>();
             for (String weights : KernelSet.INT4.weights()) {
-                KernelSet.INT4.tiles().forEach(tile -> names.add(tile.kernelName(weights)));
+                KernelSet.INT4.allTiles().stream().filter(tile -> tile.isFor(card.facts))
+                        .forEach(tile -> names.add(tile.kernelName(weights)));
                 if (card.facts.computeCapability() == 90) {
                     KernelSet.INT4.hopperTiles().forEach(tile -> names.add(tile.kernelName(weights)));
                 }

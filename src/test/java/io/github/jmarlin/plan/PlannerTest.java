@@ -53,7 +53,7 @@ class PlannerTest {
     private static void check(StripedPlan plan, DeviceFacts device, int m) {
         String what = m + " rows on " + device + ": " + plan;
         Stripes stripes = plan.stripes();
-        assertTrue(TileShape.INSTANCES.contains(plan.tile()), what);
+        assertTrue(KernelSet.INT4.allTiles().contains(plan.tile()) && plan.tile().isFor(device), what);
         assertTrue(plan.sharedBytes() <= device.sharedMemoryPerBlockOptin(), what);
         assertEquals(plan.tile().sharedBytes(plan.weights(), plan.stages()), plan.sharedBytes(), what);
         assertTrue(plan.grid() <= device.multiprocessors(), what);

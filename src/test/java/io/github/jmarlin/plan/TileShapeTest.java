@@ -1,6 +1,7 @@
 package io.github.jmarlin.plan;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -59,7 +60,7 @@ class TileShapeTest {
                 TreeSet<Integer> columns = new TreeSet<>();
                 for (int m : new int[] {1, 16, 32, 64, 300}) {
                     StripedPlan plan = (StripedPlan) new Planner(device, weights, PlanOptions.DEFAULT).plan(m);
-                    assertTrue(set.tiles().contains(plan.tile()), plan.toString());
+                    assertTrue(set.allTiles().contains(plan.tile()) && plan.tile().isFor(device), plan.toString());
                     assertTrue(plan.kernel().startsWith("striped_f16_" + form.tag() + "_g") && plan.stages() >= 2, plan.toString());
                     assertTrue(plan.sharedBytes() <= device.sharedMemoryPerBlockOptin(), plan.toString());
                     if (m <= Planner.BATCH_INVARIANT_ROWS) {
@@ -68,7 +69,7 @@ class TileShapeTest {
                 }
                 assertEquals(1, columns.size(), "batch-invariant tiles have one width");
             }
-            for (HopperTile tile : set.hopperTiles()) {
+            for (HopperTile tile : weights.hopperTiles()) {
                 HopperPlan plan = (HopperPlan) new Planner(PlannerTest.H200, weights, PlanOptions.DEFAULT.withHopperTile(tile)).plan(16);
                 assertTrue(plan.kernel().startsWith("hopper_f16_" + form.tag() + "_g"), plan.toString());
             }
@@ -80,6 +81,24 @@ class TileShapeTest {
         // 3 stages and 4 of 8 warps handing over 2 KB each would be nTile 256; nTile 64 has 7 of 8
         assertEquals(3 * (16384 + 1024 + 8 * 8 * 128) + 7 * 2048, new TileShape(8, 64).sharedBytes(GROUPS_OF_128, 3));
         assertEquals(3 * (16384 + 1024 + 2 * 64 * 128) + 4 * 2048, new TileShape(64, 256).sharedBytes(GROUPS_OF_128, 3));
+    }
+
+    /** Half as many blocks a stage; eight or four leaders, handed 1 KB by each other warp of their strip, 2 KB at least. */
+    @Test
+    void halvesByHand() {
+        assertEquals(5 * (4 * 2048 + 4 * 128 + 64 * 128) + 8 * 2048, new TileShape(64, 256, 2).sharedBytes(GROUPS_OF_128, 5));
+        assertEquals(5 * (4 * 2048 + 4 * 128 + 2 * 32 * 128) + 4 * 3 * 1024, new TileShape(32, 128, 2).sharedBytes(GROUPS_OF_128, 5));
+        for (TileShape tile : TileShape.IN_HALVES) {
+            TileShape whole = new TileShape(tile.batchTile(), tile.nTile());
+            assertEquals(2, whole.stagesFitting(GROUPS_OF_128, 99 * 1024), "why there is one in halves");
+            assertEquals(5, tile.stagesFitting(GROUPS_OF_128, 99 * 1024));
+            assertEquals(4, tile.stagesFitting(new WeightShape(4096, 4096, 32, DataType.FP16, true), 99 * 1024));
+            assertEquals(2 * tile.kBlocksPerStage(), whole.kBlocksPerStage());
+            assertEquals(2 * tile.warpsN(), tile.parts());
+            assertTrue(tile.isFor(PlannerTest.A10) && whole.isFor(PlannerTest.A10) && whole.isFor(PlannerTest.A100));
+            assertFalse(tile.isFor(PlannerTest.A100) || tile.isFor(PlannerTest.H200));
+        }
+        assertEquals("striped_f16_sym_g64_m64_n256_h2", new TileShape(64, 256, 2).kernelName(GROUPS_OF_128));
     }
 
     @Test
@@ -105,6 +124,10 @@ class TileShapeTest {
 
     @Test
     void refusesShapesThatCannotBe() {
+        for (int[] bad : new int[][] {{8, 64, 2}, {24, 128, 2}, {16, 128, 0}, {16, 128, 3}, {64, 256, 4}}) {
+            IllegalArgumentException refusal = assertThrows(IllegalArgumentException.class, () -> new TileShape(bad[0], bad[1], bad[2]));
+            assertTrue(refusal.getMessage().contains(bad[2] + " warps to a block with a batch tile of " + bad[0]), refusal.getMessage());
+        }
         for (int[] bad : new int[][] {{0, 64}, {7, 64}, {72, 64}, {12, 128}, {-8, 64}, {8, 32}, {8, 0}, {8, 192}, {8, 512}}) {
             IllegalArgumentException refusal = assertThrows(IllegalArgumentException.class, () -> new TileShape(bad[0], bad[1]));
             assertTrue(refusal.getMessage().contains("tile " + bad[0]) || refusal.getMessage().contains("tile " + bad[1]),

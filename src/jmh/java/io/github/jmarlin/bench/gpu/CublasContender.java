@@ -4,6 +4,7 @@ import io.github.jmarlin.bench.AnswerCheck;
 import io.github.jmarlin.bench.Contenders;
 import io.github.jmarlin.cuda.Cublas;
 import io.github.jmarlin.cuda.DeviceBuffer;
+import io.github.jmarlin.layout.WeightForm;
 import java.util.List;
 
 /** cuBLAS with the dense weights that the packed ones stand for. */
@@ -26,7 +27,7 @@ final class CublasContender implements GpuContender {
         this.groupSize = groupSize;
         this.m = m;
         dense = layer.dense(groupSize, slots);
-        stride = Math.toIntExact(layer.copies(groupSize, 1).get(0).shape().denseStride());
+        stride = Math.toIntExact(layer.copies(WeightForm.int4(groupSize, false), 1).get(0).shape().denseStride());
         activations = layer.activations(m);
     }
 
@@ -57,7 +58,7 @@ final class CublasContender implements GpuContender {
 
     @Override
     public Verdict check() {
-        AnswerCheck check = layer.check(groupSize, m);
+        AnswerCheck check = layer.check(WeightForm.int4(groupSize, false), m);
         return new Verdict(activations.error(check, () -> enqueue(0)), check.baselineBound(layer.type()));
     }
 

@@ -17,10 +17,13 @@ import io.github.jmarlin.cuda.CudaDriver;
 import io.github.jmarlin.cuda.DeviceBuffer;
 import io.github.jmarlin.cuda.cublas.CublasLibrary;
 import io.github.jmarlin.plan.DeviceFacts;
-import io.github.jmarlin.plan.HopperTile;
+import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.plan.KernelFamily;
-import io.github.jmarlin.plan.PlanOptions;
+import io.github.jmarlin.plan.KernelSet;
+import io.github.jmarlin.plan.Kernels;
 import io.github.jmarlin.plan.TileShape;
+import io.github.jmarlin.plan.WeightShape;
+import io.github.jmarlin.plan.PlanOptions;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -90,45 +93,59 @@ public final class GpuArena implements Arena {
         int m = attempt.benchCase.subject().m();
         List<Integer> groupSizes = attempt.benchCase.groupSizes();
         for (int groupSize : groupSizes) {
-            for (PlanOptions options : attempt.benchCase.everyKernel() ? everyTile(attempt.benchCase) : choices(attempt.benchCase)) {
-                attempt.add(Contenders.JMARLIN, groupSize, () -> new JMarlinContender(gpu, layer, groupSize, m, options,
-                        Activations.slots(gpu, layer.packed(groupSize).byteSize())));
-            }
+            addKernels(attempt, layer, WeightForm.int4(groupSize, false), m);
+            attempt.benchCase.kinds().forEach(kind -> addKernels(attempt, layer, kind.form(groupSize), m));
         }
         attempt.addCublas(Contenders.CUBLAS, 0, () -> new CublasContender(cublas, layer, groupSizes.get(0), m,
                 Activations.slots(gpu, 2.0 * layer.shape().weights())));
         if (attempt.benchCase.allows(KernelFamily.DENSE)) {
             attempt.addCublas(Contenders.DEQUANTIZE_CUBLAS, groupSizes.get(0),
-                    () -> new JMarlinContender(gpu, layer, groupSizes.get(0), m, PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE),
-                            Activations.slots(gpu, layer.packed(groupSizes.get(0)).byteSize())));
+                    () -> new JMarlinContender(gpu, layer, WeightForm.int4(groupSizes.get(0), false), m,
+                            PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE), slots(layer, WeightForm.int4(groupSizes.get(0), false))));
         }
     }
 
+    private void addKernels(Attempt attempt, LayerWeights layer, WeightForm form, int m) {
+        for (PlanOptions options : attempt.benchCase.everyKernel() ? everyTile(attempt.benchCase, form) : choices(attempt.benchCase, form)) {
+            attempt.add(Contenders.JMARLIN, form.groupSize(), () -> new JMarlinContender(gpu, layer, form, m, options, slots(layer, form)));
+        }
+    }
+
+    private int slots(LayerWeights layer, WeightForm form) {
+        return Activations.slots(gpu, layer.packed(form).byteSize());
+    }
+
     /** What the planner chooses, and the Hopper kernel, which it may not choose by itself; or the families asked for, and no other. */
-    private List<PlanOptions> choices(BenchCase benchCase) {
+    private List<PlanOptions> choices(BenchCase benchCase, WeightForm form) {
         List<PlanOptions> options = new ArrayList<>();
         if (benchCase.families().isEmpty()) {
             options.add(PlanOptions.DEFAULT);
         } else if (benchCase.allows(KernelFamily.STRIPED)) {
             options.add(PlanOptions.DEFAULT.withFamily(KernelFamily.STRIPED));
         }
-        if (runsHopper(benchCase)) {
+        if (runsHopper(benchCase, form)) {
             options.add(PlanOptions.DEFAULT.withFamily(KernelFamily.HOPPER));
         }
         return options;
     }
 
-    private boolean runsHopper(BenchCase benchCase) {
-        return gpu.device().facts().computeCapability() == 90 && benchCase.allows(KernelFamily.HOPPER);
+    private boolean runsHopper(BenchCase benchCase, WeightForm form) {
+        return gpu.device().facts().computeCapability() == 90 && benchCase.allows(KernelFamily.HOPPER)
+                && new Kernels(KernelFamily.HOPPER, KernelSet.of(form)).exist();
     }
 
-    private List<PlanOptions> everyTile(BenchCase benchCase) {
-        List<PlanOptions> options = choices(benchCase);
+    /** Besides, every tile that fits the device. */
+    private List<PlanOptions> everyTile(BenchCase benchCase, WeightForm form) {
+        List<PlanOptions> options = choices(benchCase, form);
+        LayerShape layer = benchCase.layers().get(0);
+        WeightShape weights = new WeightShape(layer.k(), layer.n(), benchCase.subject().type(), form);
+        int shared = gpu.device().facts().sharedMemoryPerBlockOptin();
         if (benchCase.allows(KernelFamily.STRIPED)) {
-            TileShape.INSTANCES.forEach(tile -> options.add(PlanOptions.DEFAULT.withTile(tile)));
+            KernelSet.of(form).allTiles().stream().filter(tile -> tile.isFor(gpu.device().facts())
+                    && tile.stagesFitting(weights, shared) >= TileShape.MIN_STAGES).forEach(tile -> options.add(PlanOptions.DEFAULT.withTile(tile)));
         }
-        if (runsHopper(benchCase)) {
-            HopperTile.INSTANCES.forEach(tile -> options.add(PlanOptions.DEFAULT.withHopperTile(tile)));
+        if (runsHopper(benchCase, form)) {
+            weights.hopperTiles().forEach(tile -> options.add(PlanOptions.DEFAULT.withHopperTile(tile)));
         }
         return options;
     }
@@ -138,8 +155,8 @@ public final class GpuArena implements Arena {
         int m = attempt.benchCase.subject().m();
         double dense = block.stream().mapToDouble(layer -> 2.0 * layer.shape().weights()).sum();
         for (int groupSize : attempt.benchCase.groupSizes()) {
-            int slots = Activations.slots(gpu, block.stream().mapToDouble(layer -> layer.packed(groupSize).byteSize()).sum());
-            for (PlanOptions options : choices(attempt.benchCase)) {
+            int slots = Activations.slots(gpu, block.stream().mapToDouble(layer -> layer.packed(WeightForm.int4(groupSize, false)).byteSize()).sum());
+            for (PlanOptions options : choices(attempt.benchCase, WeightForm.int4(groupSize, false))) {
                 String name = JMarlinContender.name(options);
                 attempt.add(name, groupSize, () -> chain(block, name, options, groupSize, m, slots, true));
             }
@@ -156,7 +173,7 @@ public final class GpuArena implements Arena {
     private GpuContender chain(List<LayerWeights> block, String name, PlanOptions options, int groupSize, int m, int slots,
             boolean prefetch) {
         List<JMarlinContender> links = Building.all(block,
-                layer -> new JMarlinContender(gpu, layer, groupSize, m, options, slots));
+                layer -> new JMarlinContender(gpu, layer, WeightForm.int4(groupSize, false), m, options, slots));
         if (prefetch) {
             ChainContender.linkPrefetches(links);
         }

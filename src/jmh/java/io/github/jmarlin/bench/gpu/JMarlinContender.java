@@ -5,6 +5,7 @@ import io.github.jmarlin.bench.Contenders;
 import io.github.jmarlin.cuda.CudaGemm;
 import io.github.jmarlin.cuda.DeviceWeights;
 import io.github.jmarlin.cuda.Workspace;
+import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.plan.KernelFamily;
 import io.github.jmarlin.plan.PlanOptions;
 import java.util.List;
@@ -12,10 +13,13 @@ import java.util.function.IntFunction;
 
 /** JMarlin as an engine calls it. */
 final class JMarlinContender implements GpuContender {
+    /** What offsets may add to the error: 4.5e-4 instead of 3e-4. */
+    private static final double OFFSETS = 1.5;
+
     private final String name;
     private final boolean dense;
     private final LayerWeights layer;
-    private final int groupSize;
+    private final WeightForm form;
     private final int m;
     private final Activations activations;
     private final List<DeviceWeights> copies;
@@ -24,16 +28,17 @@ final class JMarlinContender implements GpuContender {
     private IntFunction<CudaGemm> next = slot -> null;
 
     /**
+     * @param form what the weights are
      * @param options the planner's own choice, or a kernel or tile whose name is then added to the contender's
      * @param slots copies of the weights
      */
-    JMarlinContender(Gpu gpu, LayerWeights layer, int groupSize, int m, PlanOptions options, int slots) {
+    JMarlinContender(Gpu gpu, LayerWeights layer, WeightForm form, int m, PlanOptions options, int slots) {
         this.layer = layer;
-        this.groupSize = groupSize;
+        this.form = form;
         this.m = m;
         dense = options.asks(KernelFamily.DENSE);
-        name = name(options);
-        copies = layer.copies(groupSize, slots);
+        name = name(options) + (form.image().isEmpty() ? "" : " " + form.tag());
+        copies = layer.copies(form, slots);
         products = copies.stream().map(copy -> copy.gemm(options)).toList();
         activations = layer.activations(m);
         try {
@@ -71,7 +76,7 @@ final class JMarlinContender implements GpuContender {
 
     @Override
     public int groupSize() {
-        return groupSize;
+        return form.groupSize();
     }
 
     @Override
@@ -92,8 +97,8 @@ final class JMarlinContender implements GpuContender {
 
     @Override
     public Verdict check() {
-        AnswerCheck check = layer.check(groupSize, m);
-        return new Verdict(activations.error(check, () -> enqueue(0)), check.bound(layer.type()));
+        AnswerCheck check = layer.check(form, m);
+        return new Verdict(activations.error(check, () -> enqueue(0)), check.bound(layer.type()) * (form.storesOffsets() ? OFFSETS : 1));
     }
 
     @Override

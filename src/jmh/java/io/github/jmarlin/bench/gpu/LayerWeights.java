@@ -10,6 +10,7 @@ import io.github.jmarlin.cuda.DeviceBuffer;
 import io.github.jmarlin.cuda.Dequantizer;
 import io.github.jmarlin.cuda.DeviceWeights;
 import io.github.jmarlin.cuda.Workspace;
+import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.plan.WorkspaceSize;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -22,11 +23,11 @@ final class LayerWeights implements AutoCloseable {
     private final LayerShape shape;
     private final DataType type;
     private final float[] activations;
-    private final Map<Integer, Quantized> quantized = new HashMap<>();
+    private final Map<WeightForm, Quantized> quantized = new HashMap<>();
     private final List<DeviceBuffer> dense = new ArrayList<>();
     private int denseGroupSize;
 
-    /** The weights of one group size. */
+    /** The weights in one form. */
     private static final class Quantized {
         private QuantizedMatrix matrix;
         private PackedWeights packed;
@@ -54,41 +55,41 @@ final class LayerWeights implements AutoCloseable {
     }
 
     /** The fp64 reference of m rows. */
-    AnswerCheck check(int groupSize, int m) {
-        return new AnswerCheck(quantized(groupSize).matrix, activations, m);
+    AnswerCheck check(WeightForm form, int m) {
+        return new AnswerCheck(quantized(form).matrix, activations, m);
     }
 
     /** The weights on the host. */
-    PackedWeights packed(int groupSize) {
-        return quantized(groupSize).packed;
+    PackedWeights packed(WeightForm form) {
+        return quantized(form).packed;
     }
 
-    private Quantized quantized(int groupSize) {
-        Quantized known = quantized.computeIfAbsent(groupSize, g -> new Quantized());
+    private Quantized quantized(WeightForm form) {
+        Quantized known = quantized.computeIfAbsent(form, f -> new Quantized());
         if (known.packed == null) {
-            known.matrix = Operands.weights(shape, groupSize, type);
+            known.matrix = Operands.weights(shape, form, type);
             known.packed = PackedWeights.pack(known.matrix, type);
         }
         return known;
     }
 
     /** At least so many copies on the device. */
-    List<DeviceWeights> copies(int groupSize, int slots) {
-        Quantized weights = quantized(groupSize);
+    List<DeviceWeights> copies(WeightForm form, int slots) {
+        Quantized weights = quantized(form);
         while (weights.copies.size() < slots) {
             weights.copies.add(gpu.engine().upload(weights.packed));
         }
         return weights.copies.subList(0, slots);
     }
 
-    /** At least so many copies of the dense weights that the packed ones of a group size stand for. */
+    /** At least so many copies of the dense weights that the 4-bit integers of a group size stand for. */
     List<DeviceBuffer> dense(int groupSize, int slots) {
         if (denseGroupSize != groupSize) {
             closeDense();
             denseGroupSize = groupSize;
         }
         if (dense.size() < slots) {
-            DeviceWeights weights = copies(groupSize, 1).get(0);
+            DeviceWeights weights = copies(WeightForm.int4(groupSize, false), 1).get(0);
             Dequantizer dequantizer = weights.dequantizer();
             try (Workspace workspace = gpu.engine().newWorkspace(gpu.stream(), WorkspaceSize.NONE)) {
                 while (dense.size() < slots) {

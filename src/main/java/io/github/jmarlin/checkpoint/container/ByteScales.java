@@ -17,9 +17,23 @@ public enum ByteScales {
     E8M0(TensorType.F8_E8M0);
 
     private final TensorType type;
+    private final float[] values = new float[256];
 
     ByteScales(TensorType type) {
         this.type = type;
+        for (int bits = 0; bits < values.length; bits++) {
+            values[bits] = type == TensorType.F8_E4M3 ? e4m3(bits) : bits == 255 ? Float.NaN : (float) Math.scalb(1.0, bits - 127);
+        }
+    }
+
+    private static float e4m3(int bits) {
+        int exponent = bits >> 3 & 15;
+        int mantissa = bits & 7;
+        if (exponent == 15 && mantissa == 7) {
+            return Float.NaN;
+        }
+        float magnitude = exponent == 0 ? Math.scalb((float) mantissa, -9) : Math.scalb((float) (8 + mantissa), exponent - 10);
+        return bits < 128 ? magnitude : -magnitude;
     }
 
     /** The type that says so itself; U8 is used too. */
@@ -29,16 +43,7 @@ public enum ByteScales {
 
     /** The number of a byte; NaN if it has none. */
     public float value(byte bits) {
-        int exponent = this == E4M3 ? bits >> 3 & 15 : bits & 0xff;
-        if (this == E8M0) {
-            return exponent == 255 ? Float.NaN : (float) Math.scalb(1.0, exponent - 127);
-        }
-        int mantissa = bits & 7;
-        if (exponent == 15 && mantissa == 7) {
-            return Float.NaN;
-        }
-        float magnitude = exponent == 0 ? Math.scalb((float) mantissa, -9) : Math.scalb((float) (8 + mantissa), exponent - 10);
-        return bits < 0 ? -magnitude : magnitude;
+        return values[bits & 0xff];
     }
 
     /** Elements {@code [from, to)} of a tensor of bytes taken as one dimension; NaN is refused where it stands. */

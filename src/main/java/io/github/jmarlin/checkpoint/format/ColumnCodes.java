@@ -3,7 +3,10 @@ package io.github.jmarlin.checkpoint.format;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.Words;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 
 /**
  * Codes that lie along k, a row of bytes for each out-feature, the lower nibble of a byte first: turned into the rows of a matrix.
@@ -16,11 +19,13 @@ import java.nio.ByteBuffer;
 final class ColumnCodes {
     /** Bytes read along k before turning to the next out-feature: one cache line, and as many rows as it has codes. */
     private static final int BYTES_AT_ONCE = 64;
+    private static final int OCTET = 8;
+    private static final VarHandle WORD = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
 
     private final Tensor codes;
     private final int bits;
     private final long stride;
-    private final int flip;
+    private final long flip;
     private final int k;
     private final int[] rowOf;
 
@@ -35,7 +40,7 @@ final class ColumnCodes {
         this.codes = codes;
         this.bits = bits;
         this.stride = codes.bytes() / codes.shape().get(0);
-        this.flip = flip;
+        this.flip = flip * 0x0101010101010101L;
         this.k = k;
         this.rowOf = inputOrder == null ? null : InputOrder.inverse(inputOrder);
     }
@@ -53,19 +58,37 @@ final class ColumnCodes {
         return rowOf == null ? row : rowOf[row];
     }
 
+    /** Squares of eight columns and eight rows are turned over at once. */
     private void fillBytes(QuantizedMatrix.Builder matrix, int from, int to) {
-        byte[][] rows = new byte[BYTES_AT_ONCE][to - from];
+        int width = to - from;
+        long[][][] rows = new long[BYTES_AT_ONCE / OCTET][OCTET][(width + OCTET - 1) / OCTET];
+        byte[][] lines = new byte[OCTET][BYTES_AT_ONCE];
+        long[] square = new long[OCTET];
         for (int first = 0; first < k; first += BYTES_AT_ONCE) {
             int count = Math.min(BYTES_AT_ONCE, k - first);
-            for (int column = from; column < to; column++) {
-                ByteBuffer line = codes.slice(column * stride + first, count);
-                for (int i = 0; i < count; i++) {
-                    rows[i][column - from] = (byte) (line.get(i) ^ flip);
+            for (int column = 0; column < width; column += OCTET) {
+                for (int j = 0; j < Math.min(OCTET, width - column); j++) {
+                    codes.slice((from + column + j) * stride + first, count).get(lines[j], 0, count);
+                }
+                for (int i = 0; i < count; i += OCTET) {
+                    for (int j = 0; j < OCTET; j++) {
+                        square[j] = (long) WORD.get(lines[j], i) ^ flip;
+                    }
+                    Octets.transpose(square, rows[i / OCTET], column / OCTET);
                 }
             }
             for (int i = 0; i < count; i++) {
-                matrix.codes().copyFrom((long) target(first + i) * (to - from), ByteBuffer.wrap(rows[i]));
+                put(matrix.codes().slice((long) target(first + i) * width, width), rows[i / OCTET][i % OCTET]);
             }
+        }
+    }
+
+    /** Writes as many bytes of a row as there is room for. */
+    private static void put(ByteBuffer target, long[] row) {
+        int whole = target.capacity() / OCTET;
+        target.asLongBuffer().put(row, 0, whole);
+        for (int column = whole * OCTET; column < target.capacity(); column++) {
+            target.put(column, (byte) (row[whole] >>> Byte.SIZE * (column % OCTET)));
         }
     }
 

@@ -28,15 +28,11 @@ final class CompressedTensorsLayer extends LayerSource {
     void fill(QuantizedMatrix.Builder matrix, int from, int to) {
         codes.fill(matrix, from, to);
         int fileGroups = Math.toIntExact(scales.shape().get(1));
-        for (int column = from; column < to; column++) {
-            long first = (long) column * fileGroups;
-            float[] values = Floats.read(scales, first, first + fileGroups);
-            int[] zeroPoints = zeros == null ? null : zeros.of(column);
+        putColumns(matrix.scales(), from, to, column -> Floats.read(scales, (long) column * fileGroups, (column + 1L) * fileGroups));
+        for (int column = from; zeros != null && column < to; column++) {
+            int[] zeroPoints = zeros.of(column);
             for (int group = 0; group < groups(); group++) {
-                matrix.setScale(group, column - from, values[fileGroup(group)]);
-                if (zeroPoints != null) {
-                    matrix.setZeroPoint(group, column - from, zeroPoints[fileGroup(group)]);
-                }
+                matrix.setZeroPoint(group, column - from, zeroPoints[fileGroup(group)]);
             }
         }
     }

@@ -137,12 +137,7 @@ final class E2m1Layer extends LayerSource {
     void fill(QuantizedMatrix.Builder matrix, int from, int to) {
         codes.fill(matrix, from, to);
         int fileGroups = Math.toIntExact(scales.shape().get(1));
-        for (int column = from; column < to; column++) {
-            float[] values = kind.read(scales, (long) column * fileGroups, (column + 1L) * fileGroups);
-            for (int group = 0; group < groups(); group++) {
-                matrix.setScale(group, column - from, values[fileGroup(group)]);
-            }
-        }
+        putColumns(matrix.scales(), from, to, column -> kind.read(scales, (long) column * fileGroups, (column + 1L) * fileGroups));
         if (!Float.isNaN(factor)) {
             float[] factors = new float[to - from];
             Arrays.fill(factors, factor);

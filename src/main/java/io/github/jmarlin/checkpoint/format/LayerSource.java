@@ -7,13 +7,16 @@ import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
 import io.github.jmarlin.checkpoint.container.Shapes;
 import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.TensorType;
+import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.layout.ShiftedScales;
 import io.github.jmarlin.layout.WeightForm;
+import io.github.jmarlin.memory.NativeMemory;
 import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.function.IntFunction;
 
 /**
  * One linear layer of a checkpoint that this library can run, whatever the format it is stored in. Its shapes and settings were
@@ -22,6 +25,8 @@ import java.util.Objects;
 public abstract class LayerSource {
     /** Strips of the packed form, and a multiple of every format's own unit. */
     public static final int COLUMN_STEP = 64;
+
+    private static final int PIECE = 64;
 
     private final Facts facts;
 
@@ -186,6 +191,35 @@ public abstract class LayerSource {
     /** The file's group that holds the scales of the matrix's group. */
     final int fileGroup(int group) {
         return groupSize() < 0 ? 0 : (int) ((long) group * groupSize() / facts.fileGroupSize);
+    }
+
+    /**
+     * Writes parameters that the file has along k, a row of groups for each out-feature: {@link #PIECE} columns at a time, so that
+     * each row of the matrix gets them in one piece.
+     *
+     * @param target {@code [groups][to - from]} of the scale type
+     * @param column the file's groups of an out-feature
+     */
+    final void putColumns(NativeMemory target, int from, int to, IntFunction<float[]> column) {
+        float[][] values = new float[PIECE][];
+        int bytes = scaleType().bytes();
+        for (int first = from; first < to; first += PIECE) {
+            int count = Math.min(PIECE, to - first);
+            for (int i = 0; i < count; i++) {
+                values[i] = column.apply(first + i);
+            }
+            for (int group = 0; group < groups(); group++) {
+                ByteBuffer row = target.slice(((long) group * (to - from) + first - from) * bytes, count * bytes);
+                int fileGroup = fileGroup(group);
+                for (int i = 0; i < count; i++) {
+                    if (scaleType().is16Bit()) {
+                        row.putShort(i * Short.BYTES, HalfFloats.encode(scaleType(), values[i][fileGroup]));
+                    } else {
+                        row.putFloat(i * Float.BYTES, values[i][fileGroup]);
+                    }
+                }
+            }
+        }
     }
 
     /** Sets the scales of the matrix's group, given the file's row of them. */

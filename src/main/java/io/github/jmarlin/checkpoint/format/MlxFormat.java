@@ -124,15 +124,8 @@ final class MlxFormat implements WeightFormat {
         void fill(QuantizedMatrix.Builder matrix, int from, int to) {
             codes.fill(matrix, from, to);
             int fileGroups = Math.toIntExact(scales.shape().get(1));
-            for (int column = from; column < to; column++) {
-                long first = (long) column * fileGroups;
-                float[] ofScales = Floats.read(scales, first, first + fileGroups);
-                float[] ofZeros = Floats.read(zeros, first, first + fileGroups);
-                for (int group = 0; group < groups(); group++) {
-                    matrix.setScale(group, column - from, ofScales[fileGroup(group)]);
-                    matrix.setFloatZero(group, column - from, ofZeros[fileGroup(group)]);
-                }
-            }
+            putColumns(matrix.scales(), from, to, column -> Floats.read(scales, (long) column * fileGroups, (column + 1L) * fileGroups));
+            putColumns(matrix.floatZeros(), from, to, column -> Floats.read(zeros, (long) column * fileGroups, (column + 1L) * fileGroups));
         }
     }
 }

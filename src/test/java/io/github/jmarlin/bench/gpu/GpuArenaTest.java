@@ -74,6 +74,19 @@ class GpuArenaTest {
         assertFalse(Files.exists(folder.resolve("charts")));
     }
 
+    /** Weights of other kinds beside 4-bit integers and cuBLAS, by their kernels' names, in the JSON too. */
+    @Test
+    void otherWeightsAreContenders() throws Exception {
+        StandInCublas.build("cublas13_product.c", folder);
+        Finished run = bench(Map.of(), "--m", "9", "--group", "64", "--mode", "graph", "--sparse24", "--weights", "fz,i8,fp4");
+        assertEquals(0, run.exitCode(), run.text());
+        Map<String, Status> statuses = new TreeMap<>();
+        Results results = ResultsFiles.read(folder.resolve(ResultsFiles.JSON));
+        results.of(Subject.Kind.LAYER).forEach(m -> statuses.put(m.contender(), m.status()));
+        assertEquals(Map.of("jmarlin", Status.OK, "jmarlin sp24", Status.OK, "jmarlin fz", Status.OK, "jmarlin i8", Status.OK,
+                "jmarlin fp4", Status.OK, "cublas", Status.OK, "dequantize+cublas", Status.OK), statuses);
+    }
+
     @Test
     void aWrongAnswerIsMarkedAndFails() throws Exception {
         StandInCublas.build("cublas13_product.c", folder);
