@@ -15,6 +15,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.machine.StandIn;
+import io.github.jmarlin.plan.DeviceFacts;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.StripedPlan;
 import io.github.jmarlin.plan.TileShape;
@@ -65,14 +66,13 @@ class CudaGemmTest extends GpuTest {
     @Test
     void tilesInHalves() {
         StandIn.assumeLoaded();
-        StandIn.set("capability", 86);
-        StandIn.set("shared", 99 * 1024);
-        try {
-            engine = closing(CudaEngine.ofCurrentContext());
-            assertTilesAsAsked(TileShape.IN_HALVES);
-        } finally {
-            StandIn.reset();
-        }
+        DeviceFacts all = engine.facts();
+        DeviceFacts small = new DeviceFacts(all.name(), 8, 6, all.multiprocessors(), 99 * 1024, all.l2Bytes(), all.totalMemory(),
+                all.clockKhz(), all.memoryBytesPerSecond());
+        CUcontext current = new CUcontext();
+        Cuda.call("cuCtxGetCurrent", () -> cuCtxGetCurrent(current));
+        engine = closing(new CudaEngine(new CudaDevice(0, small), current, null));
+        assertTilesAsAsked(TileShape.IN_HALVES);
     }
 
     private void assertTilesAsAsked(List<TileShape> tiles) {
