@@ -106,7 +106,7 @@ class PtxSuiteTest {
         for (DataType type : List.of(DataType.FP16, DataType.BF16)) {
             for (WeightForm form : forms()) {
                 WeightShape weights = new WeightShape(256, 256, type, form);
-                for (HopperTile tile : weights.kernels().hopperTiles()) {
+                for (HopperTile tile : weights.hopperTiles()) {
                     int stages = tile.stagesFitting(weights, 227 * 1024);
                     planned.add("tile " + tile.kernelName(weights) + " " + tile.slotBytes(weights) + " " + stages + " "
                             + tile.sharedBytes(weights, stages));
