@@ -2,8 +2,6 @@ package io.github.jmarlin.cuda;
 
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.memory.NativeMemory;
-import io.github.jmarlin.plan.KernelFamily;
-import io.github.jmarlin.plan.Kernels;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.WeightShape;
 import java.nio.ByteBuffer;
@@ -167,16 +165,8 @@ public final class DeviceWeights implements AutoCloseable {
         return new InputGather(this);
     }
 
-    /**
-     * The kernel that expands these weights into dense ones.
-     *
-     * @throws IllegalArgumentException if there is none, as of 2:4 sparse weights
-     */
+    /** The kernel that expands these weights into dense ones. */
     public Dequantizer dequantizer() {
-        Kernels kernels = new Kernels(KernelFamily.DENSE, shape.kernels());
-        if (!kernels.exist()) {
-            throw new IllegalArgumentException("weights " + shape + ": there is no kernel that expands them");
-        }
         return new Dequantizer(this);
     }
 

@@ -105,9 +105,8 @@ public enum KernelSet {
     /** Those that a family has kernels for: the Hopper kernel leaves 8 bits with zero points to the striped one. */
     public List<String> weights(KernelFamily family) {
         return switch (family) {
-            case STRIPED -> weights;
+            case STRIPED, DENSE -> weights;
             case HOPPER -> hopperTiles.isEmpty() ? List.of() : weights.stream().filter(one -> !one.startsWith("i8zp_")).toList();
-            case DENSE -> this == SPARSE ? List.of() : weights;
         };
     }
 

@@ -244,7 +244,7 @@ public final class Planner {
             reason += hopper.plan(best.rows()).map(plan -> String.format(Locale.ROOT, "; the Hopper kernel, predicted at %.2f us with tile %s, %s",
                     1e6 * plan.prediction().seconds(), plan.tile(), whyNotHopper())).orElse("");
         }
-        if (!options.batchInvariant() && options.family().isEmpty() && kernels(KernelFamily.DENSE).exist()) {
+        if (!options.batchInvariant() && options.family().isEmpty()) {
             reason += dense.hint(best.rows(), best.prediction().seconds());
         }
         return best.withReason(reason);

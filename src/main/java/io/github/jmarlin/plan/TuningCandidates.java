@@ -53,7 +53,7 @@ public final class TuningCandidates {
                     .flatMap(options -> halfTheStages(device, weights, options)).flatMap(TuningCandidates::cuts);
             case HOPPER -> weights.hopperTiles().stream().map(PlanOptions.DEFAULT::withHopperTile)
                     .flatMap(options -> options.hopperTile().get().striped() ? cuts(options) : Stream.of(options));
-            case DENSE -> !new Kernels(family, weights.kernels()).exist() ? Stream.empty() : Stream.of(PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE));
+            case DENSE -> Stream.of(PlanOptions.DEFAULT.withFamily(KernelFamily.DENSE));
         };
     }
 
