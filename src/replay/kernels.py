@@ -76,7 +76,12 @@ def _striped(name, flow, rows):
 def _hopper(name, flow, match):
     """A warp of each of the two consumer warpgroups and one of the producer's four; a turn is a stage."""
     rows, columns, neighbours = int(match["m"]), int(match["n"]), int(match["p"])
-    depth, strips = (512 if rows <= 32 else 256) // columns, columns // 64
+    slices = 2 if "_sp24_" in name else 1       # of 64 k, of a block's activations
+    if re.search("_(i8|i8zp|i8fz|sp24)_", name):        # longer blocks, narrower stages
+        stage_columns = 256 if rows <= 64 else 128
+    else:
+        stage_columns = 512 if rows <= 32 else 256
+    depth, strips = stage_columns // columns, columns // 64
 
     stage = _innermost(name, flow, ("HGMMA",))
     consumer = _with(name, flow, stage, flow.turn(stage, _PUBLISH), "HGMMA", 4 * depth * strips // 2)
@@ -88,8 +93,8 @@ def _hopper(name, flow, match):
     producer = flow.turn(stage, _COPIES + _PUBLISH, spread)
     # Codes, scales and, where they are loaded, offsets; of two strips a warp brings only some of them, on nearly the same path.
     requests = 3 if re.search(r"_(i8)?(zp|fz)_", name) else 2
-    for operation, wanted in (("UBLKCP.S.G", requests), ("UBLKCP.S.S", depth if neighbours == 2 else 0),
-                              ("LDGSTS", rows * depth // neighbours // 16)):        # 16 bytes, each of 128 threads
+    for operation, wanted in (("UBLKCP.S.G", requests), ("UBLKCP.S.S", depth * slices if neighbours == 2 else 0),
+                              ("LDGSTS", rows * depth * slices // neighbours // 16)):        # 16 bytes, each of 128 threads
         producer = _with(name, flow, stage, producer, operation, wanted)
 
     consumed, produced = flow.instructions(consumer), flow.instructions(producer)

@@ -13,16 +13,17 @@ TARGET INLINE void add_few(const struct call *call, const uint8_t *block, int64_
     }
 }
 
-TARGET INLINE void multiply_few(const struct call *call, int64_t strip, int rows, int places)
+TARGET INLINE void multiply_few(const struct call *call, int64_t strip, int rows, int places, int count)
 {
     const struct layer *layer = call->layer;
     float totals[FEW_ROWS][STRIP] = {{0}};
-    struct planes planes = {.first = -1};
+    struct planes planes;
+    planes.first = -1;        /* an initializer would clear the blocks */
     for (int64_t segment = 0; segment < layer->segments; segment++) {
         struct scale_row scales;
-        read_scales(layer, strip, segment, &scales);
-        for (int plane = 0; plane < planes_of(layer); plane++) {
-            const uint8_t *block = plane_blocks(layer, strip, segment, plane, &planes);
+        read_scales(layer, strip, segment, count, &scales);
+        for (int plane = 0; plane < count; plane++) {
+            const uint8_t *block = plane_blocks(layer, strip, segment, plane, count, &planes);
             if (segment_blocks(layer, segment) == 2) {
                 add_few(call, block, segment, rows, 2, places, &scales.planes[plane], totals);
             } else {
@@ -36,23 +37,36 @@ TARGET INLINE void multiply_few(const struct call *call, int64_t strip, int rows
     }
 }
 
-/* NOTES: functions of their own, as in strip.h. */
+/* NOTES: functions of their own, as in strip.h; of what is the common case. */
 TARGET static __attribute__((noinline)) void multiply_one(const struct call *call, int64_t strip)
 {
-    multiply_few(call, strip, 1, 2);
+    multiply_few(call, strip, 1, 2, 1);
 }
 
 TARGET static __attribute__((noinline)) void multiply_two(const struct call *call, int64_t strip)
 {
-    multiply_few(call, strip, 2, 2);
+    multiply_few(call, strip, 2, 2, 1);
+}
+
+TARGET static __attribute__((noinline)) void multiply_few_planes(const struct call *call, int64_t strip, int rows)
+{
+    if (call->type == FP32) {
+        multiply_few(call, strip, rows, 3, PLANES);
+    } else {
+        multiply_few(call, strip, rows, 2, PLANES);
+    }
 }
 
 TARGET static void multiply(const struct call *call, int64_t strip)
 {
     bool three_places = call->type == FP32;
-    switch (call->rows) {
-        case 1: three_places ? multiply_few(call, strip, 1, 3) : multiply_one(call, strip); break;
-        case 2: three_places ? multiply_few(call, strip, 2, 3) : multiply_two(call, strip); break;
-        default: multiply_many(call, strip, (struct rows) {0, call->rows});
+    if (call->rows > FEW_ROWS) {
+        multiply_many(call, strip, (struct rows) {0, call->rows});
+    } else if (planes_of(call->layer) != 1) {
+        multiply_few_planes(call, strip, (int) call->rows);
+    } else if (call->rows == 1) {
+        three_places ? multiply_few(call, strip, 1, 3, 1) : multiply_one(call, strip);
+    } else {
+        three_places ? multiply_few(call, strip, 2, 3, 1) : multiply_two(call, strip);
     }
 }

@@ -74,12 +74,13 @@ INLINE void split_floats(const uint8_t *block, uint8_t *low, uint8_t *high)
     }
 }
 
-/* The blocks of a plane of a segment: where they lie, or taken apart. Segments of part of a block find it as the one before left it. */
-INLINE const uint8_t *plane_blocks(const struct layer *layer, int64_t strip, int64_t segment, int plane, struct planes *planes)
+/* The blocks of one of count planes of a segment: where they lie, or taken apart. Segments of part of a block find it as the one before
+   left it. */
+INLINE const uint8_t *plane_blocks(const struct layer *layer, int64_t strip, int64_t segment, int plane, int count, struct planes *planes)
 {
     int64_t first = segment_block(layer, segment);
-    const uint8_t *codes = layer->strips[strip].codes + first * block_bytes(layer);
-    if (layer->code_type == INT4) {
+    const uint8_t *codes = layer->strips[strip].codes + first * (count == 1 ? BLOCK_BYTES : block_bytes(layer));
+    if (count == 1) {
         return codes;
     }
     if (planes->first != first) {

@@ -62,11 +62,12 @@ INLINE void read_zeros(const struct layer *layer, const uint16_t *from, int32_t 
     }
 }
 
-TARGET INLINE void read_scales(const struct layer *layer, int64_t strip, int64_t segment, struct scale_row *to)
+/* Of count planes. */
+TARGET INLINE void read_scales(const struct layer *layer, int64_t strip, int64_t segment, int count, struct scale_row *to)
 {
     const struct strip *weights = &layer->strips[strip];
     int64_t at = segment / layer->segments_per_scale * STRIP;
-    int32_t middle = layer->code_type == INT4 ? 8 : layer->code_type == INT8 ? 128 : FLOAT_MIDDLE;
+    int32_t middle = count == 1 ? 8 : layer->code_type == INT8 ? 128 : FLOAT_MIDDLE;
     struct scales *low = &to->planes[0], *high = &to->planes[1];
     widen_row(layer, weights->scales + at, low->values);
     float half = half_shift(layer->scale_type);
@@ -88,7 +89,7 @@ TARGET INLINE void read_scales(const struct layer *layer, int64_t strip, int64_t
     } else if (weights->zeros != 0) {
         read_zeros(layer, weights->zeros + at, low->zeros);
     }
-    for (int i = 0; planes_of(layer) == 2 && i < STRIP; i++) {
+    for (int i = 0; count == 2 && i < STRIP; i++) {
         high->values[i] = 16 * low->values[i];
         high->zeros[i] = low->zeros[i] >> 4;
         low->zeros[i] &= 15;
@@ -126,10 +127,10 @@ struct turned {
     uint8_t lines[LONGEST_SEGMENT / STRIP * QUARTER_BYTES];
 };
 
-TARGET INLINE void turn_segment(const struct layer *layer, int64_t strip, int64_t segment, int quarter, int plane, struct planes *planes,
-        struct turned *to)
+TARGET INLINE void turn_segment(const struct layer *layer, int64_t strip, int64_t segment, int quarter, int plane, int count,
+        struct planes *planes, struct turned *to)
 {
-    const uint8_t *block = plane_blocks(layer, strip, segment, plane, planes);
+    const uint8_t *block = plane_blocks(layer, strip, segment, plane, count, planes);
     for (int b = 0; b < segment_blocks(layer, segment); b++) {
         turn_lines(block + b * BLOCK_BYTES, quarter, to->lines + b * QUARTER_BYTES);
     }
@@ -189,26 +190,26 @@ TARGET static __attribute__((noinline)) void add_three_places(const struct call 
 }
 
 /* NOTES: lines are turned a segment ahead: vectors that were just stored cost some ten clocks to load. */
-TARGET static void multiply_many(const struct call *call, int64_t strip, struct rows rows)
+TARGET INLINE void multiply_planes(const struct call *call, int64_t strip, struct rows rows, int count)
 {
     const struct layer *layer = call->layer;
     float totals[MOST_ROWS][STRIP];
     memset(totals, 0, (size_t) rows.end * sizeof totals[0]);
-    struct planes planes = {.first = -1};
+    struct planes planes;
+    planes.first = -1;        /* an initializer would clear the blocks */
     struct turned turned[2][PLANES][STRIP / QUARTER];
-    int count = planes_of(layer);
     for (int plane = 0; plane < count; plane++) {
         for (int quarter = 0; quarter < STRIP / QUARTER; quarter++) {
-            turn_segment(layer, strip, 0, quarter, plane, &planes, &turned[0][plane][quarter]);
+            turn_segment(layer, strip, 0, quarter, plane, count, &planes, &turned[0][plane][quarter]);
         }
     }
     for (int64_t segment = 0; segment < layer->segments; segment++) {
         struct scale_row scales;
-        read_scales(layer, strip, segment, &scales);
+        read_scales(layer, strip, segment, count, &scales);
         for (int plane = 0; plane < count; plane++) {
             for (int quarter = 0; quarter < STRIP / QUARTER; quarter++) {
                 if (segment + 1 < layer->segments) {
-                    turn_segment(layer, strip, segment + 1, quarter, plane, &planes, &turned[(segment + 1) % 2][plane][quarter]);
+                    turn_segment(layer, strip, segment + 1, quarter, plane, count, &planes, &turned[(segment + 1) % 2][plane][quarter]);
                 }
                 const struct turned *now = &turned[segment % 2][plane][quarter];
                 if (call->type == FP32) {
@@ -222,6 +223,16 @@ TARGET static void multiply_many(const struct call *call, int64_t strip, struct 
     }
     for (int64_t row = rows.first; row < rows.end; row++) {
         write_row(call, row, strip, totals[row], widen, narrow);
+    }
+}
+
+/* NOTES: the number of planes is constant where it matters: 4-bit codes have one. */
+TARGET static void multiply_many(const struct call *call, int64_t strip, struct rows rows)
+{
+    if (planes_of(call->layer) == 1) {
+        multiply_planes(call, strip, rows, 1);
+    } else {
+        multiply_planes(call, strip, rows, PLANES);
     }
 }
 

@@ -1,7 +1,7 @@
 // Entry points of the Hopper kernel for 2:4 sparse weights: as those of hopper.cu, with sp24 in their names and groups of 64 or of
 // multiples of 128 (g128; or per column).
 // targets: sm_90a compute_90a
-// ptx: 8.2
+// ptx: 8.5
 // tiles: m n p s
 // registers: 168
 #include "tiles_few.cuh"

@@ -130,6 +130,21 @@ void shapes(Runner& runner) {
         {"f16_sym_g64_m8_n128_p1_s4", {1, 1, 1, -1}, most, random},
         {"f16_sym_g64_m8_n128_p1_s1", {8, 128, 448, 64}, {7, 0}},
         {"f16_sym_g64_m64_n256_p2_s1", {3, 600, 192, 64}, {6, 0}},
+        // Other forms: blocks of 128 k and of 4096 bytes, one to four scale rows a block.
+        {"f16_sp24_g128_m8_n128_p1_s1", {5, 300, 1000, 128}, {3, 0}, random},
+        {"bf16_sp24_g64_m8_n128_p1_s4", {1, 72, 2048, 64}, most, random},
+        {"f16_sp24_g128_m16_n128_p2_s2", {2, 264, 1096, 256}, most},
+        {"bf16_sp24_g128_m32_n128_p1_s4", {33, 200, 712, -1}, {1, 0, 0, 2}, random},
+        {"f16_sp24_g64_m64_n128_p2_s2", {64, 130, 520, 64}, most},
+        {"bf16_sp24_g128_m128_n128_p2_s2", {130, 264, 520, 128}, one, random},
+        {"f16_fz_g32_m8_n128_p1_s1", {1, 264, 2048, 32}, {4, 0}},
+        {"bf16_fz_g64_m16_n128_p2_s2", {9, 320, 328, 256}, most, random},
+        {"bf16_fz_g32_m64_n128_p2_s2", {40, 256, 512, 32}, most},
+        {"f16_i8_g16_m8_n128_p1_s4", {7, 72, 1096, 16}, {1, 0, 16, 1}, random},
+        {"bf16_i8_g32_m16_n128_p2_s2", {2, 256, 1024, 32}, most},
+        {"f16_i8fz_g64_m32_n128_p1_s4", {4, 200, 600, 128}, one, random},
+        {"bf16_i8_g64_m64_n128_p2_s2", {64, 256, 448, -1}, most},
+        {"f16_i8fz_g32_m128_n128_p2_s2", {70, 264, 520, 32}, one, random},
     };
     run_rows(runner, kRows, Values::kExact);
 }
@@ -157,6 +172,12 @@ void real(Runner& runner) {
         {"f16_sym_g64_m8_n128_p1_s4", {5, 128, 28672, 128}, {0, 0}},     // the longest k of the models' layers
         {"f16_zp_g64_m16_n256_p1_s1", {9, 256, 28672, 64}, {4, 0}},
         {"bf16_zp_g32_m64_n128_p2_s2", {17, 256, 28672, 32}, {0, 0}},
+        {"f16_sp24_g128_m8_n128_p1_s4", {5, 128, 28672, 128}, {0, 0}},
+        {"bf16_sp24_g64_m64_n128_p2_s2", {64, 256, 1024, 64}, {2, 0}},
+        {"f16_fz_g32_m16_n128_p2_s2", {16, 256, 2048, 32}, {2, 0}},
+        {"bf16_fz_g64_m8_n128_p1_s1", {4, 128, 2048, 128}, {3, 0}},
+        {"f16_i8_g16_m8_n128_p1_s4", {8, 128, 4096, 16}, {2, 0}},
+        {"bf16_i8fz_g32_m64_n128_p2_s2", {64, 256, 1024, 32}, {2, 0}},
     };
     run_rows(runner, kRows, Values::kReal);
 }
@@ -201,6 +222,10 @@ void schedules(Runner& runner) {
         same_bits(runner, kernel, {11, 520, 1160, 128}, {{0, 0}, {1, 0}, {2, 0}}, 10);
     for (const Kernel& kernel : runner.kernels("hopper_f16_zp_g64_m64_n256_p2_s1"))
         same_bits(runner, kernel, {11, 1000, 1160, 128}, {{5, 0}}, 10);
+    for (const Kernel& kernel : runner.kernels("hopper_f16_sp24_g128_m16_n128_p2_s2"))
+        same_bits(runner, kernel, {11, 520, 1160, 128}, {{0, 0}, {1, 0}, {2, 0}}, 10);
+    for (const Kernel& kernel : runner.kernels("hopper_bf16_i8_g16_m8_n128_p1_s1"))
+        same_bits(runner, kernel, {7, 300, 1160, 16}, {{5, 0}}, 10);
 }
 
 // ---- banks: no access to shared memory takes more passes than it must, none to partial tiles more sectors ----
@@ -242,6 +267,9 @@ void banks(Runner& runner) {
         {"bf16_sym_g64_m16_n256_p1_s1", {16, 256, 512, 128}, {0, 0}},   {"bf16_sym_g64_m16_n256_p1_s1", {16, 256, 512, 128}, {2, 0}},
         {"bf16_zp_g32_m64_n128_p2_s2", {64, 512, 512, 32}, {0, 0}},     {"f16_zp_g32_m64_n256_p2_s1", {64, 512, 512, 32}, {0, 0}},
         {"bf16_zp_g32_m128_n256_p1_s1", {128, 256, 256, 32}, {0, 0}},   {"f16_sym_g64_m16_n128_p2_s2", {16, 256, 512, 64}, {0, 0}},
+        {"f16_sp24_g128_m8_n128_p1_s4", {8, 128, 1024, 128}, {0, 0}},   {"bf16_sp24_g64_m128_n128_p2_s2", {128, 256, 512, 64}, {0, 0}},
+        {"f16_fz_g32_m16_n128_p2_s2", {16, 256, 512, 32}, {0, 0}},      {"bf16_i8_g16_m8_n128_p1_s1", {8, 128, 512, 16}, {2, 0}},
+        {"f16_i8fz_g32_m64_n128_p2_s2", {64, 256, 512, 32}, {0, 0}},
     };
     for (const Row& row : kRows) {
         for (const Kernel& kernel : runner.kernels(std::string("hopper_") + row.kernel)) count_passes(runner, kernel, row.size, row.launch);

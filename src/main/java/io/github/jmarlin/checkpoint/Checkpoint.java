@@ -25,8 +25,8 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * A model as people download it: a folder of safetensors files and configuration, or a GGUF file. Opening maps the files and reads headers and
- * configuration only. Immutable, thread-safe, nothing to close.
+ * A model as people download it: a folder of safetensors files and configuration, or a GGUF file. Opening maps the files and reads
+ * headers and configuration only. Immutable, thread-safe, nothing to close.
  *
  * <pre>
  *   Checkpoint checkpoint = Checkpoint.open(Path.of("model"));

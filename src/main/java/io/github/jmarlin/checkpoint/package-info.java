@@ -19,7 +19,8 @@
  *                          QuantizedMatrix of some columns, whatever the format    |  map of its files      |
  *                                                                                  +------------------------+
  * </pre>
- * A GGUF file takes the place of the folder: {@link io.github.jmarlin.checkpoint.container.gguf} makes the same tensors and documents of it.
+ * A GGUF file takes the place of the folder: {@link io.github.jmarlin.checkpoint.container.gguf} makes the same tensors and documents
+ * of it.
  * {@link io.github.jmarlin.checkpoint.Checkpoint} is the first three columns as one object. Nothing looks to its right:
  * {@code container} knows no format, {@code format} no packed file.
  *

@@ -28,7 +28,8 @@ final class CalibrateCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Parameters(index = "0", paramLabel = "MODEL", description = "folder with config.json and safetensors files, or a .gguf file; only read")
+    @Parameters(index = "0", paramLabel = "MODEL",
+            description = "folder with config.json and safetensors files, or a .gguf file; only read")
     private Path folder;
 
     @Parameters(index = "1", paramLabel = "OUT", description = "folder for the activations")

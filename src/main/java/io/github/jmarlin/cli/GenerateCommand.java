@@ -30,8 +30,8 @@ import picocli.CommandLine.Spec;
 
 /** Lets a model speak. */
 @Command(name = "generate", mixinStandardHelpOptions = true, sortOptions = false,
-        description = "Continue prompts with a Llama, Mistral, Qwen2 or Qwen3 model: a packed one, or a folder or .gguf file as people download it. "
-                + "What is new goes to stdout, tokens per second to stderr.")
+        description = "Continue prompts with a Llama, Mistral, Qwen2 or Qwen3 model: a packed one, or a folder or .gguf file as people download "
+                + "it. What is new goes to stdout, tokens per second to stderr.")
 final class GenerateCommand implements Callable<Integer> {
     /** Prompts of a batch file that are in the cache at once. */
     private static final int MOST_SEQUENCES = 64;
@@ -39,7 +39,8 @@ final class GenerateCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Parameters(index = "0", paramLabel = "MODEL", description = "folder with config.json and safetensors files, or a .gguf file; only read. `"
+    @Parameters(index = "0", paramLabel = "MODEL",
+            description = "folder with config.json and safetensors files, or a .gguf file; only read. `"
             + Tales.NAME + "`, where there is no such folder, is a small model that comes along")
     private Path folder;
 
@@ -82,7 +83,7 @@ final class GenerateCommand implements Callable<Integer> {
     @Mixin
     private DeviceOption device;
 
-    @Option(names = "--dense", description = "run 4-bit layers on dequantized weights, in fp32")
+    @Option(names = "--dense", description = "run quantized layers on dequantized weights, in fp32")
     private boolean dense;
 
     @Mixin

@@ -25,7 +25,8 @@ final class PackCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Parameters(index = "0", paramLabel = "MODEL", description = "folder with safetensors files and configuration, or a .gguf file; only read")
+    @Parameters(index = "0", paramLabel = "MODEL",
+            description = "folder with safetensors files and configuration, or a .gguf file; only read")
     private Path source;
 
     @Parameters(index = "1", paramLabel = "OUT_DIR", description = "folder for the packed model")

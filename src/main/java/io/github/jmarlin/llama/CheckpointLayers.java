@@ -7,7 +7,7 @@ import io.github.jmarlin.checkpoint.format.LayerSource;
 import java.util.List;
 import java.util.Set;
 
-/** The 4-bit layers of a checkpoint, packed when they are read. */
+/** The quantized layers of a checkpoint, packed when they are read. */
 final class CheckpointLayers implements ModelReader.Layers {
     private final Checkpoint checkpoint;
     private final Set<String> names;

@@ -5,7 +5,7 @@ import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.checkpoint.packed.PackedModel;
 import java.util.List;
 
-/** The 4-bit layers of a packed model, in its files' maps. */
+/** The quantized layers of a packed model, in its files' maps. */
 final class PackedLayers implements ModelReader.Layers {
     private final PackedModel model;
 

@@ -35,7 +35,8 @@ final class GgufCommandsTest {
                     .matrix(prefix + "self_attn.q_proj.weight", HIDDEN, HIDDEN).matrix(prefix + "self_attn.o_proj.weight", HIDDEN, HIDDEN)
                     .matrix(prefix + "self_attn.k_proj.weight", HIDDEN / 2, HIDDEN)
                     .matrix(prefix + "self_attn.v_proj.weight", HIDDEN / 2, HIDDEN)
-                    .matrix(prefix + "mlp.gate_proj.weight", INTERMEDIATE, HIDDEN).matrix(prefix + "mlp.up_proj.weight", INTERMEDIATE, HIDDEN)
+                    .matrix(prefix + "mlp.gate_proj.weight", INTERMEDIATE, HIDDEN)
+                    .matrix(prefix + "mlp.up_proj.weight", INTERMEDIATE, HIDDEN)
                     .matrix(prefix + "mlp.down_proj.weight", HIDDEN, INTERMEDIATE);
         }
         return tiny.norm("model.norm.weight", HIDDEN).matrix("model.embed_tokens.weight", TinyLlama.VOCABULARY, HIDDEN)
@@ -47,7 +48,8 @@ final class GgufCommandsTest {
         tiny = wide(41);
         Path path = folder.resolve("model-Q4_K_M.gguf");
         TinyGguf.of(tiny, name -> name.matches(".*(v_proj|down_proj|lm_head).*") ? GgufType.Q6_K
-                : name.contains("o_proj") ? GgufType.Q5_K : GgufType.Q4_K).u32("tokenizer.ggml.eos_token_id", TinyLlama.VOCABULARY - 1).write(path);
+                : name.contains("o_proj") ? GgufType.Q5_K : GgufType.Q4_K)
+                .u32("tokenizer.ggml.eos_token_id", TinyLlama.VOCABULARY - 1).write(path);
         file = path.toString();
     }
 

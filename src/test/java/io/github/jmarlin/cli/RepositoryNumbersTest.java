@@ -189,7 +189,7 @@ final class RepositoryNumbersTest {
             if (type == TensorType.BF16) {
                 assertEquals(0, Cli.run(command).status());
             } else {
-                Repository.assertRefused(bf16, 1, command, "layer " + BLOCK + "down_proj", "packed for BF16", "accepted: FP16");
+                Repository.assertRefused(bf16, 1, command, "layer " + BLOCK + "down_proj", "rounded to BF16", "which is FP16 here");
             }
         }
     }

@@ -75,7 +75,8 @@ public final class TinyGguf {
                 return values;
             }
             byte[] blocks = SlowBlocks.quantized(to, values);
-            writer.tensor(name(name), to.number(), turned(blocks, new byte[blocks.length], (int) shape[0], turnedHeads), shape[1], shape[0]);
+            byte[] rows = turned(blocks, new byte[blocks.length], (int) shape[0], turnedHeads);
+            writer.tensor(name(name), to.number(), rows, shape[1], shape[0]);
             return SlowBlocks.values(to, blocks);
         });
         return writer;

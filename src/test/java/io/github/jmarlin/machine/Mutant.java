@@ -145,7 +145,7 @@ final class Mutant {
         boolean striped = name.group(1).equals("striped");
         int cluster = striped ? 1 : Integer.parseInt(name.group(7)) * Integer.parseInt(name.group(8));
         String kernel = striped ? "striped_gemm<StripedShape<" + element + FORMS.get(form) + ", " + scaleRows + tile + ">>"
-                : "hopper::multiply<hopper::Shape<" + element + form.equals("zp") + ", " + (scaleRows == 2) + tile + ", "
+                : "hopper::multiply<hopper::Shape<" + element + FORMS.get(form) + ", " + scaleRows + tile + ", "
                         + name.group(7) + ", " + name.group(8) + ">>";
         return "#include \"" + name.group(1) + "/" + name.group(1) + ".cuh\"\nusing namespace jmarlin;\nextern \"C\" __global__ void "
                 + (striped ? "__launch_bounds__(256, 1) " : "__cluster_dims__(" + cluster + ") __launch_bounds__(hopper::kThreads, 1) ")

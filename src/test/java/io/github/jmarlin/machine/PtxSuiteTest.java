@@ -36,7 +36,8 @@ class PtxSuiteTest {
     @CsvSource({"striped, compute_80, 64", "striped, compute_90a, 64", "hopper, compute_90a, 192", "dequantize, compute_80, 10",
         "dequantize, compute_90a, 10", "gather, compute_80, 1", "gather, compute_90a, 1", "striped_fz, compute_80, 20",
         "striped_i8, compute_80, 42", "striped_fp4, compute_80, 30", "dequantize_fz, compute_80, 4", "dequantize_i8, compute_80, 14",
-        "dequantize_fp4, compute_80, 6", "dequantize_sp24, compute_80, 4", "striped_sp24, compute_80, 20"})
+        "dequantize_fp4, compute_80, 6", "dequantize_sp24, compute_80, 4", "striped_sp24, compute_80, 20", "hopper_fz, compute_90a, 24",
+        "hopper_i8, compute_90a, 60", "hopper_sp24, compute_90a, 24"})
     void everyEntryRuns(String family, String target, int entries) throws IOException {
         assertEquals(entries, passes(family, target, List.of("abi", "once", "finish", "dense")).entries());
     }
@@ -64,7 +65,7 @@ class PtxSuiteTest {
 
     @Test
     void accessesAndSumsOfHopper() throws IOException {
-        assertEquals(12, passes(PtxSuite.texts("hopper.*"), List.of("banks", "schedules")).size());
+        assertEquals(19, passes(PtxSuite.texts("hopper.*"), List.of("banks", "schedules")).size());
     }
 
     // ---- Pieces of the kernels, against words by hand and against the plan ----
@@ -143,7 +144,8 @@ class PtxSuiteTest {
     @ParameterizedTest
     @CsvSource({"striped, compute_80", "striped, compute_90a", "striped_fz, compute_80", "striped_fz, compute_90a", "striped_i8, compute_80",
         "striped_i8, compute_90a", "striped_fp4, compute_80", "striped_fp4, compute_90a",
-        "striped_sp24, compute_80", "striped_sp24, compute_90a", "hopper, compute_90a", "dequantize, compute_80",
+        "striped_sp24, compute_80", "striped_sp24, compute_90a", "hopper, compute_90a", "hopper_fz, compute_90a", "hopper_i8, compute_90a",
+        "hopper_sp24, compute_90a", "dequantize, compute_80",
         "dequantize, compute_90a", "dequantize_fz, compute_80", "dequantize_i8, compute_80", "dequantize_fp4, compute_80",
         "dequantize_sp24, compute_80",
         "gather, compute_80", "gather, compute_90a", "decoder, compute_80", "decoder, compute_90a"})

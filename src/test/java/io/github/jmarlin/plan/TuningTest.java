@@ -57,6 +57,17 @@ class TuningTest {
         return TuningFile.read(file, H200);
     }
 
+    @Test
+    void aTileInHalvesIsStoredAndServesTheCardsThatHaveIt() throws IOException {
+        PlanOptions halves = PlanOptions.DEFAULT.withTile(new TileShape(64, 256, 2)).withStages(3);
+        Tuning stored = stored(halves);
+        assertEquals(tuning(halves).winner(LAYER, 16), stored.winner(LAYER, 16));
+        assertTrue(Files.readString(folder.resolve("h200.json")).contains("\"halves\":2"));
+        assertEquals("striped_f16_sym_g64_m64_n256_h2", new Planner(PlannerTest.A10, LAYER, PlanOptions.DEFAULT, stored).plan(16).kernel());
+        String elsewhere = new Planner(H200, LAYER, PlanOptions.DEFAULT, stored).plan(16).reason();
+        assertTrue(elsewhere.contains("tile 64x256 in halves: there are kernels for"), elsewhere);
+    }
+
     // ---- precedence ----
 
     @Test

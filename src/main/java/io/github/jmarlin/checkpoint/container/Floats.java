@@ -55,7 +55,7 @@ public final class Floats {
     public record ScaleTypes(DataType matrix, DataType compute) {
         /** The types for these and other numbers of a layer together. */
         public ScaleTypes with(ScaleTypes other) {
-            DataType both = compute == other.compute ? compute : DataType.BF16;
+            DataType both = compute == other.compute ? compute : DataType.FP16;
             return new ScaleTypes(matrix == other.matrix ? matrix : DataType.FP32, both);
         }
     }

@@ -24,7 +24,7 @@ import java.util.Map;
  *   marlin-24              {@link Marlin24Format}
  * </pre>
  *
- * The last three but one, and int-quantized, may come with settings for rounding activations too: ours stay as they are.
+ * Those of 4-bit floats and of bytes may come with settings for rounding activations too: ours stay as they are.
  */
 final class CompressedTensorsFormat implements WeightFormat {
     private static final String PACKED = "pack-quantized";

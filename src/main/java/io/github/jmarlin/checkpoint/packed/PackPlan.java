@@ -174,7 +174,6 @@ final class PackPlan {
                         + "layers, which is " + source.computeType() + " here");
             }
             PackedLayer layer = PackedLayer.of(source, computeType == null ? source.computeType() : computeType);
-            requirePrecision(source, layer.computeType());
             long bytes = layer.layout().codeBytes();
             shard = room(shard, bytes);
             shard.sources.add(source);
@@ -188,14 +187,6 @@ final class PackPlan {
             shard.bytes += tensor.bytes();
         }
         shards.add(shard);
-    }
-
-    /** A float zero is several times a weight, and so is its rounding: of the product bf16 would lose more than is promised. */
-    private static void requirePrecision(LayerSource source, DataType computeType) {
-        if (source.form().hasFloatZeros() && computeType == DataType.BF16 && source.computeType() == DataType.FP16) {
-            throw new UnsupportedCheckpointException(source.tensors().get(0).file(), "layer " + source.name(), source.scheme()
-                    + " packed for BF16, which would cost 5e-3 of its products: its float zeros are finer", "FP16");
-        }
     }
 
     private Shard room(Shard shard, long bytes) {

@@ -31,7 +31,7 @@ public record GgufModel(TensorStore store, Map<String, GgufType> blocks, String 
     private static final String HEAD = "lm_head.weight";
     private static final String TOKENIZER = "tokenizer.json";
 
-    /** Whether a path is a GGUF file, by its name: a folder of that name is none. */
+    /** Whether a path must be a GGUF file: every other model is a folder. */
     public static boolean isMeant(Path model) {
         return Files.isRegularFile(model);
     }

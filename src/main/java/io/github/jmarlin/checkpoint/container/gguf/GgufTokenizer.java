@@ -25,14 +25,14 @@ final class GgufTokenizer {
     private static final String LOWER = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]";
     /** How text is cut before it is merged, by the name in {@code tokenizer.ggml.pre}. */
     private static final Map<String, Cut> CUTS = Map.ofEntries(
-            cut("gpt-2", null, false, false), cut("phi-2", null, false, false),
-            cut("llama-bpe", CONTRACTIONS + WORDS + "|\\p{N}{1,3}" + REST, true, true),
-            cut("llama3", CONTRACTIONS + WORDS + "|\\p{N}{1,3}" + REST, true, true),
-            cut("llama-v3", CONTRACTIONS + WORDS + "|\\p{N}{1,3}" + REST, true, true),
-            cut("qwen2", CONTRACTIONS + WORDS + "|\\p{N}" + REST, false, false),
-            cut("deepseek-r1-qwen", CONTRACTIONS + WORDS + "|\\p{N}" + REST, false, false),
+            cut("gpt-2", null, false, false, false), cut("phi-2", null, false, false, false),
+            cut("llama-bpe", CONTRACTIONS + WORDS + "|\\p{N}{1,3}" + REST, false, true, true),
+            cut("llama3", CONTRACTIONS + WORDS + "|\\p{N}{1,3}" + REST, false, true, true),
+            cut("llama-v3", CONTRACTIONS + WORDS + "|\\p{N}{1,3}" + REST, false, true, true),
+            cut("qwen2", CONTRACTIONS + WORDS + "|\\p{N}" + REST, true, false, false),
+            cut("deepseek-r1-qwen", CONTRACTIONS + WORDS + "|\\p{N}" + REST, true, false, false),
             cut("tekken", "[^\\r\\n\\p{L}\\p{N}]?" + UPPER + "*" + LOWER + "+|[^\\r\\n\\p{L}\\p{N}]?" + UPPER + "+" + LOWER
-                    + "*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+", true, true));
+                    + "*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+", false, true, true));
     private static final int NORMAL = 1;
     private static final int UNKNOWN = 2;
     private static final int CONTROL = 3;
@@ -47,14 +47,15 @@ final class GgufTokenizer {
      * How text is cut.
      *
      * @param pattern what a piece is; null for GPT-2's own
+     * @param composed characters and their accents are one character first
      * @param wholeWords a piece that is a token is not merged
      * @param begins a text begins with the token for it, unless the file says otherwise
      */
-    private record Cut(String pattern, boolean wholeWords, boolean begins) {
+    private record Cut(String pattern, boolean composed, boolean wholeWords, boolean begins) {
     }
 
-    private static Map.Entry<String, Cut> cut(String name, String pattern, boolean wholeWords, boolean begins) {
-        return Map.entry(name, new Cut(pattern, wholeWords, begins));
+    private static Map.Entry<String, Cut> cut(String name, String pattern, boolean composed, boolean wholeWords, boolean begins) {
+        return Map.entry(name, new Cut(pattern, composed, wholeWords, begins));
     }
 
     /** A vocabulary: strings by their ids, and what kind of token each is. */
@@ -148,7 +149,7 @@ final class GgufTokenizer {
     private void mergesOfBytes(Map<String, Object> json, Tokens tokens, Cut cut) {
         Map<String, Object> level = object("type", "ByteLevel", "add_prefix_space", false, "trim_offsets", false, "use_regex",
                 cut.pattern == null);
-        json.put("normalizer", cut.wholeWords || cut.pattern == null ? null : object("type", "NFC"));
+        json.put("normalizer", cut.composed ? object("type", "NFC") : null);
         json.put("pre_tokenizer", cut.pattern == null ? level : object("type", "Sequence", "pretokenizers", List.of(
                 object("type", "Split", "pattern", object("Regex", cut.pattern), "behavior", "Isolated", "invert", false), level)));
         json.put("decoder", level);

@@ -46,7 +46,7 @@ final class MadeTensors {
         TensorInfo info = new TensorInfo(matrix.name(), TensorType.F16, shape, 0, count * made);
         return Tensor.derived(matrix, info, (offset, length) -> {
             long first = offset / made;
-            int used = length == 0 ? 0 : (int) ((offset + length - 1) / made - first + 1);
+            int used = (int) ((offset + length + made - 1) / made - first);
             byte[] source = new byte[used * type.blockBytes()];
             matrix.slice(first * type.blockBytes(), source.length).get(source);
             ByteBuffer all = buffer(used * made);

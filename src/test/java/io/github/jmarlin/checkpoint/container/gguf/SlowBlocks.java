@@ -114,7 +114,7 @@ public final class SlowBlocks {
             for (int i = 0; i < numbers.length; i++) {
                 Element element = element(type, block, i);
                 int bits = codeBits(type);
-                long code = element.scale == 0 ? element.middle : Math.round((numbers[i] - element.minimum) / element.scale) + element.middle;
+                long code = element.middle + (element.scale == 0 ? 0 : Math.round((numbers[i] - element.minimum) / element.scale));
                 int least = type == GgufType.Q8_0 ? -128 : 0;
                 int value = (int) Math.max(least, Math.min(least + (1 << bits) - 1, code));
                 int place = i;
