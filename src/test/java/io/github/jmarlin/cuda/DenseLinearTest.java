@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.jmarlin.ComputeDevice;
 import io.github.jmarlin.DataType;
+import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.plan.KernelFamily;
 import org.junit.jupiter.api.BeforeAll;
 
@@ -19,8 +20,9 @@ class DenseLinearTest extends CudaLinearTest {
 
     /** A dense weight has the column's own factor in its 16 bits too: rounded once more than where the sum is multiplied with it. */
     @Override
-    protected double allowed(double bound, DataType type, int results) {
-        return results < 32 ? super.allowed(2 * bound, type, results) : 1.5 * super.allowed(bound, type, results);
+    protected double allowed(double bound, DataType type, WeightForm form, int results) {
+        double plain = super.allowed(bound, type, form, results);
+        return form.hasColumnScales() ? (results < 32 ? 2 : 1.5) * plain : plain;
     }
 
     @Override
