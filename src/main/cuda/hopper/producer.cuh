@@ -18,8 +18,8 @@ namespace hopper {
 template <class Shape>
 struct BulkCopies {
     static constexpr u32 kWarpsPerStrip = kProducerWarps / Shape::kStrips;
-    static constexpr s32 kTokenStep = Shape::kCanSpread ? kProducerWarps / Shape::kStageSlices : 1;     // spread rows: a warp takes one
-                                                                                                        // slice of every so many
+    // Spread rows: a warp takes one slice of every so many.
+    static constexpr s32 kTokenStep = Shape::kCanSpread ? kProducerWarps / Shape::kStageSlices : 1;
     static constexpr u32 kFromNeighbour = Shape::kNeighbours == 1 ? 0 : Shape::kStageSlices * Shape::kWarpRows * 128;
     static_assert(kWarpsPerStrip == 1 || kWarpsPerStrip == 2, "a strip is brought by a warp, or its codes by one and scales by another");
 
@@ -72,10 +72,12 @@ struct BulkCopies {
         bool brings_rows = Shape::kCanSpread && tokens > 0 && slice() < blocks * Shape::kSlices;
 
         u32 full = ring.full(slot);
-        mbarrier_arrive_expect_tx(full, (brings_codes ? code_bytes : 0) + (brings_scales ? scale_bytes * (Shape::Form::kHasOffsets ? 2 : 1) : 0)
+        constexpr u32 kOperands = Shape::Form::kHasOffsets ? 2 : 1;
+        mbarrier_arrive_expect_tx(full, (brings_codes ? code_bytes : 0) + (brings_scales ? scale_bytes * kOperands : 0)
                                         + (brings_rows ? u32(tokens + kTokenStep - 1) / kTokenStep * 128 : 0) + kFromNeighbour);
         if (brings_codes) {
-            bulk_copy(ring.codes(slot) + strip_of_tile() * (Shape::kDepth * Shape::Form::kBlockBytes), codes, code_bytes, full, codes_policy);
+            u32 place = ring.codes(slot) + strip_of_tile() * (Shape::kDepth * Shape::Form::kBlockBytes);
+            bulk_copy(place, codes, code_bytes, full, codes_policy);
         }
         if (brings_scales) {
             u64 offset = scale_offset + u64(u32(scale_row)) * 128;

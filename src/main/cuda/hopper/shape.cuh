@@ -21,8 +21,8 @@ constexpr int kMostStages = 12;
 static_assert(kConsumerThreads * kConsumerRegisters + kProducerThreads * kProducerRegisters == kThreads * 168, "register file");
 
 // T: Half or Bfloat16. WeightForm: what a weight is (forms.cuh). kRows: scale rows of a k-block. kTokens: rows of the batch tile, the N
-// of wgmma. kColumns: columns of a block, two or four strips of 64. A cluster is kAlongN * kAlongK blocks, neighbours in n that share activations and blocks that share a tile along k;
-// rank = rank along k * kAlongN + rank along n. kAlongK = 1: the striped schedule.
+// of wgmma. kColumns: columns of a block, two or four strips of 64. A cluster is kAlongN * kAlongK blocks, neighbours in n that share
+// activations and blocks that share a tile along k; rank = rank along k * kAlongN + rank along n. kAlongK = 1: the striped schedule.
 template <class T, class WeightForm, int kRows, int kTokens, int kColumns, int kAlongN, int kAlongK>
 struct Shape {
     using Element = T;

@@ -135,14 +135,14 @@ public abstract class MultiplyContractTest {
     }
 
     /** What so few results may have beyond a bound for many: a handful may all be rounded by half a unit of their last place. */
-    protected double allowed(double bound, DataType type, int results) {
+    protected double allowed(double bound, DataType type, WeightForm form, int results) {
         return results < 16 && type.is16Bit() ? Math.max(bound, ShiftedScales.unitRoundoff(type)) : bound;
     }
 
     private void checkProduct(LinearLayer layer, QuantizedMatrix matrix, DataType type, int m, double bound, String what) {
         float[] a = Numbers.round(type, TestMatrices.gaussian(m * matrix.k(), 31L * m + matrix.n()));
         double[] expected = ReferenceProduct.multiply(matrix, a, m);
-        Errors.assertWithin(allowed(bound, type, expected.length), expected, multiply(layer, type, a, m), matrix.n(), what);
+        Errors.assertWithin(allowed(bound, type, matrix.form(), expected.length), expected, multiply(layer, type, a, m), matrix.n(), what);
     }
 
     /** Multiplies between guard bytes, into a poisoned output, and checks that nothing around it changed. */

@@ -47,7 +47,7 @@ public final class CudaEngine implements AutoCloseable {
     private final Tuning tuning;
 
     /** @param retained the device whose primary context this engine holds, or null for a context of the caller's */
-    private CudaEngine(CudaDevice device, CUcontext context, CUdevice retained) {
+    CudaEngine(CudaDevice device, CUcontext context, CUdevice retained) {
         this.device = device;
         this.context = context;
         this.retained = retained;

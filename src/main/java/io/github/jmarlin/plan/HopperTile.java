@@ -33,8 +33,8 @@ public record HopperTile(int batchTile, int nTile, int neighbours, int split) {
 
     private static final int HEADER_BYTES = 1024 + 256;
     private static final int ALIGNMENT = 1024;
-    /** Codes of a stage of many rows; of few rows it has twice as many. */
-    private static final int STAGE_BYTES = 8192;
+    /** Of 64 x 64 codes of 4 bits; 8-bit and sparse ones have more. */
+    private static final int SHORT_BLOCK_BYTES = 2048;
     /** Rows of a batch tile above 32 that a striped block stages at a time. */
     private static final int STAGED_ROWS = 16;
     /** Floats of padding after a staged row. */
@@ -91,9 +91,14 @@ public record HopperTile(int batchTile, int nTile, int neighbours, int split) {
         return batchTile * nTile;
     }
 
-    /** Depth of a pipeline stage in blocks: as many as come to 16 or 8 KB of codes, or one of each strip. */
+    /**
+     * Depth of a pipeline stage in blocks: with the columns of a tile so many that the stage has 512 or, of many rows, 256; of longer blocks
+     * half as many.
+     */
     public int kBlocksPerStage(WeightShape weights) {
-        return Math.max(1, (batchTile <= 32 ? 2 : 1) * STAGE_BYTES / (strips() * weights.form().blockBytes()));
+        boolean longBlocks = weights.form().blockBytes() > SHORT_BLOCK_BYTES;
+        int columns = longBlocks ? batchTile <= 64 ? 256 : 128 : batchTile <= 32 ? 512 : 256;
+        return Math.max(1, columns / nTile);
     }
 
     /** Bytes of a slot of the ring: activations, codes, scales, zero points. */

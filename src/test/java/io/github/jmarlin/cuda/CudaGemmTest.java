@@ -14,6 +14,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.machine.StandIn;
+import io.github.jmarlin.plan.DeviceFacts;
 import io.github.jmarlin.plan.PlanOptions;
 import io.github.jmarlin.plan.StripedPlan;
 import io.github.jmarlin.plan.TileShape;
@@ -57,11 +59,28 @@ class CudaGemmTest extends GpuTest {
 
     @Test
     void everyTileAndGridAsAsked() {
+        assertTilesAsAsked(TileShape.INSTANCES);
+    }
+
+    /** Of a device whose shared memory holds two whole stages of them. */
+    @Test
+    void tilesInHalves() {
+        StandIn.assumeLoaded();
+        DeviceFacts all = engine.facts();
+        DeviceFacts small = new DeviceFacts(all.name(), 8, 6, all.multiprocessors(), 99 * 1024, all.l2Bytes(), all.totalMemory(),
+                all.clockKhz(), all.memoryBytesPerSecond());
+        CUcontext current = new CUcontext();
+        Cuda.call("cuCtxGetCurrent", () -> cuCtxGetCurrent(current));
+        engine = closing(new CudaEngine(new CudaDevice(0, small), current, null));
+        assertTilesAsAsked(TileShape.IN_HALVES);
+    }
+
+    private void assertTilesAsAsked(List<TileShape> tiles) {
         QuantizedMatrix matrix = matrix(320, 300, 32, DataType.FP16, false);
         DeviceWeights weights = upload(matrix, DataType.FP16);
         int m = 40;
         float[] a = activations(m, 320, DataType.FP16);
-        for (TileShape tile : TileShape.INSTANCES) {
+        for (TileShape tile : tiles) {
             for (int grid : new int[] {1, 3, 8, 50}) {
                 CudaGemm gemm = weights.gemm(PlanOptions.DEFAULT.withTile(tile).withGrid(grid).withStages(2));
                 StripedPlan plan = (StripedPlan) gemm.plan(m);

@@ -45,7 +45,7 @@ class CudaLinearTest extends MultiplyContractTest {
 
     /** Kernels round weights too, to 16 bits; and the root of so many squared errors scatters. */
     @Override
-    protected double allowed(double bound, DataType type, int results) {
+    protected double allowed(double bound, DataType type, WeightForm form, int results) {
         return results < 16 ? Math.max(bound, 2 * ShiftedScales.unitRoundoff(type)) : bound * (1 + 1 / Math.sqrt(2 * results));
     }
 

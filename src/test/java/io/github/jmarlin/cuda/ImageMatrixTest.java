@@ -124,6 +124,20 @@ class ImageMatrixTest {
         }
     }
 
+    /** Their PTX is of 8.5, of CUDA 12.5: an older driver refuses the one image in words, and dense weights run all the same. */
+    @ParameterizedTest
+    @CsvSource({"12020, false", "12040, false", "12050, true", "13000, true"})
+    void olderDriversRefuseSparseWeightsAlone(int driver, boolean taken) throws Exception {
+        for (String module : List.of("striped_m8_n64", "striped_m8_n128", "striped_sp24_m8_n64")) {
+            Files.copy(Path.of("target/classes/io/github/jmarlin/cuda/images", module + ".compute_80.ptx"),
+                    folder.resolve(module + ".compute_80.ptx"));
+        }
+        String text = look(folder, driver, 86);
+        assertLine("placed 64", text);
+        assertLine(taken ? "sparse placed 128" : "sparse not placed: .* takes no kernel image of striped_sp24_m8_n64 .*222, "
+                + "CUDA_ERROR_UNSUPPORTED_PTX_VERSION.*", text);
+    }
+
     @Test
     void everyRefusalIsKeptInOrder() throws Exception {
         Files.copy(ofCuda13.resolve(STRIPED + "sm_80.cubin"), folder.resolve(STRIPED + "sm_80.cubin"));

@@ -71,6 +71,15 @@ final class ImageProbe {
                 text.append("not placed: ").append(e.getMessage()).append('\n');
             }
         }
+        for (CudaDevice device : CudaDriver.devices()) {
+            try (QuantizedMatrix matrix = TestMatrices.sparse(128, 64, 64, DataType.FP16, false, 1);
+                    PackedWeights packed = PackedWeights.pack(matrix, DataType.FP16);
+                    LinearLayer layer = device.place(packed)) {
+                text.append("sparse placed ").append(layer.k()).append('\n');
+            } catch (KernelImageException e) {
+                text.append("sparse not placed: ").append(e.getMessage()).append('\n');
+            }
+        }
         if (executes) {
             Cli demo = Cli.run("demo", "--layer-only", "--k", "64", "--n", "64", "--m", "1");
             text.append("demo ").append(demo.status()).append(' ').append(demo.err()).append('\n');

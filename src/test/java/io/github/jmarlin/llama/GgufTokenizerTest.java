@@ -122,6 +122,9 @@ final class GgufTokenizerTest {
         assertFalse(Tokenizer.isIn(strange));
         UnsupportedCheckpointException e = assertThrows(UnsupportedCheckpointException.class, () -> Tokenizer.open(strange));
         assertTrue(e.getMessage().contains("found a tokenizer that cuts text like \"strange\""), e.getMessage());
+        Path silent = ofBytes("gpt-2").without("tokenizer.ggml.pre").write(folder.resolve("silent.gguf"));
+        e = assertThrows(UnsupportedCheckpointException.class, () -> Tokenizer.open(silent));
+        assertTrue(e.getMessage().contains("found a tokenizer that does not say how it cuts text"), e.getMessage());
         Path none = new GgufWriter().string("general.architecture", "llama").write(folder.resolve("none.gguf"));
         e = assertThrows(UnsupportedCheckpointException.class, () -> Tokenizer.open(none));
         assertTrue(e.getMessage().contains("found the file has no tokenizer; accepted: those of GPT-2"), e.getMessage());

@@ -84,9 +84,11 @@ final class GgufTokenizer {
         if (!model.equals("gpt2")) {
             return "a tokenizer of the kind \"" + model + "\"";
         }
-        Object pre = own("pre").raw();
-        return CUTS.containsKey(pre) && own("merges").raw() instanceof GgufArray ? null
-                : "a tokenizer that cuts text like \"" + pre + "\"";
+        if (!(own("pre").raw() instanceof String cut)) {
+            return "a tokenizer that does not say how it cuts text";
+        }
+        return CUTS.containsKey(cut) && own("merges").raw() instanceof GgufArray ? null
+                : "a tokenizer that cuts text like \"" + cut + "\"";
     }
 
     /** tokenizer.json. */
