@@ -3,11 +3,7 @@
 // targets: sm_86 sm_89 sm_120 compute_80
 // ptx: 7.4
 // tiles: m n h
-
-// TILE(what it is given besides, rows, columns, halves of a block). Java's twin: plan.TileShape.IN_HALVES.
-#define JMARLIN_STRIPED_TILES(TILE, ...) \
-    TILE(__VA_ARGS__, 32, 128, 2)        \
-    TILE(__VA_ARGS__, 64, 256, 2)
+#include "tiles_halves.cuh"
 
 #define ENTRY(name, T, Form, scale_rows, batch, columns, halves)                                                           \
     extern "C" __global__ void __launch_bounds__(256, 1)                                                                   \

@@ -1,40 +1,20 @@
-// Runs every instance of the striped kernel, and on compute capability 9.0 of the Hopper kernel, on a real device, from the
-// library's own images and without Java: the program that compute-sanitizer watches. Small products of small numbers, whose
-// results are exact in any order of summation, so that each must come out bit for bit; twice, so that a counter left behind
-// shows.
+// Runs every instance of the striped kernel, and on compute capability 9.0 of the Hopper kernel, for every kind of weights, on a
+// real device, from the library's own images and without Java: the program that compute-sanitizer watches. Small products of
+// small numbers, whose results are exact in any order of summation, so that each must come out bit for bit; twice, so that a
+// counter left behind shows.
 //
 //   sanitize IMAGES [NAME_FILTER]       exit code 0: all right, 1: wrong results, 2: could not run
 //
 // A line per tile, begun before its kernels run: after a hang the last line names it.
-#include <map>
-
 #include "driver.hpp"
-#include "hopper/tiles.cuh"
-#include "striped/tiles.cuh"
-#include "suites/kernel.hpp"
+#include "instances.hpp"
 #include "suites/problem.hpp"
 
 using namespace suites;
 
 namespace {
 
-/** The instances of every tile, by the name of the tile's images. */
-std::map<std::string, std::vector<Kernel>> kernels(bool hopper_too) {
-    std::map<std::string, std::vector<Kernel>> all;
-    auto add = [&](const std::string& family, const std::string& tile) {
-        for (const char* form : {"_f16_sym_g64", "_f16_sym_g32", "_f16_zp_g64", "_f16_zp_g32", "_bf16_sym_g64", "_bf16_sym_g32",
-                                 "_bf16_zp_g64", "_bf16_zp_g32"}) {
-            all[family + tile].emplace_back(family + form + tile);
-        }
-    };
-#define ADD_STRIPED(add, rows, columns) add("striped", "_m" #rows "_n" #columns);
-#define ADD_HOPPER(add, rows, columns, neighbours, split) add("hopper", "_m" #rows "_n" #columns "_p" #neighbours "_s" #split);
-    JMARLIN_STRIPED_TILES(ADD_STRIPED, add)
-    if (hopper_too) { JMARLIN_HOPPER_TILES(ADD_HOPPER, add) }
-    return all;
-}
-
-/** The first image of a module that the driver takes, in the order of cuda.KernelImages. */
+/** The first image of a module that the driver takes, in the order of cuda.KernelImages; null if there is none. */
 driver::Handle load(const std::string& folder, const std::string& module, int major, int minor) {
     const std::string capability = std::to_string(10 * major + minor);
     std::vector<std::string> targets{"sm_" + capability + "a.cubin"};
@@ -46,7 +26,7 @@ driver::Handle load(const std::string& folder, const std::string& module, int ma
         driver::Handle loaded;
         if (std::ifstream(file).good() && driver::module_load.status(&loaded, driver::image(file).data()) == 0) return loaded;
     }
-    driver::fail("no image of " + module + " in " + folder + " that the driver takes");
+    return nullptr;
 }
 
 /** One product by one instance. Returns what is wrong, or nothing. */
@@ -60,16 +40,17 @@ std::string run(driver::Handle function, const Kernel& kernel, const Problem& pr
     }
     const int n_tiles = ceil_div(s.n, kernel.columns * kernel.neighbours), m_tiles = ceil_div(s.m, kernel.rows);
     const std::vector<u16> poison(static_cast<std::size_t>(s.m) * ldc, 0xffff);
-    const std::vector<u32> zero_counters(static_cast<std::size_t>(n_tiles) * m_tiles * 4, 0);   // of any kernel at most
+    const std::vector<u32> zero_counters(static_cast<std::size_t>(n_tiles) * m_tiles * 8, 0);   // of any kernel at most
 
     const driver::Memory activations(a), codes(packed.codes), scales(packed.scales), zeros(packed.zeros), factors(packed.factors),
         bias(packed.bias), c(poison), counters(zero_counters);
     const int blocks = grid * kernel.cluster();
     // Left as it comes: initcheck sees what is read before it is written.
     const driver::Memory partials(std::size_t{8} * blocks * kernel.rows * kernel.columns);
-    GemmArgs args{activations.address(), codes.address(), scales.address(), kernel.zeros ? zeros.address() : 0, factors.address(),
+    GemmArgs args{activations.address(), codes.address(), scales.address(), kernel.form.has_offsets() ? zeros.address() : 0, factors.address(),
                   problem.has_bias ? bias.address() : 0, c.address(), partials.address(), counters.address(),
-                  {codes.address(), packed.k_blocks, packed.strips, kernel.columns / 64, m_tiles, packed.k_blocks, blocks, packed.k_blocks},
+                  {codes.address(), packed.k_blocks, packed.strips, kernel.columns / 64, m_tiles, packed.k_blocks, blocks, packed.k_blocks,
+                   kernel.form.block_bytes()},
                   lda, ldc, s.m, s.n, s.k, packed.k_blocks, packed.scale_rows, packed.group_shift, n_tiles, m_tiles,
                   ceil_div(n_tiles * m_tiles * packed.k_blocks, grid), stages, 0, 0, 0, {}};
     args.invert();
@@ -101,6 +82,49 @@ std::string run(driver::Handle function, const Kernel& kernel, const Problem& pr
     return "";
 }
 
+struct Tally {
+    int products = 0, wrong = 0;
+
+    void add(const Tally& other) {
+        products += other.products;
+        wrong += other.wrong;
+    }
+};
+
+/** Every product of a module's instances, with a line's end of what came out. */
+Tally run(driver::Handle loaded, const std::string& module, const std::vector<Kernel>& kernels, u32 shared) {
+    Tally tally;
+    for (const Kernel& kernel : kernels) {
+        int stages = kernel.least_stages();
+        if (kernel.shared_bytes(stages) > shared) {
+            std::printf("%u bytes of shared memory: left out\n", kernel.shared_bytes(stages));
+            return tally;
+        }
+        const int most = kernel.hopper ? kernel.most_stages() : 4;
+        while (stages < most && kernel.shared_bytes(stages + 1) <= shared) ++stages;
+        driver::Handle function;
+        driver::module_function(&function, loaded, kernel.name.c_str());
+        driver::function_set(function, driver::kMaxDynamicShared, static_cast<int>(shared));
+        // A whole tile and more rows than one; a k tail and odd columns; more blocks than tiles, and fewer.
+        const Size sizes[] = {{kernel.rows, kernel.columns, 256, kernel.form.group(64)},
+                              {kernel.rows + 3, kernel.columns + 65, 200, kernel.form.group(128)},
+                              {1, 70, 333, kernel.form.group(-1)}};
+        for (const Size& size : sizes) {
+            for (int grid : {1, 5}) {
+                const Problem problem(size, Format{kernel.bf16}, kernel.form, true, Values::kExact, 7);
+                const std::string what = run(function, kernel, problem, grid, stages);
+                ++tally.products;
+                if (what.empty()) continue;
+                ++tally.wrong;
+                std::printf("\nWRONG %s, m %d, n %d, k %d, grid %d: %s", kernel.name.c_str(), size.m, size.n, size.k, grid, what.c_str());
+            }
+        }
+    }
+    if (tally.wrong == 0) std::printf("%d right\n", tally.products);
+    else std::printf("\n%s: %d right, %d wrong\n", module.c_str(), tally.products - tally.wrong, tally.wrong);
+    return tally;
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -120,42 +144,22 @@ int main(int count, char** arguments) {
     std::setvbuf(stdout, nullptr, _IONBF, 0);   // whoever ends a kernel that hangs sees all there was
     std::printf("%s, compute capability %d.%d\n", name, major, minor);
 
-    int products = 0, wrong = 0;
-    for (const auto& module : kernels(major == 9 && minor == 0)) {
-        driver::Handle loaded = nullptr;
-        const int products_before = products, wrong_before = wrong;
-        for (const Kernel& kernel : module.second) {
-            if (kernel.name.find(filter) == std::string::npos) continue;
-            if (!loaded) {
-                std::printf("%s: ", module.first.c_str());
-                loaded = load(arguments[1], module.first, major, minor);
+    Tally all;
+    for (const Images& images : every_image(major == 9 && minor == 0)) {
+        for (const auto& module : images.kernels()) {
+            std::vector<Kernel> wanted;
+            for (const Kernel& kernel : module.second) {
+                if (kernel.name.find(filter) != std::string::npos) wanted.push_back(kernel);
             }
-            driver::Handle function;
-            driver::module_function(&function, loaded, kernel.name.c_str());
-            driver::function_set(function, driver::kMaxDynamicShared, shared);
-            // A whole tile and more rows than one; a k tail and odd columns; more blocks than tiles, and fewer.
-            const Size sizes[] = {{kernel.rows, kernel.columns, 256, kernel.group32 ? 32 : 64},
-                                  {kernel.rows + 3, kernel.columns + 65, 200, kernel.group32 ? 32 : 128},
-                                  {1, 70, 333, kernel.group32 ? 32 : -1}};
-            int stages = kernel.least_stages();
-            const int most = kernel.hopper ? kernel.most_stages() : 4;
-            while (stages < most && kernel.shared_bytes(stages + 1) <= static_cast<u32>(shared)) ++stages;
-            for (const Size& size : sizes) {
-                for (int grid : {1, 5}) {
-                    const Problem problem(size, Format{kernel.bf16}, kernel.zeros, true, Values::kExact, 7);
-                    const std::string what = run(function, kernel, problem, grid, stages);
-                    ++products;
-                    if (what.empty()) continue;
-                    ++wrong;
-                    std::printf("\nWRONG %s, m %d, n %d, k %d, grid %d: %s", kernel.name.c_str(), size.m, size.n, size.k, grid, what.c_str());
-                }
-            }
+            if (wanted.empty()) continue;
+            std::printf("%s: ", module.first.c_str());
+            const driver::Handle loaded = load(arguments[1], module.first, major, minor);
+            if (!loaded && !images.optional) driver::fail("no image in " + std::string(arguments[1]) + " that the driver takes");
+            if (!loaded) std::printf("no image that the driver takes: left out\n");
+            else all.add(run(loaded, module.first, wanted, static_cast<u32>(shared)));
         }
-        const int wrong_here = wrong - wrong_before, right_here = products - products_before - wrong_here;
-        if (wrong_here > 0) std::printf("\n%s: %d right, %d wrong\n", module.first.c_str(), right_here, wrong_here);
-        else if (loaded) std::printf("%d right\n", right_here);
     }
-    if (products == 0) driver::fail("no instance has \"" + filter + "\" in its name");
-    std::printf("%d products, %d wrong\n", products, wrong);
-    return wrong == 0 ? 0 : 1;
+    if (all.products == 0) driver::fail("no instance has \"" + filter + "\" in its name");
+    std::printf("%d products, %d wrong\n", all.products, all.wrong);
+    return all.wrong == 0 ? 0 : 1;
 }
