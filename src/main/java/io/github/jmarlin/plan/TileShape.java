@@ -83,7 +83,9 @@ public record TileShape(int batchTile, int nTile, int halves) {
 
     /** Whether plans for a device may choose it. */
     public boolean isFor(DeviceFacts device) {
-        return halves == 1 || device.sharedMemoryPerBlockOptin() <= MOST_SHARED_BYTES_FOR_HALVES;
+        int capability = device.computeCapability();
+        boolean compiledFor = capability == 86 || capability == 89 || capability >= 120;
+        return halves == 1 || compiledFor && device.sharedMemoryPerBlockOptin() <= MOST_SHARED_BYTES_FOR_HALVES;
     }
 
     /** Depth of a pipeline stage in blocks. */
