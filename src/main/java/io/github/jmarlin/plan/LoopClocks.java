@@ -14,8 +14,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
-import java.util.function.UnaryOperator;
-import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 
 /**
@@ -26,8 +24,6 @@ import java.util.stream.IntStream;
  * <p>The table beside this class is replayed from the machine code that ships ({@code src/replay}), never measured. A tuning file may
  * have a kernel's clocks as measured, by the kernel's name without the compute type: {@code striped_sym_g64_m64_n256}. Where a table's
  * figure is less than what the tensor cores take at the {@link Rate}s of the device, theirs counts.
- *
- * <p>A kernel that the table does not have yet counts with the 4-bit integers' line of the same tile, times {@link #UNPACKING}.
  */
 final class LoopClocks {
     /** m16n8k16 instructions for 64 x 64 codes and 8 rows. */
@@ -37,17 +33,9 @@ final class LoopClocks {
     /** Sustained share of the tensor rate: 790 of 946 TFLOP/s. */
     private static final double TENSOR_EFFICIENCY = 0.83;
 
-    /**
-     * What a block takes of that of symmetric 4-bit integers where no replay has been made: by the instructions for 8 codes (float zeros
-     * 9 like symmetric ones; 8 bits 8 to 10, with zero points 13, and twice the loads; e2m1 16), and of sparse weights the second half of
-     * the activations and the metadata.
-     */
-    private static final Map<String, Double> UNPACKING = Map.of("sp24", 1.2, "fz", 1.05, "i8", 1.15, "i8zp", 1.4, "i8fz", 1.2, "fp4", 1.6);
-
     private static final String RESOURCE = "loop-clocks.txt";
     private static final String NONE = "-";
-    private static final Table REPLAYED = Table.read();
-    private static final Table TABLE = REPLAYED.withDerived();
+    private static final Table TABLE = Table.read();
 
     /**
      * What a column was replayed for.
@@ -88,28 +76,6 @@ final class LoopClocks {
             }
             return new Table(List.copyOf(columns), rows);
         }
-
-        /** The same with a line for every kernel that there is none of. */
-        Table withDerived() {
-            Map<String, double[]> all = new LinkedHashMap<>(rows);
-            for (KernelSet set : KernelSet.values()) {
-                for (String weights : set.weights()) {
-                    set.allTiles().forEach(tile -> all.computeIfAbsent(tile.kernelName(weights), name -> derived(weights, tile::kernelName)));
-                    set.hopperTiles().forEach(tile -> all.computeIfAbsent(tile.kernelName(weights),
-                            name -> derived(weights, tile::kernelName)));
-                }
-            }
-            return new Table(columns, all);
-        }
-
-        /** @param kernelName of a kind of weights with the tile */
-        private double[] derived(String weights, UnaryOperator<String> kernelName) {
-            int group = weights.lastIndexOf("_g");
-            double factor = UNPACKING.get(weights.substring(0, group));
-            boolean manyRows = !List.of("_g64", "_g128").contains(weights.substring(group)) || weights.equals("sp24_g64");
-            double[] base = row(rows, kernelName.apply(manyRows ? "sym_g32" : "sym_g64"));
-            return DoubleStream.of(base).map(clocks -> factor * clocks).toArray();
-        }
     }
 
     private final DeviceFacts device;
@@ -121,11 +87,6 @@ final class LoopClocks {
         this.device = device;
         this.measured = measured;
         this.rates = rates;
-    }
-
-    /** The kernels that were replayed. */
-    static Set<String> replayed() {
-        return REPLAYED.rows.keySet();
     }
 
     /** The kernels that there are clocks of. */
@@ -160,8 +121,7 @@ final class LoopClocks {
     private String words(String kernelName, double clocks) {
         String kernel = withoutType(kernelName);
         return String.format(Locale.ROOT, "%.0f clocks a block of 64 x 64 codes, %s", clocks,
-                measured.containsKey(kernel) ? "as measured" : (REPLAYED.rows.containsKey(kernel) ? "as replayed for "
-                        : "derived from those of 4-bit integers, as replayed for ") + TABLE.columns.get(column(kernel)));
+                measured.containsKey(kernel) ? "as measured" : "as replayed for " + TABLE.columns.get(column(kernel)));
     }
 
     /** Both types have the same instructions under other names. */
@@ -170,11 +130,7 @@ final class LoopClocks {
     }
 
     private static double[] row(String kernel) {
-        return row(TABLE.rows, kernel);
-    }
-
-    private static double[] row(Map<String, double[]> rows, String kernel) {
-        double[] row = rows.get(kernel);
+        double[] row = TABLE.rows.get(kernel);
         if (row == null) {
             throw new IllegalStateException(RESOURCE + " has no line for " + kernel + ": src/replay writes it");
         }

@@ -269,11 +269,14 @@ class BestTileTest {
     void everyKernelThatPlansCanChooseWasReplayed() throws IOException {
         for (Card card : Card.values()) {
             TreeSet<String> names = new TreeSet<>();
-            for (String weights : KernelSet.INT4.weights()) {
-                KernelSet.INT4.allTiles().stream().filter(tile -> tile.isFor(card.facts))
-                        .forEach(tile -> names.add(tile.kernelName(weights)));
+            for (KernelSet set : KernelSet.values()) {
+                for (String weights : set.weights()) {
+                    set.allTiles().stream().filter(tile -> tile.isFor(card.facts)).forEach(tile -> names.add(tile.kernelName(weights)));
+                }
                 if (card.facts.computeCapability() == 90) {
-                    KernelSet.INT4.hopperTiles().forEach(tile -> names.add(tile.kernelName(weights)));
+                    for (String weights : set.weights(KernelFamily.HOPPER)) {
+                        set.hopperTiles().forEach(tile -> names.add(tile.kernelName(weights)));
+                    }
                 }
             }
             assertTrue(column(card.column).keySet().containsAll(names), card.toString());
