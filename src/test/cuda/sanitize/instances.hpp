@@ -48,7 +48,8 @@ struct Images {
     std::string family, word;
     std::vector<std::string> forms;
     tiles::Words tiles;
-    bool optional;   // a driver may be too old for them, or the device not meant
+    bool optional;          // a driver may be too old for them
+    u32 most_shared = ~0u;  // bytes of the devices that they are for
 
     /** The instances of every tile, by the name of the tile's images. */
     std::map<std::string, std::vector<Kernel>> kernels() const {
@@ -66,7 +67,7 @@ inline std::vector<Images> every_image(bool hopper_too) {
     const std::vector<std::string> int4{"sym_g64", "sym_g32", "zp_g64", "zp_g32"}, fz{"fz_g64", "fz_g32"}, sp24{"sp24_g128", "sp24_g64"};
     std::vector<Images> all{
             {"striped", "", int4, tiles::striped(), false},
-            {"striped", "_halves", int4, tiles::striped_halves(), true},
+            {"striped", "_halves", int4, tiles::striped_halves(), false, 99 * 1024},
             {"striped", "_fz", fz, tiles::striped_few(), false},
             {"striped", "_fp4", {"fp4_g64", "fp4_g32", "fp4_g16"}, tiles::striped_few(), false},
             {"striped", "_i8", {"i8_g64", "i8_g32", "i8_g16", "i8zp_g64", "i8zp_g32", "i8fz_g64", "i8fz_g32"}, tiles::striped_i8(), false},

@@ -146,6 +146,7 @@ int main(int count, char** arguments) {
 
     Tally all;
     for (const Images& images : every_image(major == 9 && minor == 0)) {
+        if (static_cast<u32>(shared) > images.most_shared) continue;
         for (const auto& module : images.kernels()) {
             std::vector<Kernel> wanted;
             for (const Kernel& kernel : module.second) {
