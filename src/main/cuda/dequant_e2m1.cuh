@@ -14,7 +14,7 @@
 //           s3   s2   s0   s1    e e m    e e m   e e m   e e m
 //                                code 3   code 2  code 1  code 0
 //
-// Shifts are of whole words: what crosses from one half into the other lies outside the masks. Java's twin: layout.E2m1.
+// Shifts are of whole words: what crosses from one half into the other lies outside the masks. Java's twin: layout.FloatCodes.
 #pragma once
 
 #include "dequant.cuh"

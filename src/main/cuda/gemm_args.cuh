@@ -39,9 +39,9 @@ struct EpilogueArgs {
 // C[m][n] = A[m][k] * W[k][n] + bias, or what its epilogue makes of that. Addresses are device addresses, 0 where the operand is absent.
 struct GemmArgs {
     u64 a;               // T[m][lda], 16-byte aligned
-    u64 codes;           // [n/64][k_blocks][4 sub-blocks][32 lanes][16 bytes]
+    u64 codes;           // [n/64][k_blocks] blocks of the form's kBlockBytes, see forms.cuh and layout.StripedLayout
     u64 scales;          // T[n/64][scale_rows][64]
-    u64 zeros;           // 16-bit zero codes, shaped like scales; read by the "zp" entries only
+    u64 zeros;           // 16-bit zero codes, or float zeros in T, shaped like scales; read by forms that have offsets
     u64 factors;         // float[n rounded up to 64]: undoes the packed scale's power of two
     u64 bias;            // float[n rounded up to 64], or 0
     u64 c;               // T[m][ldc], or what its epilogue says
@@ -55,12 +55,12 @@ struct GemmArgs {
     s32 m;
     s32 n;
     s32 k;
-    s32 k_blocks;        // ceil(k / 64)
+    s32 k_blocks;        // ceil(k / kBlockK): of 64 k, of sparse weights 128
     s32 scale_rows;      // scale rows of one strip
-    s32 group_shift;     // log2 of the 64-blocks that share a scale row; 31: one row for all; unused for g = 32
+    s32 group_shift;     // log2 of the blocks that share a scale row; 31: one row for all; unused where a block has several
     s32 n_tiles;
     s32 m_tiles;
-    s32 units_per_block; // 64-deep slices of a tile that one block works off, see stripe.cuh
+    s32 units_per_block; // k-blocks of a tile that one block works off, see stripe.cuh
     s32 stages;          // slots of the shared-memory ring
 
     u64 k_blocks_inverse;   // of k_blocks, m_tiles and units_per_block: see quotient in stripe.cuh

@@ -124,9 +124,9 @@ JMARLIN_DEVICE Accumulators<kBatchTiles / 2> gather_rows(const Accumulators<kBat
     return sums;
 }
 
-// Called by each of the tile's contributors, one warp per 64 columns and `part` = that warp's number. Returns true
-// in the warp that arrives last: its acc is then the sum of all contributors' in block order. A counter per warp
-// makes the warps of a block independent of each other here.
+// Called by each of the tile's contributors, one warp per 64 columns, in halves two with half of the rows each, and `part` = that warp's
+// number among them. Returns true in the warp that arrives last: its acc is then the sum of all contributors' in block order. A counter
+// per warp makes the warps of a block independent of each other here.
 template <int kParts, int kBatchTiles>
 JMARLIN_DEVICE bool sum_across_blocks(Accumulators<kBatchTiles>& acc, const GemmArgs& args, s32 tile, u32 part) {
     constexpr u64 kPartBytes = kBatchTiles * 4 * 512;

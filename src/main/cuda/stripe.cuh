@@ -1,4 +1,4 @@
-// Who computes what. The output is cut into tiles, and every tile into k_blocks units of 64 k. All units are laid
+// Who computes what. The output is cut into tiles, and every tile into k_blocks units, blocks of k. All units are laid
 // end to end, tile after tile, and cut into stripes of equal length, one per block, so every block streams the
 // same number of weight bytes. Four tiles of five units on three blocks, seven units each:
 //

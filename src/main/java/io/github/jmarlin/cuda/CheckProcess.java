@@ -3,6 +3,7 @@ package io.github.jmarlin.cuda;
 import io.github.jmarlin.CudaCallException;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.JMarlinException;
+import io.github.jmarlin.KernelImageException;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.plan.HopperTile;
@@ -127,6 +128,8 @@ final class CheckProcess {
                 }
                 instances++;
             }
+        } catch (KernelImageException e) {
+            return Optional.of(UNCHECKED + e.getMessage());     // what the driver does not take has given no wrong answer
         }
         return Optional.empty();
     }

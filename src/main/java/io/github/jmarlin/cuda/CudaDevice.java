@@ -58,10 +58,13 @@ public final class CudaDevice implements ComputeDevice {
     }
 
     /**
-     * Which image of some kernels the driver takes. Asked once: the first call makes the device's primary context, unless layers hold it already, and has the driver load an image into it. Never
-     * throws.
+     * Which image of some kernels the driver takes. Asked once: the first call makes the device's primary context, unless layers hold it
+     * already, and has the driver load an image into it. Never throws.
      */
     public synchronized ImageStatus images(Kernels kernels) {
+        if (!kernels.exist()) {
+            return ImageStatus.unusable("there are no kernels " + kernels);
+        }
         String module = ImageFamily.of(kernels.family()).firstModule(kernels.set());
         if (KernelImages.candidates(module, facts).isEmpty()) {
             return ImageStatus.unusable(KernelImages.missing(module, facts));
@@ -101,7 +104,12 @@ public final class CudaDevice implements ComputeDevice {
 
     /** The same of a family's kernels for other weights. */
     public Optional<String> missing(Kernels kernels) {
-        return kernels.exist() ? CudaEngine.missing(kernels.family(), images(kernels)) : Optional.of("there are no kernels " + kernels);
+        if (!kernels.exist()) {
+            return Optional.of("there are no kernels " + kernels);
+        }
+        // Weights are placed only where striped kernels can read them, see CudaEngine.upload.
+        ImageStatus placing = images(kernels.family() == KernelFamily.DENSE ? new Kernels(KernelFamily.STRIPED, kernels.set()) : kernels);
+        return CudaEngine.missing(kernels.family(), placing.isUsable() ? images(kernels) : placing);
     }
 
     /**

@@ -263,7 +263,16 @@ public final class CudaEngine implements AutoCloseable {
 
     /** Why products cannot run through some kernels in this context; empty if they can. */
     Optional<String> missing(Kernels kernels) {
-        return kernels.exist() ? missing(kernels.family(), images(kernels)) : Optional.of("there are no kernels " + kernels);
+        if (!kernels.exist()) {
+            return Optional.of("there are no kernels " + kernels);
+        }
+        return missing(kernels.family(), kernels.family() == KernelFamily.DENSE ? placed(kernels.set()) : images(kernels));
+    }
+
+    /** Whoever multiplies, {@link #upload} places only what striped kernels can read: what they say if it is no, else what expanding says. */
+    private ImageStatus placed(KernelSet set) {
+        ImageStatus striped = images(new Kernels(KernelFamily.STRIPED, set));
+        return striped.isUsable() ? images(new Kernels(KernelFamily.DENSE, set)) : striped;
     }
 
     /** The first question after {@link KernelFamily#DENSE} loads cuBLAS. */

@@ -96,7 +96,7 @@ public record HopperPlan(String kernel, int rows, WeightShape weights, HopperTil
                         + "  %d tiles of %dx%d, %d clusters of %d blocks x %d threads, %s, %d stages, %d bytes of shared memory%n"
                         + "  workspace %s%n  %s%n  %s",
                 kernel, weights, rows, schedule.tiles(), tile.batchTile(), tile.clusterColumns(), clusters(), tile.cluster(), threads(),
-                tile.striped() ? unitsPerBlock() + " units of 64 k per cluster" : "k of a tile split in " + tile.split(), stages,
-                sharedBytes, workspace(), prediction, reason);
+                tile.striped() ? unitsPerBlock() + " units of " + weights.form().blockRows() + " k per cluster"
+                        : "k of a tile split in " + tile.split(), stages, sharedBytes, workspace(), prediction, reason);
     }
 }

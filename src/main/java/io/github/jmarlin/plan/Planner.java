@@ -77,7 +77,8 @@ public final class Planner {
         if (options.asks(KernelFamily.HOPPER) && hopper == null) {
             throw new IllegalArgumentException("device " + device + ": the Hopper kernel needs compute capability 9.0");
         }
-        options.family().filter(family -> !kernels(family).exist()).ifPresent(family -> {
+        options.family().filter(family -> !kernels(family).exist()
+                || family == KernelFamily.HOPPER && weights.hopperTiles().isEmpty()).ifPresent(family -> {
             throw new IllegalArgumentException("family " + family + " for " + weights + ": there are no such kernels");
         });
         options.family().flatMap(missing).ifPresent(why -> {

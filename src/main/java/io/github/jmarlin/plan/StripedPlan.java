@@ -81,9 +81,9 @@ public record StripedPlan(String kernel, int rows, WeightShape weights, TileShap
     @Override
     public String toString() {
         return String.format(Locale.ROOT, "%s for %s, m <= %d%n"
-                        + "  %d tiles of %s, %d blocks x %d threads, %d units of 64 k per block, %d stages,"
+                        + "  %d tiles of %s, %d blocks x %d threads, %d units of %d k per block, %d stages,"
                         + " %d bytes of shared memory%n  workspace %s%n  %s%n  %s",
-                kernel, weights, rows, stripes.tiles(), tile, grid(), TileShape.THREADS, stripes.unitsPerBlock(), stages,
-                sharedBytes, workspace(), prediction, reason);
+                kernel, weights, rows, stripes.tiles(), tile, grid(), TileShape.THREADS, stripes.unitsPerBlock(),
+                weights.form().blockRows(), stages, sharedBytes, workspace(), prediction, reason);
     }
 }
