@@ -60,8 +60,12 @@ class MachineCodeTest {
                 assertEquals(7, Ptxas.elfAbi(image), name);
             }
         }
-        int everywhere = 8 * 8 + 10 + 1 + 19 + 1;      // striped, dequantize, gather, decoder, empty
-        assertEquals(6 * everywhere + 24 * 8, kernels, "kernels in all images");
+        int striped = 8 * 8 + 5 * 4 + 5 * 6 + 3 * 14 + 5 * 4;       // tiles, of each entries: int4, float zeros, fp4, 8 bits, sparse
+        int dequantize = 10 + 4 + 6 + 14 + 4;
+        int everywhere = striped + dequantize + 1 + 19 + 1;         // gather, decoder, empty
+        int halves = 2 * 8;                                         // for 8.6, 8.9 and 12.0
+        int hopper = 24 * 8 + 6 * 4 + 6 * 10 + 6 * 4;
+        assertEquals(6 * everywhere + 3 * halves + hopper, kernels, "kernels in all images");
     }
 
     @Test

@@ -241,7 +241,7 @@ class TuneCommandTest {
             Cli without = Cli.run(options);
             assertEquals(0, without.status(), without.err() + without.out());
             assertTrue(without.out().matches("(?s).* " + others + " +0 +\\|.*"), without.out());
-            assertTrue(without.out().contains("DENSE: no kernel image of dequantize for "),
+            assertTrue(without.out().contains("dense: no kernel image of dequantize for "),
                     without.out());
         } finally {
             System.clearProperty("jmarlin.images");
