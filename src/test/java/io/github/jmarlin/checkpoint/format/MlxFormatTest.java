@@ -98,6 +98,7 @@ final class MlxFormatTest {
         TensorStore store = TensorStore.open(written);
         LayerSource source = Checkpoint.open(written).layer("a");
         assertEquals("MLX " + mode, source.scheme());
+        assertEquals(mode.equals("mxfp4") ? "E8M0, powers of two" : "E4M3", source.scales());
         SecondDecoder expected = SecondDecoder.floats(store.require("a.weight"), store.require("a.scales"), k, group, 1);
         SecondDecoder.assertSame(expected, source);
         Products.assertWithin(3e-4, expected, source);
