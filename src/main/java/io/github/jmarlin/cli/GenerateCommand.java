@@ -177,7 +177,7 @@ final class GenerateCommand implements Callable<Integer> {
             if (line.isBlank()) {
                 throw new IllegalArgumentException(where + " is empty: a prompt a line expected");
             }
-            all.add(tokenizer != null ? tokenizer.encode(line) : TokenIds.parse(line, where));
+            all.add(tokenizer != null ? tokenizer.encode(line) : TokenIds.parse(line, where, folder));
         }
         if (all.isEmpty()) {
             throw new IllegalArgumentException(prompts.file + " is empty: a prompt a line expected");
