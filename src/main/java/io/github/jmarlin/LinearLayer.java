@@ -7,7 +7,8 @@ import java.nio.ByteBuffer;
  * Weights on a device, ready to multiply: {@code C[m][n] = A[m][k] * W[k][n] + bias[n]}.
  *
  * <p>Safe for any number of threads. The same operands give the same bits, however many threads compute. An infinite activation gives
- * infinities and NaN where it would in double precision.
+ * infinities and NaN where it would in double precision; but for 2:4 sparse weights on GPUs: what is not stored is not multiplied, so a
+ * product with an infinite activation of an unstored weight may stay finite or give NaN.
  */
 public interface LinearLayer extends AutoCloseable {
     /** Rows of the weights (in-features). */

@@ -88,7 +88,7 @@ final class CalibrateCommand implements Callable<Integer> {
             throw new IllegalArgumentException(text + " is empty: a text expected");
         }
         if (!Tokenizer.isIn(folder)) {
-            return TokenIds.parse(content, text + " (ids, as the model has no " + Tokenizer.FILE + ")");
+            return TokenIds.parse(content, text + " (ids, as the model has no " + Tokenizer.FILE + ")", folder);
         }
         try (Tokenizer tokenizer = Tokenizer.open(folder)) {
             return tokenizer.encode(content);

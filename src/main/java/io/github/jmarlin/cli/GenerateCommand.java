@@ -177,7 +177,7 @@ final class GenerateCommand implements Callable<Integer> {
             if (line.isBlank()) {
                 throw new IllegalArgumentException(where + " is empty: a prompt a line expected");
             }
-            all.add(tokenizer != null ? tokenizer.encode(line) : TokenIds.parse(line, where));
+            all.add(tokenizer != null ? tokenizer.encode(line) : TokenIds.parse(line, where, folder));
         }
         if (all.isEmpty()) {
             throw new IllegalArgumentException(prompts.file + " is empty: a prompt a line expected");
@@ -191,7 +191,7 @@ final class GenerateCommand implements Callable<Integer> {
             return "";
         }
         double seconds = results.stream().mapToDouble(result -> result.prefillSeconds() + result.decodeSeconds()).sum();
-        return Figures.format("of the time, 4-bit products took %.0f %% and products in full precision %.0f %%%n",
+        return Figures.format("of the time, packed products took %.0f %% and products in full precision %.0f %%%n",
                 100 * cpu.packedSeconds() / seconds, 100 * cpu.denseSeconds() / seconds);
     }
 
@@ -202,7 +202,7 @@ final class GenerateCommand implements Callable<Integer> {
         long decoded = results.stream().mapToLong(Generation.Result::decodeTokens).sum();
         double decodeSeconds = results.stream().mapToDouble(Generation.Result::decodeSeconds).sum();
         long packed = model.projections().filter(Projection.Packed.class::isInstance).count();
-        err.println(Figures.format("%s of %d blocks, %d products in 4 bits and %d in full precision, opened in %s; %s%s",
+        err.println(Figures.format("%s of %d blocks, %d packed products and %d in full precision, opened in %s; %s%s",
                 model.config().modelType(), model.config().layers(), packed, model.projections().count() - packed,
                 Figures.seconds(openSeconds), used.name(), used instanceof CpuDevice cpu ? ", " + cpu.computesWith() : ""));
         err.println(Figures.format("prefill %d tokens in %s, %.1f tokens/s; decode %d tokens in %s, %.1f tokens/s%s", prefill,

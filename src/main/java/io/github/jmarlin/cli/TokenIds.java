@@ -1,5 +1,9 @@
 package io.github.jmarlin.cli;
 
+import io.github.jmarlin.checkpoint.container.UnsupportedCheckpointException;
+import io.github.jmarlin.llama.Tokenizer;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.stream.Stream;
 
 /** Token ids as people write them: with blanks between. */
@@ -7,6 +11,19 @@ final class TokenIds {
     private static final int LONGEST_SHOWN = 60;
 
     private TokenIds() {
+    }
+
+    /**
+     * As {@link #parse(String, String)}, for a model without a tokenizer. Who wrote words for a GGUF file meant its own tokenizer, and
+     * reads why that is not known.
+     */
+    static int[] parse(String text, String where, Path model) throws IOException {
+        try {
+            return parse(text, where);
+        } catch (IllegalArgumentException e) {
+            UnsupportedCheckpointException why = Tokenizer.whyNoneIn(model);
+            throw why == null ? e : why;
+        }
     }
 
     /** @param where the text stands, for the message */

@@ -111,7 +111,8 @@ public record WeightForm(Code code, Offset offset, ScaleSource scaleSource, int 
         DENSE,
         /**
          * Two of every four neighbouring rows of a column, rows 4 i to 4 i + 3, and beside their codes which two; the others are 0. Only
-         * of symmetric weights, in groups of 64 rows or more.
+         * of symmetric weights, in groups of 64 rows or more. On GPUs, what is not stored is not multiplied: a product with an infinite
+         * activation of an unstored weight may stay finite or give NaN.
          */
         TWO_OF_FOUR
     }

@@ -37,7 +37,7 @@ public final class CudaDecoder implements Decoder {
      *
      * @param sequences that the cache has room for
      * @param positions of each of them
-     * @param options how 4-bit products run; {@link PlanOptions#batchInvariant} makes a row's bits depend on its sequence alone
+     * @param options how packed products run; {@link PlanOptions#batchInvariant} makes a row's bits depend on its sequence alone
      * @throws IllegalArgumentException if the model has fewer positions, or a shape that the kernels do not take
      * @throws JMarlinException if there are no kernels for the device, or it has too little memory
      */

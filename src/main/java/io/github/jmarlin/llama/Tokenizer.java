@@ -63,12 +63,20 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     private static Tokenizer ofGguf(GgufModel model) throws IOException {
-        Path file = model.store().folder();
         if (!model.store().madeDocuments().contains(FILE)) {
-            throw new UnsupportedCheckpointException(file, "tokenizer", model.whyNoTokenizer(), "those of GPT-2, Llama, Qwen2 and Mistral"
-                    + "; a tokenizer.json beside it does (--tokenizer FILE), and so do token ids (--ids)");
+            throw unknown(model);
         }
-        return of(file, "tokenizer", model.store().madeDocument(FILE));
+        return of(model.store().folder(), "tokenizer", model.store().madeDocument(FILE));
+    }
+
+    /** Why a GGUF file, which {@link #isIn} says has none, has none in a form that is known; null for folders. */
+    public static UnsupportedCheckpointException whyNoneIn(Path model) throws IOException {
+        return GgufModel.isMeant(model) ? unknown(GgufModel.open(model)) : null;
+    }
+
+    private static UnsupportedCheckpointException unknown(GgufModel model) {
+        return new UnsupportedCheckpointException(model.store().folder(), "tokenizer", model.whyNoTokenizer(), "those of GPT-2, Llama, "
+                + "Qwen2 and Mistral; token ids do without (generate: --ids), and generate takes a tokenizer.json (--tokenizer FILE)");
     }
 
     private static Tokenizer of(Path file, String where, byte[] json) throws IOException {

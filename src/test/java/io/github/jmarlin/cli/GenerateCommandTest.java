@@ -55,10 +55,10 @@ final class GenerateCommandTest {
         assertEquals(0, run.status(), run.err());
         assertTrue(run.out().matches("\\d+( \\d+){5}\\R"), run.out());
         List<String> lines = run.err().lines().toList();
-        assertTrue(lines.get(0).matches("llama of 2 blocks, 0 products in 4 bits and 15 in full precision, opened in .*; "
+        assertTrue(lines.get(0).matches("llama of 2 blocks, 0 packed products and 15 in full precision, opened in .*; "
                 + "CPU, \\d+ threads?, .*"), run.err());
         assertTrue(lines.get(1).matches("prefill 2 tokens in .*, [\\d.]+ tokens/s; decode 5 tokens in .*, [\\d.]+ tokens/s"), run.err());
-        assertTrue(lines.get(2).matches("of the time, 4-bit products took 0 % and products in full precision \\d+ %"), run.err());
+        assertTrue(lines.get(2).matches("of the time, packed products took 0 % and products in full precision \\d+ %"), run.err());
         assertEquals(run.out(), run("--ids", " 5  17 ", "--max-tokens", "6", "--dense").out());
     }
 
@@ -67,7 +67,7 @@ final class GenerateCommandTest {
         Cli run = run("--ids", "5 17", "--max-tokens", "6", "--quantize", "--group", "32");
         assertEquals(0, run.status(), run.err());
         // q, k and v are one product, gate and up one.
-        assertTrue(run.err().startsWith("llama of 2 blocks, 8 products in 4 bits and 1 in full precision"), run.err());
+        assertTrue(run.err().startsWith("llama of 2 blocks, 8 packed products and 1 in full precision"), run.err());
     }
 
     @Test

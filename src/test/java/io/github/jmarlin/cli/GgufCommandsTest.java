@@ -113,4 +113,18 @@ final class GgufCommandsTest {
         Cli missing = Cli.run("generate", file, "--prompt", "Once", "--device", "cpu", "--tokenizer", folder.resolve("t.json").toString());
         assertTrue(missing.err().contains("must be a tokenizer.json"), missing.err());
     }
+
+    /** A file of words is no list of ids that went wrong. */
+    @Test
+    void textsInWordsNeedATokenizer() throws IOException {
+        String text = Files.writeString(folder.resolve("text"), "Once upon").toString();
+        Cli batch = Cli.run("generate", file, "--batch-file", text, "--device", "cpu");
+        assertEquals(1, batch.status());
+        assertTrue(batch.err().contains("the file has no tokenizer"), batch.err());
+        Cli calibrate = Cli.run("calibrate", file, folder.resolve("out").toString(), "--text", text);
+        assertEquals(1, calibrate.status());
+        assertTrue(calibrate.err().contains("the file has no tokenizer"), calibrate.err());
+        Files.writeString(Path.of(text), "5 17");
+        assertEquals(0, Cli.run("generate", file, "--batch-file", text, "--max-tokens", "2", "--device", "cpu").status());
+    }
 }

@@ -34,7 +34,7 @@ abstract class DecoderContract {
     /** The relative error of logits that this kind is allowed, on weights in full precision. */
     abstract double denseError();
 
-    /** Whether 4-bit products give a row the same bits in every batch; the contract's test of it is skipped if not. */
+    /** Whether packed products give a row the same bits in every batch; the contract's test of it is skipped if not. */
     abstract boolean batchInvariant();
 
     /** Whether packed weights are read in place. */

@@ -130,7 +130,10 @@ final class E2m1Layer extends LayerSource {
 
     @Override
     public String scales() {
-        return kind + (Float.isNaN(factor) ? ", powers of two" : ", one factor " + factor + " for all");
+        if (kind == ByteScales.E8M0) {
+            return kind + ", powers of two";
+        }
+        return kind + (Float.isNaN(factor) ? "" : ", one factor " + factor + " for all");
     }
 
     @Override

@@ -98,7 +98,7 @@ public abstract class LayerSource {
         return facts.form;
     }
 
-    /** Whether there are zero points; otherwise all are 8. */
+    /** Whether there are zero points; otherwise all integers have the middle, 8 or 128, and floats none. */
     public boolean hasZeroPoints() {
         return form().hasZeroPoints();
     }
@@ -154,7 +154,7 @@ public abstract class LayerSource {
      *
      * @param from a multiple of {@link #columnStep}
      * @param to a multiple too, or n
-     * @throws MalformedCheckpointException if a scale or bias is not finite, or a zero point is outside 0..16
+     * @throws MalformedCheckpointException if a scale or bias is not finite, or a zero point is outside 0..16, or 0..256 of 8-bit codes
      */
     public QuantizedMatrix read(int from, int to) {
         Objects.checkFromToIndex(from, to, n());

@@ -14,8 +14,8 @@ import java.util.List;
 
 /**
  * MLX: codes {@code [n][k bits / 32]} words along k, the first in the lowest bits; scales and biases {@code [n][k / g]};
- * {@code weight = scale * code + bias}. Settings of single layers stand under their names beside those of all. The modes "mxfp4" and
- * "nvfp4" are 4-bit floats in the same words, with scales of one byte and no biases.
+ * {@code weight = scale * code + bias}. Settings of single layers stand under their names beside those of all, and inherit nothing from
+ * them. The modes "mxfp4" and "nvfp4" are 4-bit floats in the same words, with scales of one byte and no biases.
  */
 final class MlxFormat implements WeightFormat {
     private final QuantizationConfig config;
@@ -48,13 +48,16 @@ final class MlxFormat implements WeightFormat {
         return isCodes(tensor, tensors) ? WeightFormat.super.layerOf(tensor, tensors) : null;
     }
 
-    /** What the layer's own settings say, else what those of all do. */
+    /**
+     * What the layer's own settings say if it has any, else what those of all do. A key that is not in an object of its own has MLX's
+     * default, whatever those of all say: the object is all that MLX hands to the layer's {@code to_quantized}.
+     */
     private ConfigNode stated(String layer, String key) {
         ConfigNode own = config.get(layer);
         if (!own.isNull() && !own.isObject() && !own.bool(true)) {
             throw own.malformed("a layer that is not quantized has no U32 weight, but " + layer + " has");
         }
-        return own.isObject() && !own.get(key).isNull() ? own.get(key) : config.agreed(key);
+        return own.isObject() ? own.get(key) : config.agreed(key);
     }
 
     @Override

@@ -68,6 +68,22 @@ final class MlxFormatTest {
         SecondDecoder.assertSame(SecondDecoder.mlx(TensorStore.open(written), "m.b", 8, 128, 32), checkpoint.layer("m.b"));
     }
 
+    /** MLX hands a layer its own object and nothing else: affine, 4 bits, groups of 64 and not the model's where a key is missing. */
+    @ParameterizedTest
+    @CsvSource(delimiter = ';', value = {
+        "{\"group_size\":32,\"bits\":8}; 8; 32; 32; 4; ,\"mode\":\"mxfp4\"",
+        "{\"group_size\":64}; 4; 64; 64; 8; ''",
+        "{\"bits\":8}; 8; 64; 32; 4; ''"})
+    void settingsOfSingleLayersInheritNothing(String own, int bits, int group, int groupOfAll, int bitsOfAll, String modeOfAll)
+            throws IOException {
+        int[][] codes = BitWriter.codes(128, 64, bits, 6);
+        TestModel model = NumberLayers.mlx(new TestModel(), "a", codes, bits, group, TensorType.BF16);
+        Path written = write(model, groupOfAll, bitsOfAll, modeOfAll + ",\"a\":" + own);
+        LayerSource source = Checkpoint.open(written).layer("a");
+        assertEquals("MLX " + bits + "-bit", source.scheme());
+        SecondDecoder.assertSame(SecondDecoder.mlx(TensorStore.open(written), "a", bits, 128, group), source);
+    }
+
     @ParameterizedTest
     @CsvSource({"mxfp4, 32, 128, 72", "nvfp4, 16, 80, 64"})
     void floatsOfFourBits(String mode, int group, int k, int n) throws IOException {
@@ -82,6 +98,7 @@ final class MlxFormatTest {
         TensorStore store = TensorStore.open(written);
         LayerSource source = Checkpoint.open(written).layer("a");
         assertEquals("MLX " + mode, source.scheme());
+        assertEquals(mode.equals("mxfp4") ? "E8M0, powers of two" : "E4M3", source.scales());
         SecondDecoder expected = SecondDecoder.floats(store.require("a.weight"), store.require("a.scales"), k, group, 1);
         SecondDecoder.assertSame(expected, source);
         Products.assertWithin(3e-4, expected, source);
