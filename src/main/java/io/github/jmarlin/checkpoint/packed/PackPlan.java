@@ -234,6 +234,9 @@ final class PackPlan {
         if (options.interleaveGateUp()) {
             hash.add("gate and up in turn");
         }
+        if (!source.blockTypes().isEmpty()) {
+            hash.add("types of blocks " + source.blockTypes());
+        }
         for (TensorFile file : source.files()) {
             hash.add(file.path().getFileName() + " " + file.size() + " " + Files.getLastModifiedTime(file.path()).toMillis());
             for (Tensor tensor : file.tensors().values()) {
