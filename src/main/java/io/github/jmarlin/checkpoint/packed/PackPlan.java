@@ -12,6 +12,7 @@ import io.github.jmarlin.checkpoint.format.GateUpSource;
 import io.github.jmarlin.checkpoint.format.LayerSource;
 import io.github.jmarlin.checkpoint.format.UnclaimedTensors;
 import io.github.jmarlin.checkpoint.packed.PackedLayer.Part;
+import io.github.jmarlin.layout.WeightForm;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -172,6 +173,12 @@ final class PackPlan {
                 throw new JMarlinException("layer " + source.name() + " (" + source.scheme() + "): its float zeros, " + source.scaleType()
                         + ", rounded to " + computeType + " cost 4.7e-3 of a product, where 3.5e-3 are promised; leave the compute type to the "
                         + "layers, which is " + source.computeType() + " here");
+            }
+            if (computeType == DataType.FP16 && source.form().code() == WeightForm.Code.E2M1 && source.scaleType() == DataType.FP32
+                    && source.computeType() == DataType.BF16) {
+                throw new JMarlinException("layer " + source.name() + " (" + source.scheme() + "): the scales of a column, powers of two, "
+                        + "spread wider than " + computeType + " holds beside each other; leave the compute type to the layers, which is "
+                        + source.computeType() + " here");
             }
             PackedLayer layer = PackedLayer.of(source, computeType == null ? source.computeType() : computeType);
             long bytes = layer.layout().codeBytes();
