@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.jmarlin.checkpoint.Checkpoint;
 import io.github.jmarlin.checkpoint.container.SafetensorsFile;
 import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.TensorType;
@@ -163,10 +164,24 @@ final class GgufCommandsTest {
 
     @Test
     void bytesCarriedOverKeepTheirType() throws IOException {
-        Cli pack = pack(TinyGguf.of(tiny, name -> GgufType.Q8_0).tensor("blk.1.extra.weight", GgufType.Q2_K.number(), new byte[84], 256, 1));
+        GgufWriter writer = TinyGguf.of(tiny, name -> GgufType.Q8_0)
+                .tensor("blk.1.extra.weight", GgufType.Q2_K.number(), new byte[84], 256, 1);
+        Cli pack = pack(writer);
         assertEquals(0, pack.status(), pack.err());
         Tensor extra = PackedModel.open(folder.resolve("packed")).tensors().get("blk.1.extra.weight");
         assertEquals("Q2_K", SafetensorsFile.open(extra.file()).metadata().get("jmarlin.gguf_type.blk.1.extra.weight"));
+    }
+
+    @Test
+    void idsOutsideTheVocabularyEndNothing() throws IOException {
+        String before = generated(file);
+        file = TinyGguf.of(wide(41), name -> name.matches(".*(v_proj|down_proj|lm_head).*") ? GgufType.Q6_K
+                : name.contains("o_proj") ? GgufType.Q5_K : GgufType.Q4_K).u32("tokenizer.ggml.eos_token_id", TinyLlama.VOCABULARY - 1)
+                .u32("tokenizer.ggml.eot_token_id", 0xffff_ffffL).u32("tokenizer.ggml.bos_token_id", TinyLlama.VOCABULARY)
+                .write(folder.resolve("none.gguf")).toString();
+        assertEquals(before, generated(file));
+        assertEquals(List.of(TinyLlama.VOCABULARY - 1L),
+                Checkpoint.open(Path.of(file)).document("generation_config.json").get("eos_token_id").raw());
     }
 
     @Test

@@ -236,11 +236,9 @@ final class GgufTokenizer {
 
     private void special(String key, Tokens tokens, List<Object> single, Map<String, Object> special) {
         ConfigNode node = own(key);
-        if (node.isNull()) {
+        // Writers say by an id that no vocabulary has, all bits set, that there is none.
+        if (node.isNull() || node.number() < 0 || node.number() >= tokens.texts.size()) {
             return;
-        }
-        if (node.number() < 0 || node.number() >= tokens.texts.size()) {
-            throw node.malformed("must be the id of a token, below " + tokens.texts.size());
         }
         String text = tokens.texts.get((int) node.number());
         single.add(object("SpecialToken", object("id", text, "type_id", 0L)));
