@@ -23,6 +23,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 
 /**
  * A model as people download it: a folder of safetensors files and configuration, or a GGUF file. Opening maps the files and reads
@@ -44,12 +45,19 @@ public final class Checkpoint {
     private final TensorStore store;
     private final ModelConfig config;
     private final DenseFormat dense;
+    /** The file that is the model; null if a folder is. */
+    private final GgufModel gguf;
     private final Map<String, WeightFormat> layers = new LinkedHashMap<>();
     private final Map<String, String> left = new LinkedHashMap<>();
 
     /** @param config what its configuration files mean */
     public Checkpoint(TensorStore store, ModelConfig config, DenseQuantization onTheFly) {
+        this(store, config, onTheFly, null);
+    }
+
+    private Checkpoint(TensorStore store, ModelConfig config, DenseQuantization onTheFly, GgufModel gguf) {
         this.store = store;
+        this.gguf = gguf;
         this.config = config;
         this.dense = new DenseFormat(onTheFly, config.architecture(), store);
         for (Tensor tensor : store.tensors().values()) {
@@ -93,7 +101,7 @@ public final class Checkpoint {
     public static Checkpoint openAny(Path folder, DenseQuantization onTheFly) throws IOException {
         if (GgufModel.isMeant(folder)) {
             GgufModel model = GgufModel.open(folder);
-            return new Checkpoint(model.store(), ModelConfig.of(model), onTheFly);
+            return new Checkpoint(model.store(), ModelConfig.of(model), onTheFly, model);
         }
         TensorStore store = TensorStore.open(folder);
         if (store.metadata(PACKED_VERSION_KEY) != null) {
@@ -113,11 +121,32 @@ public final class Checkpoint {
         return store.document(name);
     }
 
-    /** Documents that stand for files of a folder where there is no folder, by name. */
-    public Map<String, byte[]> madeDocuments() {
-        Map<String, byte[]> documents = new LinkedHashMap<>();
-        store.madeDocuments().forEach(name -> documents.put(name, store.madeDocument(name)));
-        return documents;
+    /** Names of documents that stand for files of a folder where there is no folder. */
+    public Set<String> madeDocuments() {
+        return store.madeDocuments();
+    }
+
+    /**
+     * The content of one of {@link #madeDocuments}.
+     *
+     * @throws JMarlinException if what it is made from is broken, or means something that cannot be said in such a document
+     */
+    public byte[] madeDocument(String name) {
+        return store.madeDocument(name);
+    }
+
+    /** What a GGUF file's metadata say that is in none of {@link #madeDocuments}, with the reason, for people. */
+    public List<String> untranslated() {
+        return gguf == null ? List.of() : gguf.untranslated();
+    }
+
+    /** The types of a GGUF file's tensors of blocks, by the tensors' names: to safetensors files they are bytes. */
+    public Map<String, String> blockTypes() {
+        Map<String, String> types = new TreeMap<>();
+        if (gguf != null) {
+            gguf.blocks().forEach((name, type) -> types.put(name, type.name()));
+        }
+        return types;
     }
 
     /** The format of its quantized layers, for people. */

@@ -44,7 +44,7 @@ final class PackCommand implements Callable<Integer> {
     private boolean interleaveGateUp;
 
     @Option(names = "--strict", description = "fail if a layer cannot run, or quantized tensors belong to no layer, instead of "
-            + "carrying them over as they are")
+            + "carrying them over as they are; or if a configuration or tokenizer cannot be carried over")
     private boolean strict;
 
     @Mixin
@@ -89,6 +89,7 @@ final class PackCommand implements Callable<Integer> {
             checkpoint.leftInFullPrecision().forEach((tensor, why) -> left.add(tensor, why));
             left.forEach((name, count, why) -> out.println("left in full precision: " + name + times(count) + ": " + why[0]));
         }
+        packer.notCarriedOver().forEach(what -> out.println("not carried over: " + what));
         Kinds apart = new Kinds(false);
         packer.notInterleaved().forEach(apart::add);
         apart.forEach((name, count, why) -> out.println("not interleaved: " + name + times(count) + ": " + why[0]));

@@ -1,10 +1,16 @@
 package io.github.jmarlin.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.jmarlin.checkpoint.Checkpoint;
+import io.github.jmarlin.checkpoint.container.SafetensorsFile;
+import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.TensorType;
 import io.github.jmarlin.checkpoint.container.gguf.GgufType;
+import io.github.jmarlin.checkpoint.container.gguf.GgufWriter;
+import io.github.jmarlin.checkpoint.container.gguf.SlowBlocks;
 import io.github.jmarlin.checkpoint.packed.PackedModel;
 import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.llama.TinyGguf;
@@ -12,6 +18,9 @@ import io.github.jmarlin.llama.TinyLlama;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -103,6 +112,76 @@ final class GgufCommandsTest {
         Cli verify = Cli.run("verify", packed, "--device", "cpu");
         assertEquals(1, verify.status());
         assertTrue(verify.out().contains("14 of 15 layers are right"), verify.out());
+    }
+
+    private Cli pack(GgufWriter writer, String... more) throws IOException {
+        String[] args = {"pack", writer.write(folder.resolve("other.gguf")).toString(), folder.resolve("packed").toString()};
+        return Cli.run(Stream.concat(Stream.of(args), Stream.of(more)).toArray(String[]::new));
+    }
+
+    /** What the packed folder lacks is said, not left to be found out. */
+    @Test
+    void otherArchitecturesLoseTheirConfigurationAloud() throws IOException {
+        GgufWriter writer = new GgufWriter().string("general.architecture", "gemma3")
+                .string("tokenizer.ggml.model", "llama").strings("tokenizer.ggml.tokens", List.of("a")).floats("tokenizer.ggml.scores", 0)
+                .tensor("blk.0.attn_v.weight", GgufType.Q8_0.number(), SlowBlocks.random(GgufType.Q8_0, 64 * 64, 1, new Random(1)), 64, 64);
+        Cli strict = pack(writer, "--strict");
+        assertEquals(1, strict.status(), strict.toString());
+        assertTrue(strict.err().contains("not carried over: configuration of architecture gemma3; tokenizer: it is"), strict.err());
+        assertFalse(Files.exists(folder.resolve("packed")));
+        Cli pack = pack(writer);
+        assertEquals(0, pack.status(), pack.err());
+        assertTrue(pack.out().contains("not carried over: configuration of architecture gemma3\n"), pack.out());
+        assertTrue(pack.out().contains("not carried over: tokenizer: it is that of architecture gemma3\n"), pack.out());
+    }
+
+    @Test
+    void tokenizersOfOtherKindsAreLostAloud() throws IOException {
+        GgufWriter writer = TinyGguf.of(tiny, name -> GgufType.Q8_0).string("tokenizer.ggml.model", "gpt2")
+                .string("tokenizer.ggml.pre", "strange").strings("tokenizer.ggml.tokens", List.of("a"));
+        Cli pack = pack(writer);
+        assertEquals(0, pack.status(), pack.err());
+        assertTrue(pack.out().contains("not carried over: tokenizer: a tokenizer that cuts text like \"strange\""), pack.out());
+        assertTrue(Files.exists(folder.resolve("packed/config.json")));
+        assertEquals(1, pack(writer, "--strict").status());
+    }
+
+    /** It is found before the weights are written, and costs only itself. */
+    @Test
+    void brokenTokenizersAreLeftOut() throws IOException {
+        GgufWriter writer = TinyGguf.of(tiny, name -> GgufType.Q8_0).string("tokenizer.ggml.model", "llama")
+                .strings("tokenizer.ggml.tokens", List.of("a")).floats("tokenizer.ggml.scores", 1, 2);
+        Cli strict = pack(writer, "--strict");
+        assertEquals(1, strict.status(), strict.toString());
+        assertFalse(Files.exists(folder.resolve("packed")));
+        Cli pack = pack(writer);
+        assertEquals(0, pack.status(), pack.err());
+        assertTrue(pack.out().contains("not carried over: tokenizer: ") && pack.out().contains("found 2 elements; there are 1 tokens"),
+                pack.out());
+        assertFalse(Files.exists(folder.resolve("packed/tokenizer.json")));
+        assertEquals(0, Cli.run("verify", folder.resolve("packed").toString(), "--device", "cpu").status());
+    }
+
+    @Test
+    void bytesCarriedOverKeepTheirType() throws IOException {
+        GgufWriter writer = TinyGguf.of(tiny, name -> GgufType.Q8_0)
+                .tensor("blk.1.extra.weight", GgufType.Q2_K.number(), new byte[84], 256, 1);
+        Cli pack = pack(writer);
+        assertEquals(0, pack.status(), pack.err());
+        Tensor extra = PackedModel.open(folder.resolve("packed")).tensors().get("blk.1.extra.weight");
+        assertEquals("Q2_K", SafetensorsFile.open(extra.file()).metadata().get("jmarlin.gguf_type.blk.1.extra.weight"));
+    }
+
+    @Test
+    void idsOutsideTheVocabularyEndNothing() throws IOException {
+        String before = generated(file);
+        file = TinyGguf.of(wide(41), name -> name.matches(".*(v_proj|down_proj|lm_head).*") ? GgufType.Q6_K
+                : name.contains("o_proj") ? GgufType.Q5_K : GgufType.Q4_K).u32("tokenizer.ggml.eos_token_id", TinyLlama.VOCABULARY - 1)
+                .u32("tokenizer.ggml.eot_token_id", 0xffff_ffffL).u32("tokenizer.ggml.bos_token_id", TinyLlama.VOCABULARY)
+                .write(folder.resolve("none.gguf")).toString();
+        assertEquals(before, generated(file));
+        assertEquals(List.of(TinyLlama.VOCABULARY - 1L),
+                Checkpoint.open(Path.of(file)).document("generation_config.json").get("eos_token_id").raw());
     }
 
     @Test

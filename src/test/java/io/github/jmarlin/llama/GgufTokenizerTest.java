@@ -18,6 +18,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Tokenizers out of a GGUF file's metadata. */
 final class GgufTokenizerTest {
@@ -135,8 +136,14 @@ final class GgufTokenizerTest {
         Path file = ofScores().floats("tokenizer.ggml.scores", 1, 2).write(folder.resolve("short.gguf"));
         MalformedCheckpointException e = assertThrows(MalformedCheckpointException.class, () -> Tokenizer.open(file));
         assertTrue(e.getMessage().contains("key tokenizer.ggml.scores: found 2 elements; there are 268 tokens"), e.getMessage());
-        Path other = ofScores().u32("tokenizer.ggml.bos_token_id", 268).write(folder.resolve("other.gguf"));
-        e = assertThrows(MalformedCheckpointException.class, () -> Tokenizer.open(other));
-        assertTrue(e.getMessage().contains("found 268; must be the id of a token, below 268"), e.getMessage());
+    }
+
+    /** Writers give such ids to tokens that there are not. */
+    @ParameterizedTest
+    @ValueSource(longs = {268, 0xffff_ffffL})
+    void idsOutsideTheVocabularyAreNoTokens(long none) throws IOException {
+        try (Tokenizer tokenizer = open(ofScores().u32("tokenizer.ggml.bos_token_id", none))) {
+            assertArrayEquals(new int[] {259}, tokenizer.encode("ab"));
+        }
     }
 }

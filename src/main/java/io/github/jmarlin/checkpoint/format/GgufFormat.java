@@ -67,7 +67,10 @@ final class GgufFormat implements WeightFormat {
             throw new UnsupportedCheckpointException(weight.file(), "tensor " + weight.name(), "a stack of " + weight.shape().get(0)
                     + " matrices of " + type, "a matrix: fused experts do not run");
         }
-        Shapes.requireRank(weight, 2);
+        if (weight.shape().size() != 2) {
+            throw new UnsupportedCheckpointException(weight.file(), "tensor " + weight.name(), type + " in " + weight.shape().size()
+                    + " dimensions", "a matrix");
+        }
         int n = Shapes.extent(weight, "n", weight.shape().get(0));
         long rowBytes = weight.shape().get(1);
         if (rowBytes > LONGEST_ROW) {

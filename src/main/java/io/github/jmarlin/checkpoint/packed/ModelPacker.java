@@ -24,6 +24,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -41,6 +42,7 @@ import java.util.stream.Stream;
  */
 public final class ModelPacker {
     private static final String LOCK = ".jmarlin-pack.lock";
+    private static final String TOKENIZER = "tokenizer.json";
     /** The same weights for other programs; with .safetensors they would be there twice or more. */
     private static final Pattern OTHER_WEIGHTS = Pattern.compile(
             ".*\\.(bin|pt|pth|ckpt|gguf|ggml|onnx|onnx_data|onnx\\.data|h5|msgpack|tflite|ot|npz|pkl|engine)(\\.index\\.json)?");
@@ -50,6 +52,8 @@ public final class ModelPacker {
     private final Path target;
     private final PackOptions options;
     private final PackPlan plan;
+    private final Map<String, byte[]> documents = new LinkedHashMap<>();
+    private final List<String> notCarriedOver;
 
     /**
      * What a run did.
@@ -69,6 +73,7 @@ public final class ModelPacker {
      *
      * @throws MalformedCheckpointException if a layer of the source is broken
      * @throws UnsupportedCheckpointException if a layer cannot run
+     * @throws JMarlinException if strict, and something would not be carried over
      * @throws IOException if the source cannot be read
      */
     public ModelPacker(Checkpoint source, Path target, PackOptions options) throws IOException {
@@ -79,6 +84,30 @@ public final class ModelPacker {
             throw new IllegalArgumentException("source and target are the same folder " + target);
         }
         this.plan = PackPlan.of(source, options);
+        this.notCarriedOver = new ArrayList<>(source.untranslated());
+        makeDocuments();
+        if (options.strict() && !notCarriedOver.isEmpty()) {
+            throw new JMarlinException(source.folder() + ": not carried over: " + String.join("; ", notCarriedOver));
+        }
+    }
+
+    /** Before the first weight is written: what cannot be made is told first, and a model is no less one without a tokenizer. */
+    private void makeDocuments() {
+        for (String name : source.madeDocuments()) {
+            try {
+                documents.put(name, source.madeDocument(name));
+            } catch (JMarlinException e) {
+                if (!name.equals(TOKENIZER)) {
+                    throw e;
+                }
+                notCarriedOver.add("tokenizer: " + e.getMessage());
+            }
+        }
+    }
+
+    /** What the source says besides its tensors and the packed model will not, with the reason, for people. */
+    public List<String> notCarriedOver() {
+        return Collections.unmodifiableList(notCarriedOver);
     }
 
     /** What the source is made of: besides what is packed, what is carried over as it is, and why. */
@@ -235,6 +264,12 @@ public final class ModelPacker {
         for (PackedLayer layer : shard.layers) {
             metadata.put(PackedModel.LAYER_KEY + layer.name(), layer.toJson());
         }
+        Map<String, String> blockTypes = source.blockTypes();
+        for (Tensor tensor : shard.copies) {
+            if (blockTypes.containsKey(tensor.name())) {
+                metadata.put(PackedModel.BLOCK_TYPE_KEY + tensor.name(), blockTypes.get(tensor.name()));
+            }
+        }
         return metadata;
     }
 
@@ -279,7 +314,7 @@ public final class ModelPacker {
     }
 
     private void copyOtherFiles() throws IOException {
-        for (Map.Entry<String, byte[]> document : source.madeDocuments().entrySet()) {
+        for (Map.Entry<String, byte[]> document : documents.entrySet()) {
             SafetensorsWriter.writeAtomically(target.resolve(document.getKey()), document.getValue());
         }
         for (Path file : otherFiles()) {

@@ -13,7 +13,8 @@ import java.util.Objects;
  * @param interleaveGateUp whether gate and up projections that are alike become one layer with their columns in turn, for products
  *     with silu-mul; it takes the name {@code gate_up_proj}
  * @param threads how many threads work, at least 1
- * @param strict whether a layer that cannot run, or quantized tensors that nobody reads, are an error instead of carried over
+ * @param strict whether a layer that cannot run, or quantized tensors that nobody reads, are an error instead of carried over; so
+ *     is a configuration or tokenizer that cannot be
  * @param progress told the bytes of the source that were dealt with, from any thread
  */
 public record PackOptions(DataType computeType, DenseQuantization dense, boolean quantizeDense, boolean interleaveGateUp, int threads,

@@ -12,6 +12,7 @@ import io.github.jmarlin.checkpoint.format.GateUpSource;
 import io.github.jmarlin.checkpoint.format.LayerSource;
 import io.github.jmarlin.checkpoint.format.UnclaimedTensors;
 import io.github.jmarlin.checkpoint.packed.PackedLayer.Part;
+import io.github.jmarlin.layout.WeightForm;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -173,6 +174,12 @@ final class PackPlan {
                         + ", rounded to " + computeType + " cost 4.8e-3 of a product, where 3.5e-3 are promised; leave the compute type to "
                         + "the layers, which is " + source.computeType() + " here");
             }
+            if (computeType == DataType.FP16 && source.form().code() == WeightForm.Code.E2M1 && source.scaleType() == DataType.FP32
+                    && source.computeType() == DataType.BF16) {
+                throw new JMarlinException("layer " + source.name() + " (" + source.scheme() + "): the scales of a column, powers of two, "
+                        + "spread wider than " + computeType + " holds beside each other; leave the compute type to the layers, which is "
+                        + source.computeType() + " here");
+            }
             PackedLayer layer = PackedLayer.of(source, computeType == null ? source.computeType() : computeType);
             long bytes = layer.layout().codeBytes();
             shard = room(shard, bytes);
@@ -233,6 +240,9 @@ final class PackPlan {
         }
         if (options.interleaveGateUp()) {
             hash.add("gate and up in turn");
+        }
+        if (!source.blockTypes().isEmpty()) {
+            hash.add("types of blocks " + source.blockTypes());
         }
         for (TensorFile file : source.files()) {
             hash.add(file.path().getFileName() + " " + file.size() + " " + Files.getLastModifiedTime(file.path()).toMillis());

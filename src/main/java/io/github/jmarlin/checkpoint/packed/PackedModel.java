@@ -41,6 +41,8 @@ public final class PackedModel {
     static final String FINGERPRINT_KEY = "jmarlin.source_fingerprint";
     static final String SOURCE_KEY = "jmarlin.source_folder";
     static final String LAYER_KEY = "jmarlin.layer.";
+    /** Before the name of a tensor carried over from a GGUF file as bytes: the type of its blocks, without which nobody can read it. */
+    static final String BLOCK_TYPE_KEY = "jmarlin.gguf_type.";
     static final String INDEX = Checkpoint.PACKED_INDEX;
 
     private final TensorStore store;

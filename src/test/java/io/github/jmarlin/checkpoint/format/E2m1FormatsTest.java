@@ -15,6 +15,8 @@ import io.github.jmarlin.checkpoint.TestModel;
 import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
 import io.github.jmarlin.checkpoint.container.TensorStore;
 import io.github.jmarlin.checkpoint.container.TensorType;
+import io.github.jmarlin.checkpoint.packed.ModelPacker;
+import io.github.jmarlin.checkpoint.packed.PackOptions;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -136,8 +138,17 @@ final class E2m1FormatsTest {
         }
         near.put(5, (byte) 130);
         assertEquals(DataType.BF16, spread(codes, near).computeType());
+        refusedBeforeAnythingIsWritten();
         near.put(5, (byte) 129).put(4, (byte) 0);
         assertEquals(DataType.BF16, spread(codes, near).computeType(), "a group of other codes has the scale that it has");
+    }
+
+    private void refusedBeforeAnythingIsWritten() throws IOException {
+        Checkpoint checkpoint = Checkpoint.open(folder.resolve("model"));
+        PackOptions fp16 = new PackOptions(DataType.FP16, DenseQuantization.DEFAULT, false, false, 1, false, bytes -> { });
+        JMarlinException e = assertThrows(JMarlinException.class, () -> new ModelPacker(checkpoint, folder.resolve("packed"), fp16));
+        assertTrue(e.getMessage().contains("spread wider than FP16 holds beside each other; leave the compute type to the layers, which is "
+                + "BF16 here"), e.getMessage());
     }
 
     private LayerSource spread(int[][] codes, ByteBuffer exponents) throws IOException {

@@ -16,6 +16,7 @@ import io.github.jmarlin.checkpoint.container.gguf.SlowBlocks;
 import io.github.jmarlin.layout.WeightForm;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -62,7 +63,7 @@ final class GgufFormatTest {
         int rowBytes = matrix.k() / type.blockElements() * type.blockBytes();
         WeightForm form = matrix.form();
         for (int column = 0; column < matrix.n(); column++) {
-            byte[] row = java.util.Arrays.copyOfRange(bytes, (from + column) * rowBytes, (from + column + 1) * rowBytes);
+            byte[] row = Arrays.copyOfRange(bytes, (from + column) * rowBytes, (from + column + 1) * rowBytes);
             for (int i = 0; i < matrix.k(); i++) {
                 SlowBlocks.Element expected = SlowBlocks.ofRow(type, row, i);
                 String where = type + ", row " + i + ", column " + (from + column);
@@ -121,6 +122,17 @@ final class GgufFormatTest {
         UnsupportedCheckpointException e = assertThrows(UnsupportedCheckpointException.class, () -> checkpoint.layer(LAYER));
         assertTrue(e.getMessage().contains("found type Q2_K; accepted: Q4_0, Q4_1, Q5_0"), e.getMessage());
         assertEquals(1, checkpoint.survey().refused().size());
+    }
+
+    /** Whole as they are, and so carried over where layers are packed. */
+    @ParameterizedTest
+    @CsvSource({"1, 256", "4, 256 2 3 1"})
+    void otherRanksAreNoLayers(int rank, String extents) throws IOException {
+        long[] shape = Arrays.stream(extents.split(" ")).mapToLong(Long::parseLong).toArray();
+        int count = (int) Arrays.stream(shape).reduce(1, (a, b) -> a * b);
+        Checkpoint checkpoint = checkpoint(GgufType.Q4_0, SlowBlocks.random(GgufType.Q4_0, count, 1, new Random(1)), shape);
+        UnsupportedCheckpointException e = assertThrows(UnsupportedCheckpointException.class, () -> checkpoint.layer(LAYER));
+        assertTrue(e.getMessage().contains("found Q4_0 in " + rank + " dimensions; accepted: a matrix"), e.getMessage());
     }
 
     @Test

@@ -90,18 +90,23 @@ final class GgufConfig {
     Map<String, Object> generation() {
         Map<String, Object> generation = new LinkedHashMap<>();
         ConfigNode begin = metadata.get("tokenizer.ggml.bos_token_id");
-        if (!begin.isNull()) {
+        if (isToken(begin)) {
             generation.put("bos_token_id", begin.number());
         }
         List<Long> ends = new ArrayList<>();
         for (String name : List.of("eos", "eot", "eom")) {
             ConfigNode end = metadata.get("tokenizer.ggml." + name + "_token_id");
-            if (!end.isNull() && !ends.contains(end.number())) {
+            if (isToken(end) && !ends.contains(end.number())) {
                 ends.add(end.number());
             }
         }
         generation.put("eos_token_id", ends);
         return generation;
+    }
+
+    /** Whether the node names a token; writers say by an id that no vocabulary has, all bits set, that there is none. */
+    private boolean isToken(ConfigNode id) {
+        return !id.isNull() && id.number() >= 0 && id.number() < vocabulary();
     }
 
     private long vocabulary() {

@@ -9,6 +9,7 @@ import io.github.jmarlin.checkpoint.container.TensorStore;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -25,8 +26,9 @@ import java.util.function.Supplier;
  * @param store the tensors, and config.json, generation_config.json and tokenizer.json as far as the metadata say what stands there
  * @param blocks the type of each tensor of blocks, by its name in the store
  * @param architecture as the file calls it
+ * @param untranslated what the metadata say and no document of the store does, with the reason, for people
  */
-public record GgufModel(TensorStore store, Map<String, GgufType> blocks, String architecture) {
+public record GgufModel(TensorStore store, Map<String, GgufType> blocks, String architecture, List<String> untranslated) {
     private static final String EMBEDDING = "model.embed_tokens.weight";
     private static final String HEAD = "lm_head.weight";
     private static final String TOKENIZER = "tokenizer.json";
@@ -67,11 +69,11 @@ public record GgufModel(TensorStore store, Map<String, GgufType> blocks, String 
             });
         }
         Map<String, Supplier<byte[]>> documents = new HashMap<>();
+        GgufTokenizer tokenizer = new GgufTokenizer(metadata);
         if (known) {
             GgufConfig config = new GgufConfig(architecture, metadata, Map.copyOf(tensors));
             documents.put("config.json", () -> Json.render(config.config()));
             documents.put("generation_config.json", () -> Json.render(config.generation()));
-            GgufTokenizer tokenizer = new GgufTokenizer(metadata);
             if (tokenizer.whyNot() == null) {
                 documents.put(TOKENIZER, tokenizer::json);
             }
@@ -80,7 +82,21 @@ public record GgufModel(TensorStore store, Map<String, GgufType> blocks, String 
             }
             decodeEmbedding(tensors, blocks);
         }
-        return new GgufModel(TensorStore.of(path, files, tensors, documents), Map.copyOf(blocks), architecture);
+        return new GgufModel(TensorStore.of(path, files, tensors, documents), Map.copyOf(blocks), architecture,
+                untranslated(known ? null : architecture, tokenizer));
+    }
+
+    /** @param unknown the architecture, or null if it is known */
+    private static List<String> untranslated(String unknown, GgufTokenizer tokenizer) {
+        List<String> untranslated = new ArrayList<>();
+        if (unknown != null) {
+            untranslated.add("configuration of architecture " + unknown);
+        }
+        String why = tokenizer.whyNot() == null && unknown != null ? "it is that of architecture " + unknown : tokenizer.whyNot();
+        if (tokenizer.isThere() && why != null) {
+            untranslated.add("tokenizer: " + why);
+        }
+        return List.copyOf(untranslated);
     }
 
     private static Tensor inHalves(String name, Tensor tensor, GgufConfig config) {

@@ -18,6 +18,8 @@ import java.util.Map;
  */
 final class GgufTokenizer {
     private static final String KEYS = "tokenizer.ggml.";
+    /** A tokenizer.json as it is. */
+    private static final String WHOLE = "tokenizer.huggingface.json";
     private static final String CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
     private static final String WORDS = "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+";
     private static final String REST = "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
@@ -70,9 +72,14 @@ final class GgufTokenizer {
         return metadata.get(KEYS + key);
     }
 
+    /** Whether the file has a tokenizer of any kind. */
+    boolean isThere() {
+        return !metadata.get(WHOLE).isNull() || !own("tokens").isNull();
+    }
+
     /** Why there is no tokenizer.json that means the same; null if there is one. */
     String whyNot() {
-        if (metadata.get("tokenizer.huggingface.json").raw() instanceof String) {
+        if (metadata.get(WHOLE).raw() instanceof String) {
             return null;
         }
         if (!(own("tokens").raw() instanceof GgufArray) || !(own("model").raw() instanceof String model)) {
@@ -93,7 +100,7 @@ final class GgufTokenizer {
 
     /** tokenizer.json. */
     byte[] json() {
-        if (metadata.get("tokenizer.huggingface.json").raw() instanceof String whole) {
+        if (metadata.get(WHOLE).raw() instanceof String whole) {
             return whole.getBytes(StandardCharsets.UTF_8);
         }
         Tokens tokens = tokens();
@@ -229,11 +236,9 @@ final class GgufTokenizer {
 
     private void special(String key, Tokens tokens, List<Object> single, Map<String, Object> special) {
         ConfigNode node = own(key);
-        if (node.isNull()) {
+        // Writers say by an id that no vocabulary has, all bits set, that there is none.
+        if (node.isNull() || node.number() < 0 || node.number() >= tokens.texts.size()) {
             return;
-        }
-        if (node.number() < 0 || node.number() >= tokens.texts.size()) {
-            throw node.malformed("must be the id of a token, below " + tokens.texts.size());
         }
         String text = tokens.texts.get((int) node.number());
         single.add(object("SpecialToken", object("id", text, "type_id", 0L)));

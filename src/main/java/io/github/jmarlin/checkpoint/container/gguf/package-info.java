@@ -6,7 +6,7 @@
  *   MODEL.gguf, or its parts MODEL-00001-of-00003.gguf ...
  *   +-----------+        GgufHeader          GgufFile             GgufModel
  *   | metadata  |------> keys, values ---------------------------> config.json (GgufConfig), tokenizer.json (GgufTokenizer)
- *   | infos     |------> names, types, ----> named tensors, ----> names (GgufNames), rows of q and k (RowOrder),
+ *   | infos     |------> names, types, ----> named tensors, ----> names (GgufNames), rows of q and k (MadeTensors),
  *   | data      |  map   offsets             in the map            the embedding in fp16 (GgufBlocks)
  *   +-----------+                                                      |
  *                                                                      v
