@@ -149,7 +149,7 @@ void dense(Runner& runner) {
         const int group = kernel.form.group(128);
         expand(runner, kernel, {1, 100, 200, group}, 1, 0, Values::kExact, Schedule::kGreedy);
         expand(runner, kernel, {1, 64, 1096, kernel.form.group(64)}, 3, 8, Values::kExact, Schedule::kRandom);
-        expand(runner, kernel, {1, 321, 136 * kernel.form.block_k() / 64, kernel.form.group(-1)}, 2, 64, Values::kReal, Schedule::kReversed);
+        expand(runner, kernel, {1, 321, 2 * kernel.form.block_k() + 8, kernel.form.group(-1)}, 2, 64, Values::kReal, Schedule::kReversed);
         expand(runner, kernel, {1, 7, 520, kernel.form.group(256)}, 5, 16, Values::kReal, Schedule::kRoundRobin);
         expand(runner, kernel, {1, 129, 61, group}, 1, 0, Values::kReal, Schedule::kGreedy);
     }
