@@ -9,7 +9,7 @@
 enum {
     K = 200, N = STRIP, BLOCKS = (K + STRIP - 1) / STRIP,
     ROWS = 21,                /* a full tile and one with five rows */
-    MOST_SEGMENTS = 2 * BLOCKS,
+    MOST_SEGMENTS = 4 * BLOCKS,
 };
 
 /* The next random number, a linear congruential generator with the numbers of Numerical Recipes. */
@@ -21,7 +21,7 @@ static uint32_t next(uint32_t *state)
 
 static void multiply(const struct product *product, const struct layer *layer, const uint16_t *a, uint16_t *c)
 {
-    int8_t digits[MOST_SEGMENTS * ROWS * 2 * STRIP];    /* twice 64 bytes a segment of 32 or 64 rows; longer ones need no more */
+    int8_t digits[MOST_SEGMENTS * ROWS * 2 * STRIP];    /* twice 64 bytes a segment of 16, 32 or 64 rows; longer ones need no more */
     float units[MOST_SEGMENTS * ROWS];
     int32_t sums[MOST_SEGMENTS * ROWS * 2];
     uint8_t refused[ROWS];
@@ -54,7 +54,7 @@ bool amx_is_right(void)
     for (int i = 0; i < ROWS * K; i++) {
         a[i] = (uint16_t) ((next(&state) & 0x8000) | (0x3000 + next(&state) % 0x1000));      /* magnitudes 1/8 to 2 */
     }
-    for (int64_t segment_rows = STRIP / 2; segment_rows <= LONGEST_SEGMENT; segment_rows *= 2) {
+    for (int64_t segment_rows = STRIP / 4; segment_rows <= LONGEST_SEGMENT; segment_rows *= 2) {
         struct strip strip = {codes, scales, zeros};
         struct layer layer = {K, N, BLOCKS, INT4, segment_rows, BLOCKS * STRIP / segment_rows, 1, FP16, factors, 0, 0, 0, &strip};
         multiply(&product_amx, &layer, a, amx);

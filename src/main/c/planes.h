@@ -74,6 +74,15 @@ INLINE void split_floats(const uint8_t *block, uint8_t *low, uint8_t *high)
     }
 }
 
+/* Asks for the block that is taken apart four blocks on; what the products ask for lies among the planes, which are at hand.
+   NOTES: without, cold weights arrive at two thirds of the rate, see prefetch. */
+INLINE void prefetch_block(const uint8_t *block, int64_t bytes)
+{
+    for (int64_t at = 0; at < bytes; at += LINE) {
+        __builtin_prefetch(block + 4 * bytes + at);
+    }
+}
+
 /* The blocks of one of count planes of a segment: where they lie, or taken apart. Segments of part of a block find it as the one before
    left it. */
 INLINE const uint8_t *plane_blocks(const struct layer *layer, int64_t strip, int64_t segment, int plane, int count, struct planes *planes)
@@ -86,10 +95,12 @@ INLINE const uint8_t *plane_blocks(const struct layer *layer, int64_t strip, int
     if (planes->first != first) {
         planes->first = first;
         for (int b = 0; b < segment_blocks(layer, segment); b++) {
+            const uint8_t *block = codes + b * block_bytes(layer);
+            prefetch_block(block, block_bytes(layer));
             if (layer->code_type == INT8) {
-                split_bytes(codes + b * 2 * BLOCK_BYTES, planes->blocks[0][b], planes->blocks[1][b]);
+                split_bytes(block, planes->blocks[0][b], planes->blocks[1][b]);
             } else {
-                split_floats(codes + b * BLOCK_BYTES, planes->blocks[0][b], planes->blocks[1][b]);
+                split_floats(block, planes->blocks[0][b], planes->blocks[1][b]);
             }
         }
     }

@@ -294,11 +294,6 @@ JMARLIN_DEVICE void mma_m16n8k16<Bfloat16>(float (&d)[4], const u32 (&a)[4], u32
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-// ---- Bytes of a register (9.7.9.7, prmt) ----
-
-// prmt.b32: byte i of the result is byte (selector >> 4 i) & 7 of the eight of `low` and `high`.
-JMARLIN_DEVICE u32 permute_bytes(u32 low, u32 high, u32 selector) { return __byte_perm(low, high, selector); }
-
 // mma.sp.m16n8k32 with ordered metadata (9.7.14.6), D += A * B in fp32, with two of every four k of A stored: A and D as above, A's
 // 16 k being the stored ones, and of B's 32 k
 //   b0: B[2t..][r]   b1: B[2t+8..][r]   b2: B[2t+16..][r]   b3: B[2t+24..][r]
@@ -318,6 +313,11 @@ JMARLIN_DEVICE void mma_sp_m16n8k32(float (&d)[4], const u32 (&a)[4], const u32 
             : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "r"(b[2]), "r"(b[3]), "r"(places), "n"(kSelector));
     }
 }
+
+// ---- Bytes of a register (9.7.9.7, prmt) ----
+
+// prmt.b32: byte i of the result is byte (selector >> 4 i) & 7 of the eight of `low` and `high`.
+JMARLIN_DEVICE u32 permute_bytes(u32 low, u32 high, u32 selector) { return __byte_perm(low, high, selector); }
 
 // ---- Two 16-bit numbers in a register (9.7.4, half precision) ----
 // NOTES: intrinsics, not asm: the compiler then folds the broadcast of a half into the instruction's operand.

@@ -9,13 +9,6 @@
 namespace jmarlin {
 
 struct alignas(8) F32x2 { float x, y; };
-struct alignas(8) U32x2 { u32 x, y; };
-
-JMARLIN_DEVICE U32x2 ld_shared_u32x2(u32 address) {
-    U32x2 v;
-    asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(address) : "memory");
-    return v;
-}
 
 JMARLIN_DEVICE F32x2 ld_shared_f32x2(u32 address) {
     F32x2 v;

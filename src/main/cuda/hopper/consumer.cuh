@@ -21,7 +21,7 @@ template <>
 struct Metadata<true> {
     struct Place { u32 metadata_at; };      // in slot 0, behind the codes of all sub-blocks
     struct OfStage { u32 metadata; };       // where they lie
-    struct OfBlock { U32x2 metadata; };     // of both halves
+    struct OfBlock { Vec8 metadata; };     // of both halves
     struct OfHalf { u32 metadata; };        // of two fragments
 };
 
@@ -130,7 +130,7 @@ struct Consumer : Metadata<Shape::Form::kSparse>::Place {
         Packed<Shape> p;
 #pragma unroll
         for (int i = 0; i < Form::kWords; ++i) p.codes[i] = ld_shared_16(stage.codes + place + i * 512);
-        if constexpr (Form::kSparse) p.metadata = ld_shared_u32x2(stage.metadata + place);
+        if constexpr (Form::kSparse) p.metadata = ld_shared_8(stage.metadata + place);
 #pragma unroll
         for (int i = 0; i < kRows; ++i) {
             u32 scale = stage.scales + (of_warpgroup * Shape::kScaleRows + u32(row + i)) * 128;

@@ -11,6 +11,8 @@ import io.github.jmarlin.cuda.image.ImageManifest;
 import io.github.jmarlin.cuda.image.ImageStatus;
 import io.github.jmarlin.plan.KernelChecks;
 import io.github.jmarlin.plan.KernelFamily;
+import io.github.jmarlin.plan.KernelSet;
+import io.github.jmarlin.plan.Kernels;
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -83,7 +85,7 @@ final class InfoCommand implements Callable<Integer> {
         }
     }
 
-    /** Which image the driver took, for each family that the device can run, and which it did not. */
+    /** Which image of 4-bit integers the driver took, for each family that the device can run; and of every set what it did not take. */
     private static String computesWith(CudaDevice gpu, String option, Table table) {
         List<String> taken = new ArrayList<>();
         for (KernelFamily family : KernelFamily.values()) {
@@ -91,8 +93,22 @@ final class InfoCommand implements Callable<Integer> {
             status.refusals().forEach(refusal -> table.fact(option + " refuses", refusal));
             if (status.isUsable()) {
                 taken.add(family.name().toLowerCase(Locale.ROOT) + " " + status.image().substring(status.image().indexOf('.') + 1));
+                others(gpu, family).forEach(problem -> table.fact(option + " refuses", problem));
             }
         }
         return String.join(", ", taken);
+    }
+
+    /** Why sets of a family's kernels cannot run where those of 4-bit integers do: for 2:4 sparse weights many drivers are too old. */
+    private static List<String> others(CudaDevice gpu, KernelFamily family) {
+        List<String> problems = new ArrayList<>();
+        for (KernelSet set : KernelSet.values()) {
+            Kernels kernels = new Kernels(family, set);
+            ImageStatus status = kernels.exist() ? gpu.images(kernels) : null;
+            if (status != null && !status.isUsable()) {
+                problems.add(kernels + ": " + status.problem());
+            }
+        }
+        return problems;
     }
 }

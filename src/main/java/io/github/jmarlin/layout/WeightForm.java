@@ -285,11 +285,6 @@ public record WeightForm(Code code, Offset offset, ScaleSource scaleSource, int 
         };
     }
 
-    /** The tag of the images that hold those instances; empty for the first ones, of 4-bit integers. See the table. */
-    public String image() {
-        return code == Code.INT8 ? "i8" : tag().equals("sym") || tag().equals("zp") ? "" : tag();
-    }
-
     /** Checks that columns can lie in this order. */
     public void checkColumns(int n) {
         if (columns == Columns.GATE_UP && n % 2 != 0) {

@@ -7,6 +7,7 @@ import io.github.jmarlin.cuda.DeviceWeights;
 import io.github.jmarlin.cuda.Workspace;
 import io.github.jmarlin.layout.WeightForm;
 import io.github.jmarlin.plan.KernelFamily;
+import io.github.jmarlin.plan.KernelSet;
 import io.github.jmarlin.plan.PlanOptions;
 import java.util.List;
 import java.util.function.IntFunction;
@@ -37,7 +38,7 @@ final class JMarlinContender implements GpuContender {
         this.form = form;
         this.m = m;
         dense = options.asks(KernelFamily.DENSE);
-        name = name(options) + (form.image().isEmpty() ? "" : " " + form.tag());
+        name = name(options) + (KernelSet.of(form) == KernelSet.INT4 ? "" : " " + form.tag());
         copies = layer.copies(form, slots);
         products = copies.stream().map(copy -> copy.gemm(options)).toList();
         activations = layer.activations(m);
