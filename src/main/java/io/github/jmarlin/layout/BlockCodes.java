@@ -4,6 +4,9 @@ import java.nio.ByteBuffer;
 
 /** Puts the codes of a block of 64 x 64 where {@link StripedLayout} wants them. Rows are longs as {@link BlockRows} has them. */
 abstract class BlockCodes {
+    static final long EVEN_BYTES = 0x00ff00ff00ff00ffL;
+    static final long EVEN_SHORTS = 0x0000ffff0000ffffL;
+
     private static final BlockCodes NIBBLES = new NibbleCodes();
     private static final BlockCodes BYTES = new ByteCodes();
     private static final BlockCodes FLOATS = new FloatCodes();
@@ -26,4 +29,29 @@ abstract class BlockCodes {
 
     /** {@link #pack} backwards. */
     abstract void unpack(ByteBuffer source, int blockAt, long[] rows);
+
+    /**
+     * Packs one block of codes that run down its columns.
+     *
+     * @param octets codes of rows 8 i to 8 i + 7 of a column, a byte each, at {@code from + column * stride + i}
+     * @param blockAt where the block begins in {@code target}
+     */
+    abstract void packColumns(long[] octets, int from, int stride, ByteBuffer target, int blockAt);
+
+    /**
+     * Puts two octets where four lanes have one word each: rows 2 t and 2 t + 1 of both are lane t's.
+     * <pre>
+     *   x0 x1 x2 x3 ... , y0 y1 y2 y3 ...   --&gt;   x0 y0 x1 y1 | x2 y2 x3 y3 | x4 y4 x5 y5 | x6 y6 x7 y7
+     * </pre>
+     */
+    static void putInterleaved(long x, long y, ByteBuffer target, int at) {
+        long even = x & EVEN_BYTES | (y & EVEN_BYTES) << 8;
+        long odd = x >>> 8 & EVEN_BYTES | y & ~EVEN_BYTES;
+        long lanes02 = even & EVEN_SHORTS | (odd & EVEN_SHORTS) << 16;
+        long lanes13 = even >>> 16 & EVEN_SHORTS | odd & ~EVEN_SHORTS;
+        target.putInt(at, (int) lanes02);
+        target.putInt(at + StripedLayout.LANE_BYTES, (int) lanes13);
+        target.putInt(at + 2 * StripedLayout.LANE_BYTES, (int) (lanes02 >>> 32));
+        target.putInt(at + 3 * StripedLayout.LANE_BYTES, (int) (lanes13 >>> 32));
+    }
 }

@@ -46,6 +46,18 @@ final class ByteCodes extends BlockCodes {
         }
     }
 
+    @Override
+    void packColumns(long[] octets, int from, int stride, ByteBuffer target, int blockAt) {
+        for (int column = 0; column < StripedLayout.BLOCK; column += 2) {
+            int h0 = from + column * stride;
+            int at = blockAt + column % 8 / 2 * SUB_BLOCK_BYTES + column / 8 * R_STEP;
+            for (int word = 0; word < StripedLayout.BLOCK / 8; word++) {
+                putInterleaved(octets[h0 + word], octets[h0 + stride + word], target,
+                        at + word / 4 * StripedLayout.PIECE_BYTES + word % 4 * Integer.BYTES);
+            }
+        }
+    }
+
     /** Where in sub-block 0, r = 0, the word of rows 2 pair and 2 pair + 1 lies: pair = 8 j + 4 p + t. */
     private static int wordOffset(int pair) {
         int t = pair % 4;

@@ -25,6 +25,16 @@ final class FloatCodes extends NibbleCodes {
     @Override
     void pack(long[] rows, ByteBuffer target, int blockAt) {
         super.pack(rows, target, blockAt);
+        reorder(target, blockAt);
+    }
+
+    @Override
+    void packColumns(long[] octets, int from, int stride, ByteBuffer target, int blockAt) {
+        super.packColumns(octets, from, stride, target, blockAt);
+        reorder(target, blockAt);
+    }
+
+    private static void reorder(ByteBuffer target, int blockAt) {
         for (int at = blockAt; at < blockAt + StripedLayout.BLOCK_BYTES; at += Integer.BYTES) {
             target.putInt(at, fromNibbles(target.getInt(at)));
         }

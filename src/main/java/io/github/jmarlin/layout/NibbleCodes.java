@@ -8,8 +8,6 @@ import java.nio.ByteBuffer;
  * transposition of bytes, done on longs that hold eight pairs of columns side by side.
  */
 class NibbleCodes extends BlockCodes {
-    private static final long EVEN_BYTES = 0x00ff00ff00ff00ffL;
-    private static final long EVEN_SHORTS = 0x0000ffff0000ffffL;
     private static final int ROW_LONGS = BlockRows.longs(WeightForm.Code.INT4);
     /** Bytes between the words of r and r + 1, four lanes apart. */
     private static final int R_STEP = 4 * StripedLayout.LANE_BYTES;
@@ -59,6 +57,21 @@ class NibbleCodes extends BlockCodes {
                     rows[row + i + ROW_LONGS] = evenBytes(e1Even, e1Odd);
                     rows[row + i + 9 * ROW_LONGS] = oddBytes(e1Even, e1Odd);
                 }
+            }
+        }
+    }
+
+    /** Rows 8 p of a byte are neighbours: two octets of p = 0 and 1, each of a pair of columns. */
+    @Override
+    void packColumns(long[] octets, int from, int stride, ByteBuffer target, int blockAt) {
+        for (int column = 0; column < StripedLayout.BLOCK; column += 2) {
+            int h0 = from + column * stride;
+            int h1 = h0 + stride;
+            int at = blockAt + column % 8 / 2 * StripedLayout.PIECE_BYTES + column / 8 * R_STEP;
+            for (int j = 0; j < 4; j++) {
+                long p0 = octets[h0 + 2 * j] | octets[h1 + 2 * j] << 4;
+                long p1 = octets[h0 + 2 * j + 1] | octets[h1 + 2 * j + 1] << 4;
+                putInterleaved(p0, p1, target, at + 4 * j);
             }
         }
     }

@@ -3,8 +3,6 @@ package io.github.jmarlin.layout;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
-import io.github.jmarlin.memory.NativeMemory;
-import java.nio.ByteBuffer;
 import java.util.function.IntPredicate;
 
 /**
@@ -35,71 +33,52 @@ public final class ShiftedScales {
     }
 
     /** Fills scales, zeros and factors of one strip. */
-    static void pack(QuantizedMatrix matrix, PackedWeights packed, int strip) {
-        StripedLayout layout = matrix.layout();
-        int firstColumn = strip * StripedLayout.BLOCK;
-        Strip parts = new Strip(matrix, firstColumn);
+    static void pack(StripSource source, StripSource.Strip strip, int index, PackedWeights packed) {
+        WeightForm form = packed.form();
+        int firstColumn = index * StripedLayout.BLOCK;
+        Parts parts = new Parts(source, strip, firstColumn);
         for (int column = firstColumn; column < firstColumn + StripedLayout.BLOCK; column++) {
             packed.factors().putFloat((long) column * Float.BYTES, 1);
         }
-        for (int column = firstColumn; column < firstColumn + parts.width; column++) {
-            String problem = packColumn(matrix, packed, column, parts, group -> true);
-            if (problem != null && matrix.form().offset() == WeightForm.Offset.MIDDLE) {
+        int end = Math.min(packed.n(), firstColumn + StripedLayout.BLOCK);
+        for (int column = firstColumn; column < end; column++) {
+            String problem = packColumn(source, packed, column, parts, group -> true);
+            if (problem != null && form.offset() == WeightForm.Offset.MIDDLE) {
                 // A group of nothing but zeros may have any scale: quantizers leave the smallest there are.
                 int at = column;
-                problem = packColumn(matrix, packed, column, parts, group -> !isZero(matrix, group, at));
+                problem = packColumn(source, packed, column, parts, group -> !strip.isZero(group, at));
             }
             if (problem != null) {
                 throw new IllegalArgumentException("column " + column + " cannot be packed for " + packed.computeType() + ": " + problem);
             }
-            for (int group = 0; packed.form().hasZeroPoints() && group < layout.groups(); group++) {
-                parts.zeroBits[parts.at(group, column)] = zeroCode(packed.form(), matrix.zeroPoint(group, column), column);
+            for (int group = 0; form.hasZeroPoints() && group < packed.groups(); group++) {
+                parts.zeroBits[parts.at(group, column)] = zeroCode(form, strip.zeroPoint(group, column), column);
             }
         }
         int bytes = parts.scaleBits.length * Short.BYTES;
-        packed.scales().slice(layout.scaleOffset(0, firstColumn), bytes).asShortBuffer().put(parts.scaleBits);
-        if (packed.form().storesOffsets()) {
-            packed.zeros().slice(layout.scaleOffset(0, firstColumn), bytes).asShortBuffer().put(parts.zeroBits);
+        packed.scales().slice(packed.layout().scaleOffset(0, firstColumn), bytes).asShortBuffer().put(parts.scaleBits);
+        if (form.storesOffsets()) {
+            packed.zeros().slice(packed.layout().scaleOffset(0, firstColumn), bytes).asShortBuffer().put(parts.zeroBits);
         }
     }
 
-    /** The scales and float zeros of a strip, read a row at a time, and their packed bits: {@code [groups][64]} each. */
-    private static final class Strip {
+    /** The scales and float zeros of a strip, and their packed bits: {@code [groups][64]} each. */
+    private static final class Parts {
         final int firstColumn;
-        final int width;
         final float[] scales;
         final float[] zeros;
         final short[] scaleBits;
         final short[] zeroBits;
 
-        Strip(QuantizedMatrix matrix, int firstColumn) {
+        Parts(StripSource source, StripSource.Strip strip, int firstColumn) {
             this.firstColumn = firstColumn;
-            this.width = Math.min(StripedLayout.BLOCK, matrix.n() - firstColumn);
-            int elements = Math.multiplyExact(matrix.groups(), StripedLayout.BLOCK);
+            WeightForm form = source.layout().form();
+            int elements = Math.multiplyExact(source.layout().groups(), StripedLayout.BLOCK);
             scales = new float[elements];
-            zeros = new float[matrix.form().hasFloatZeros() ? elements : 0];
+            zeros = new float[form.hasFloatZeros() ? elements : 0];
             scaleBits = new short[elements];
-            zeroBits = new short[matrix.form().storesOffsets() ? elements : 0];
-            for (int group = 0; group < matrix.groups(); group++) {
-                read(matrix, matrix.scales(), group, scales);
-                if (zeros.length != 0) {
-                    read(matrix, matrix.floatZeros(), group, zeros);
-                }
-            }
-        }
-
-        private void read(QuantizedMatrix matrix, NativeMemory rows, int group, float[] values) {
-            DataType type = matrix.scaleType();
-            long offset = ((long) group * matrix.n() + firstColumn) * type.bytes();
-            ByteBuffer row = rows.slice(offset, width * type.bytes());
-            int at = group * StripedLayout.BLOCK;
-            if (type == DataType.FP32) {
-                row.asFloatBuffer().get(values, at, width);
-                return;
-            }
-            for (int i = 0; i < width; i++) {
-                values[at + i] = HalfFloats.decode(type, row.getShort(i * Short.BYTES));
-            }
+            zeroBits = new short[form.storesOffsets() ? elements : 0];
+            strip.parameters(scales, zeros);
         }
 
         int at(int group, int column) {
@@ -125,43 +104,46 @@ public final class ShiftedScales {
      * @param used the groups whose scale matters; the others get 0
      * @return why that cannot be, or null
      */
-    private static String packColumn(QuantizedMatrix matrix, PackedWeights packed, int column, Strip parts, IntPredicate used) {
+    private static String packColumn(StripSource source, PackedWeights packed, int column, Parts parts, IntPredicate used) {
         DataType type = packed.computeType();
-        boolean floatZeros = matrix.form().hasFloatZeros();
+        DataType scaleType = source.scaleType();
+        WeightForm form = packed.form();
+        int groups = packed.groups();
+        boolean floatZeros = form.hasFloatZeros();
         float largest = 0;
         float largestZero = 0;
-        for (int group = 0; group < matrix.groups(); group++) {
+        for (int group = 0; group < groups; group++) {
             int at = parts.at(group, column);
-            largest = used.test(group) ? Math.max(largest, Math.abs(rounded(matrix, type, parts.scales[at]))) : largest;
+            largest = used.test(group) ? Math.max(largest, Math.abs(rounded(scaleType, type, parts.scales[at]))) : largest;
             largestZero = floatZeros ? Math.max(largestZero, Math.abs(parts.zeros[at])) : 0;
         }
         // NOTES: scales of FP32 are rounded; dividing by the largest one's mantissa, which the factor takes, keeps that one exact.
-        double mantissa = matrix.scaleType() == DataType.FP32 && largest != 0
+        double mantissa = scaleType == DataType.FP32 && largest != 0
                 ? Math.scalb((double) largest, -Math.getExponent((double) largest)) : 1;
-        int unit = unit(matrix.form(), type, column);
+        int unit = unit(form, type, column);
         int shift = Math.min(largest == 0 ? unit : topExponent(type) - Math.getExponent((double) largest),
                 largestZero == 0 ? Integer.MAX_VALUE : unit + topZeroExponent(type) - Math.getExponent(largestZero / mantissa));
         boolean allZero = largest == 0 && largestZero == 0;
-        double factor = allZero ? 1 : Math.scalb(mantissa * matrix.columnScale(column), unit - shift);
+        double factor = allZero ? 1 : Math.scalb(mantissa * source.columnScale(column), unit - shift);
         if (Math.getExponent(factor) < Float.MIN_EXPONENT || Math.getExponent(factor) > Float.MAX_EXPONENT) {
             return "its largest scale " + largest + (floatZeros ? " and float zero " + largestZero : "")
-                    + (matrix.form().hasColumnScales() ? " and column scale " + matrix.columnScale(column) : "") + " give the factor 2^"
+                    + (form.hasColumnScales() ? " and column scale " + source.columnScale(column) : "") + " give the factor 2^"
                     + Math.getExponent(factor) + ", outside the normal floats 2^" + Float.MIN_EXPONENT + "..2^" + Float.MAX_EXPONENT;
         }
         packed.factors().putFloat((long) column * Float.BYTES, (float) factor);
         // Powers of two: multiplying with them is exact, as all of these are far inside double's range.
         double up = Math.scalb(1.0, shift);
         double zeroUp = Math.scalb(1.0, shift - unit);
-        for (int group = 0; group < matrix.groups(); group++) {
+        for (int group = 0; group < groups; group++) {
             int at = parts.at(group, column);
-            double scale = used.test(group) ? rounded(matrix, type, parts.scales[at]) : 0;
+            double scale = used.test(group) ? rounded(scaleType, type, parts.scales[at]) : 0;
             double shifted = scale / mantissa * up;
             short bits = HalfFloats.encode(type, shifted);
             double kept = HalfFloats.decode(type, bits);
-            if (!isKept(matrix.scaleType(), type, kept, shifted)) {
+            if (!isKept(scaleType, type, kept, shifted)) {
                 return "its scale " + scale + " of group " + group + " is not exact beside its largest scale " + largest
                         + (largestZero != 0 ? " and float zero " + largestZero : "") + "; pack for "
-                        + (matrix.scaleType().is16Bit() ? matrix.scaleType() : DataType.BF16) + " instead";
+                        + (scaleType.is16Bit() ? scaleType : DataType.BF16) + " instead";
             }
             parts.scaleBits[at] = bits;
             if (floatZeros) {
@@ -185,8 +167,8 @@ public final class ShiftedScales {
     }
 
     /** The scale as it is packed, before its shift: BF16 rounds the three bits that FP16 scales have more. */
-    private static float rounded(QuantizedMatrix matrix, DataType type, float scale) {
-        return type == DataType.BF16 && matrix.scaleType() == DataType.FP16 ? HalfFloats.fromBf16(HalfFloats.toBf16(scale)) : scale;
+    private static float rounded(DataType scaleType, DataType type, float scale) {
+        return type == DataType.BF16 && scaleType == DataType.FP16 ? HalfFloats.fromBf16(HalfFloats.toBf16(scale)) : scale;
     }
 
     /** What a code worth 1 is when, masked out of a word, it is read as a number of the type; a power of two. */

@@ -12,7 +12,7 @@ import java.util.Objects;
 
 /**
  * Moves whole matrices into the {@linkplain StripedLayout striped layout} and back, strip by strip on all processors of the common
- * pool: {@link BlockRows rows} of codes to {@link BlockCodes blocks}, {@link SparseRows compressed} before if the weights are sparse.
+ * pool. What is packed says how ({@link StripSource}): a matrix, or a file whose codes lie better.
  */
 public final class StripedPacker {
     private StripedPacker() {
@@ -20,16 +20,23 @@ public final class StripedPacker {
 
     /** See {@link PackedWeights#pack}. */
     public static PackedWeights pack(QuantizedMatrix matrix, DataType computeType) {
+        return pack(new MatrixStrips(matrix), computeType);
+    }
+
+    /** The same of what need not be a matrix: the packed form of the matrix it would be, to the bit. */
+    public static PackedWeights pack(StripSource source, DataType computeType) {
         PackedWeights.checkComputeType(computeType);
-        StripedLayout layout = matrix.layout();
-        PackedWeights packed = allocate(layout, computeType, matrix.hasBias());
+        StripedLayout layout = source.layout();
+        float[] bias = source.bias();
+        PackedWeights packed = allocate(layout, computeType, bias != null);
         try {
-            Tasks.forEach(layout.strips(), strip -> {
-                ShiftedScales.pack(matrix, packed, strip);
-                packStrip(matrix, strip, packed.codes().slice(layout.blockOffset(strip, 0), (int) layout.stripCodeBytes()));
+            Tasks.forEach(layout.strips(), index -> {
+                StripSource.Strip strip = source.strip(index);
+                ShiftedScales.pack(source, strip, index, packed);
+                strip.pack(packed.codes().slice(layout.blockOffset(index, 0), (int) layout.stripCodeBytes()));
             });
-            for (int column = 0; packed.hasBias() && column < layout.n(); column++) {
-                packed.bias().putFloat((long) column * Float.BYTES, matrix.bias(column));
+            for (int column = 0; bias != null && column < layout.n(); column++) {
+                packed.bias().putFloat((long) column * Float.BYTES, bias[column]);
             }
             return packed;
         } catch (RuntimeException | Error e) {
@@ -71,22 +78,6 @@ public final class StripedPacker {
                 }
             }
             return matrix.build();
-        }
-    }
-
-    private static void packStrip(QuantizedMatrix matrix, int strip, ByteBuffer target) {
-        StripedLayout layout = matrix.layout();
-        WeightForm form = layout.form();
-        BlockCodes blocks = BlockCodes.of(form.code());
-        long[] rows = new long[form.blockRows() * BlockRows.longs(form.code())];
-        long[] stored = form.isSparse() ? new long[StripedLayout.BLOCK * BlockRows.longs(form.code())] : rows;
-        for (int block = 0; block < layout.kBlocks(); block++) {
-            int at = block * form.blockBytes();
-            BlockRows.read(matrix.codes(), layout, strip, block, rows);
-            if (form.isSparse()) {
-                SparseRows.compress(layout, strip, block, rows, stored, target, at + form.blockCodeBytes());
-            }
-            blocks.pack(stored, target, at);
         }
     }
 

@@ -1,12 +1,20 @@
 package io.github.jmarlin.checkpoint.format;
 
+import io.github.jmarlin.DataType;
+import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.checkpoint.container.Floats;
 import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.gguf.GgufBlocks;
 import io.github.jmarlin.checkpoint.container.gguf.GgufType;
+import io.github.jmarlin.layout.ColumnStrips;
+import io.github.jmarlin.layout.HalfFloats;
+import io.github.jmarlin.layout.StripSource;
+import io.github.jmarlin.layout.StripedLayout;
+import io.github.jmarlin.layout.StripedPacker;
 import io.github.jmarlin.memory.NativeMemory;
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 
 /**
  * A matrix of GGUF blocks. The file runs down a column where the matrix runs along a row, so blocks are turned over eight columns and
@@ -46,6 +54,99 @@ final class GgufLayer extends LayerSource {
                 parameters(matrix, bytes, block, first, first - from, width, to - from);
             }
         }
+    }
+
+    /** The striped layout wants codes down columns, as the file has them: they are packed without a matrix between. */
+    @Override
+    public PackedWeights pack(int from, int to, DataType computeType) {
+        checkColumns(from, to);
+        return StripedPacker.pack(new Columns(from, to), computeType);
+    }
+
+    private final class Columns implements StripSource {
+        private final int from;
+        private final int to;
+
+        Columns(int from, int to) {
+            this.from = from;
+            this.to = to;
+        }
+
+        @Override
+        public StripedLayout layout() {
+            return new StripedLayout(k(), to - from, form());
+        }
+
+        @Override
+        public DataType scaleType() {
+            return GgufLayer.this.scaleType();
+        }
+
+        @Override
+        public float[] bias() {
+            return facts().bias() == null ? null : Floats.read(facts().bias(), from, to);
+        }
+
+        @Override
+        public Strip strip(int index) {
+            return new BlocksStrip(layout(), index, from);
+        }
+    }
+
+    /** 64 columns of the file. */
+    private final class BlocksStrip extends ColumnStrips {
+        private final int first;
+        private final int width;
+        private final byte[] bytes;
+
+        /** Strip {@code index} of the columns from {@code from} on. */
+        BlocksStrip(StripedLayout layout, int index, int from) {
+            super(layout, index, Math.max(StripedLayout.BLOCK, type.blockElements()));
+            first = from + index * StripedLayout.BLOCK;
+            width = Math.min(StripedLayout.BLOCK, layout.n() - index * StripedLayout.BLOCK);
+            bytes = new byte[width * rowBytes];
+            weight.slice((long) first * rowBytes, bytes.length).get(bytes);
+        }
+
+        @Override
+        protected void octets(int row, long[] octets) {
+            int stride = octets.length / StripedLayout.BLOCK;
+            int octetsOfBlock = type.blockElements() / OCTET;
+            for (int column = 0; column < width; column++) {
+                int at = column * rowBytes + row / type.blockElements() * type.blockBytes();
+                for (int octet = 0; octet < stride; octet += octetsOfBlock, at += type.blockBytes()) {
+                    if (row + octet * OCTET < k()) {
+                        blocks.octets(bytes, at, octets, column * stride + octet);
+                    } else {
+                        Arrays.fill(octets, column * stride + octet, column * stride + octet + octetsOfBlock, 0);
+                    }
+                }
+            }
+        }
+
+        @Override
+        public void parameters(float[] scales, float[] floatZeros) {
+            int groups = blocks.groups();
+            float[] ofBlock = new float[groups];
+            float[] minimaOfBlock = new float[groups];
+            for (int column = 0; column < width; column++) {
+                for (int block = 0; block < k() / type.blockElements(); block++) {
+                    blocks.parameters(bytes, column * rowBytes + block * type.blockBytes(), ofBlock, minimaOfBlock);
+                    int at = block * groups * StripedLayout.BLOCK + column;
+                    for (int group = 0; group < groups; group++, at += StripedLayout.BLOCK) {
+                        scales[at] = asScale(finite(ofBlock[group], first + column, block));
+                        if (blocks.hasMinimum()) {
+                            floatZeros[at] = asScale(finite(minimaOfBlock[group], first + column, block));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /** A number as the matrix's scale type holds it. */
+    private float asScale(float value) {
+        return scaleType().is16Bit() ? HalfFloats.decode(scaleType(), HalfFloats.encode(scaleType(), value)) : value;
     }
 
     /** Writes the codes of a block of rows: columns {@code [column, column + width)} of n. */

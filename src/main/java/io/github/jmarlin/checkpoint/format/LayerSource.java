@@ -1,6 +1,7 @@
 package io.github.jmarlin.checkpoint.format;
 
 import io.github.jmarlin.DataType;
+import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.checkpoint.container.Floats;
 import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
@@ -157,11 +158,7 @@ public abstract class LayerSource {
      * @throws MalformedCheckpointException if a scale or bias is not finite, or a zero point is outside 0..16, or 0..256 of 8-bit codes
      */
     public QuantizedMatrix read(int from, int to) {
-        Objects.checkFromToIndex(from, to, n());
-        if (from % columnStep() != 0 || to % columnStep() != 0 && to != n() || from == to) {
-            throw new IllegalArgumentException("columns " + from + ".." + to + " of " + n() + ": both must be multiples of "
-                    + columnStep() + " or the end, and not the same");
-        }
+        checkColumns(from, to);
         try (QuantizedMatrix.Builder matrix = QuantizedMatrix.builder(k(), to - from, form(), scaleType())) {
             if (facts.inputOrder != null) {
                 matrix.withInputOrder(inputOrder());
@@ -171,6 +168,30 @@ public abstract class LayerSource {
             }
             fill(matrix, from, to);
             return matrix.build();
+        }
+    }
+
+    /**
+     * Packs columns {@code [from, to)}: what {@link PackedWeights#pack} makes of {@link #read}.
+     *
+     * @param from a multiple of {@link #columnStep}
+     * @param to a multiple too, or n
+     * @param computeType FP16 or BF16
+     * @throws MalformedCheckpointException as {@link #read} does
+     * @throws IllegalArgumentException if a column's scales do not fit the compute type even after its shift
+     */
+    public PackedWeights pack(int from, int to, DataType computeType) {
+        try (QuantizedMatrix matrix = read(from, to)) {
+            return PackedWeights.pack(matrix, computeType);
+        }
+    }
+
+    /** Rejects columns that {@link #read} cannot give. */
+    final void checkColumns(int from, int to) {
+        Objects.checkFromToIndex(from, to, n());
+        if (from % columnStep() != 0 || to % columnStep() != 0 && to != n() || from == to) {
+            throw new IllegalArgumentException("columns " + from + ".." + to + " of " + n() + ": both must be multiples of "
+                    + columnStep() + " or the end, and not the same");
         }
     }
 

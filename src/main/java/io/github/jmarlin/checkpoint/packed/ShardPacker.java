@@ -1,7 +1,6 @@
 package io.github.jmarlin.checkpoint.packed;
 
 import io.github.jmarlin.PackedWeights;
-import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
 import io.github.jmarlin.checkpoint.container.SafetensorsWriter;
 import io.github.jmarlin.checkpoint.container.Tensor;
@@ -155,22 +154,20 @@ final class ShardPacker implements AutoCloseable {
 
     private static void packSlab(SafetensorsWriter writer, LayerSource source, PackedLayer layer, int from, int to)
             throws IOException {
-        try (QuantizedMatrix matrix = source.read(from, to);
-                PackedWeights packed = PackedWeights.pack(matrix, layer.computeType())) {
+        try (PackedWeights packed = source.pack(from, to, layer.computeType())) {
             StripedLayout layout = layer.layout();
             long strip = from / StripedLayout.BLOCK;
-            write(writer, layer.tensor(Part.CODES), strip * layout.stripCodeBytes(), packed.codes(), layout.stripCodeBytes());
-            write(writer, layer.tensor(Part.SCALES), strip * layout.stripScaleBytes(), packed.scales(), layout.stripScaleBytes());
+            write(writer, layer.tensor(Part.CODES), strip * layout.stripCodeBytes(), packed.codes());
+            write(writer, layer.tensor(Part.SCALES), strip * layout.stripScaleBytes(), packed.scales());
             if (layer.form().storesOffsets()) {
-                write(writer, layer.tensor(Part.ZEROS), strip * layout.stripScaleBytes(), packed.zeros(),
-                        layout.stripScaleBytes());
+                write(writer, layer.tensor(Part.ZEROS), strip * layout.stripScaleBytes(), packed.zeros());
             }
-            write(writer, layer.tensor(Part.FACTORS), (long) from * Float.BYTES, packed.factors(), packed.factors().size());
+            write(writer, layer.tensor(Part.FACTORS), (long) from * Float.BYTES, packed.factors());
             if (layer.bias()) {
-                write(writer, layer.tensor(Part.BIAS), (long) from * Float.BYTES, packed.bias(), packed.bias().size());
+                write(writer, layer.tensor(Part.BIAS), (long) from * Float.BYTES, packed.bias());
             }
             if (layer.actOrder() && from == 0) {
-                writer.write(layer.tensor(Part.INPUT_ORDER), 0, bytes(matrix.inputOrder()));
+                writer.write(layer.tensor(Part.INPUT_ORDER), 0, bytes(packed.inputOrder()));
             }
         } catch (IllegalArgumentException e) {
             throw new MalformedCheckpointException(source.tensors().get(0).file(), "layer " + source.name(), e.getMessage(),
@@ -178,11 +175,12 @@ final class ShardPacker implements AutoCloseable {
         }
     }
 
-    /** Writes a whole region, a contiguous unit at a time. */
-    private static void write(SafetensorsWriter writer, String tensor, long offset, NativeMemory region, long unit)
-            throws IOException {
-        for (long at = 0; at < region.size(); at += unit) {
-            writer.write(tensor, offset + at, region.slice(at, (int) unit));
+    /** Writes a whole region, as much at a time as is contiguous: two writes into one file never overlap, however short. */
+    private static void write(SafetensorsWriter writer, String tensor, long offset, NativeMemory region) throws IOException {
+        int length;
+        for (long at = 0; at < region.size(); at += length) {
+            length = region.contiguous(at, region.size() - at);
+            writer.write(tensor, offset + at, region.slice(at, length));
         }
     }
 

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.jmarlin.DataType;
+import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
 import io.github.jmarlin.checkpoint.Checkpoint;
 import io.github.jmarlin.checkpoint.container.MalformedCheckpointException;
@@ -14,6 +15,7 @@ import io.github.jmarlin.checkpoint.container.gguf.GgufType;
 import io.github.jmarlin.checkpoint.container.gguf.GgufWriter;
 import io.github.jmarlin.checkpoint.container.gguf.SlowBlocks;
 import io.github.jmarlin.layout.WeightForm;
+import io.github.jmarlin.memory.NativeMemory;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -57,6 +59,71 @@ final class GgufFormatTest {
                 }
             }
         }
+    }
+
+    /** Packed without a matrix between: what the matrix packs to, to the bit, where k ends within a block too. */
+    @ParameterizedTest
+    @EnumSource
+    void packsAsItsMatrixDoes(GgufBlocks blocks) throws IOException {
+        GgufType type = blocks.type();
+        for (DataType computeType : new DataType[] {DataType.FP16, DataType.BF16}) {
+            for (int n : new int[] {1, 75, 192}) {
+                int k = type.blockElements() == 256 ? 768 : 32 * 7;
+                byte[] bytes = SlowBlocks.random(type, (long) k * n, 0.01f, new Random(n));
+                LayerSource layer = checkpoint(type, bytes, k, n).layer(LAYER);
+                for (int from = 0; from < n; from += 128) {
+                    int to = Math.min(n, from + 128);
+                    try (QuantizedMatrix matrix = layer.read(from, to);
+                            PackedWeights expected = PackedWeights.pack(matrix, computeType);
+                            PackedWeights packed = layer.pack(from, to, computeType)) {
+                        assertEquals(expected.layout(), packed.layout());
+                        assertSame("codes", expected.codes(), packed.codes());
+                        assertSame("scales", expected.scales(), packed.scales());
+                        assertSame("zeros", expected.zeros(), packed.zeros());
+                        assertSame("factors", expected.factors(), packed.factors());
+                    }
+                }
+            }
+        }
+    }
+
+    private static void assertSame(String what, NativeMemory expected, NativeMemory packed) {
+        assertEquals(expected == null, packed == null, what);
+        if (expected != null) {
+            assertEquals(-1, expected.slice(0, (int) expected.size()).mismatch(packed.slice(0, (int) packed.size())), what);
+        }
+    }
+
+    /** Blocks of nothing but zeros may have any scale, even one that no column holds beside its largest. */
+    @Test
+    void zerosPackWithAnyScale() throws IOException {
+        int block = GgufType.Q6_K.blockBytes();
+        byte[] bytes = SlowBlocks.random(GgufType.Q6_K, 2 * 256, 0.01f, new Random(3));
+        bytes[block - 1] = 0x70;                              // d of the first block: 8192 and more
+        Arrays.fill(bytes, block, block + 128, (byte) 0);     // all codes of the second: 32, the middle
+        Arrays.fill(bytes, block + 128, block + 192, (byte) 0xaa);
+        bytes[2 * block - 2] = 1;                             // its d: 2^-24
+        bytes[2 * block - 1] = 0;
+        LayerSource layer = checkpoint(GgufType.Q6_K, bytes, 512, 1).layer(LAYER);
+        try (QuantizedMatrix matrix = layer.read();
+                PackedWeights expected = PackedWeights.pack(matrix, DataType.FP16);
+                PackedWeights packed = layer.pack(0, 1, DataType.FP16)) {
+            assertSame("scales", expected.scales(), packed.scales());
+            assertSame("codes", expected.codes(), packed.codes());
+        }
+        bytes[block + 100] = 1;
+        LayerSource lossy = checkpoint(GgufType.Q6_K, bytes, 512, 1).layer(LAYER);
+        assertThrows(IllegalArgumentException.class, () -> lossy.pack(0, 1, DataType.FP16));
+        assertThrows(IllegalArgumentException.class, () -> lossy.pack(1, 1, DataType.FP16));
+    }
+
+    @Test
+    void infiniteScalesAreRefusedWhenPackedToo() throws IOException {
+        byte[] bytes = SlowBlocks.random(GgufType.Q8_0, 64 * 3, 1, new Random(1));
+        bytes[2 * 34 + 1] = 0x7c;
+        bytes[2 * 34] = 0;
+        LayerSource layer = checkpoint(GgufType.Q8_0, bytes, 64, 3).layer(LAYER);
+        assertThrows(MalformedCheckpointException.class, () -> layer.pack(0, 3, DataType.FP16));
     }
 
     private static void check(GgufType type, byte[] bytes, QuantizedMatrix matrix, int from) {

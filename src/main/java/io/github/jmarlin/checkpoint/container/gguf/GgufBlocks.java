@@ -67,6 +67,17 @@ public enum GgufBlocks {
         }
 
         @Override
+        public void octets(byte[] bytes, int at, long[] octets, int first) {
+            for (int octet = 0; octet < 32; octet += 8) {
+                for (int i = octet; i < octet + 4; i++) {
+                    long both = word(bytes, at + 16 + 4 * octet + 8 * (i % 4));
+                    octets[first + i] = both & 15 * ONES;
+                    octets[first + i + 4] = both >>> 4 & 15 * ONES;
+                }
+            }
+        }
+
+        @Override
         public void parameters(byte[] bytes, int at, float[] scales, float[] minima) {
             float scale = fp16(bytes, at);
             float minimum = fp16(bytes, at + 2);
@@ -106,6 +117,22 @@ public enum GgufBlocks {
             long low = word(bytes, at + 64 * half + 32 * (part % 2) + j) >>> 4 * (part / 2) & 15 * ONES;
             long high = word(bytes, at + 128 + 32 * half + j) >>> 2 * part & 3 * ONES;
             return (low | high << 4) + (128 - 32) * ONES;
+        }
+
+        @Override
+        public void octets(byte[] bytes, int at, long[] octets, int first) {
+            for (int half = 0; half < 2; half++) {
+                for (int i = 0; i < 4; i++) {
+                    long even = word(bytes, at + 64 * half + 8 * i);
+                    long odd = word(bytes, at + 64 * half + 32 + 8 * i);
+                    long high = word(bytes, at + 128 + 32 * half + 8 * i);
+                    int to = first + 16 * half + i;
+                    octets[to] = (even & 15 * ONES | (high & 3 * ONES) << 4) + (128 - 32) * ONES;
+                    octets[to + 4] = (odd & 15 * ONES | (high >>> 2 & 3 * ONES) << 4) + (128 - 32) * ONES;
+                    octets[to + 8] = (even >>> 4 & 15 * ONES | (high >>> 4 & 3 * ONES) << 4) + (128 - 32) * ONES;
+                    octets[to + 12] = (odd >>> 4 & 15 * ONES | (high >>> 6 & 3 * ONES) << 4) + (128 - 32) * ONES;
+                }
+            }
         }
 
         @Override
@@ -175,6 +202,13 @@ public enum GgufBlocks {
      * @param at the block's first byte
      */
     public abstract long octet(byte[] bytes, int at, int octet);
+
+    /** All codes of a block, as {@link #octet} gives them, from {@code octets[first]} on. */
+    public void octets(byte[] bytes, int at, long[] octets, int first) {
+        for (int octet = 0; octet < type.blockElements() / 8; octet++) {
+            octets[first + octet] = octet(bytes, at, octet);
+        }
+    }
 
     /**
      * The scales of a block's groups, and their minima if there are any, exact.
