@@ -17,8 +17,8 @@ import java.nio.ByteBuffer;
 import java.util.Arrays;
 
 /**
- * A matrix of GGUF blocks. The file runs down a column where the matrix runs along a row, so blocks are turned over eight columns and
- * eight rows at a time:
+ * A matrix of GGUF blocks. The file runs down a column, as the striped layout does: {@link #pack} takes the codes as they lie. A matrix runs
+ * along a row: for {@link #read} blocks are turned over eight columns and eight rows at a time:
  * <pre>
  *   words[j] = rows i .. i + 7 of column c + j  --Octets.transpose-->  words[i] = columns c .. c + 7 of row i
  * </pre>
@@ -104,7 +104,7 @@ final class GgufLayer extends LayerSource {
             super(layout, index, Math.max(StripedLayout.BLOCK, type.blockElements()));
             first = from + index * StripedLayout.BLOCK;
             width = Math.min(StripedLayout.BLOCK, layout.n() - index * StripedLayout.BLOCK);
-            bytes = new byte[width * rowBytes];
+            bytes = new byte[Math.multiplyExact(width, rowBytes)];
             weight.slice((long) first * rowBytes, bytes.length).get(bytes);
         }
 
