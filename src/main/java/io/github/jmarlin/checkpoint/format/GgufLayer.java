@@ -17,8 +17,8 @@ import java.nio.ByteBuffer;
 import java.util.Arrays;
 
 /**
- * A matrix of GGUF blocks. The file runs down a column, as the striped layout does: {@link #pack} takes the codes as they lie. A matrix runs
- * along a row: for {@link #read} blocks are turned over eight columns and eight rows at a time:
+ * A matrix of GGUF blocks. The file runs down a column, as the striped layout does: {@link #pack} takes the codes as they lie. A matrix
+ * runs along a row: for {@link #read} blocks are turned over eight columns and eight rows at a time:
  * <pre>
  *   words[j] = rows i .. i + 7 of column c + j  --Octets.transpose-->  words[i] = columns c .. c + 7 of row i
  * </pre>
