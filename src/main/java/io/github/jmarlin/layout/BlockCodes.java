@@ -4,8 +4,8 @@ import java.nio.ByteBuffer;
 
 /** Puts the codes of a block of 64 x 64 where {@link StripedLayout} wants them. Rows are longs as {@link BlockRows} has them. */
 abstract class BlockCodes {
-    static final long EVEN_BYTES = 0x00ff00ff00ff00ffL;
-    static final long EVEN_SHORTS = 0x0000ffff0000ffffL;
+    private static final long EVEN_BYTES = 0x00ff00ff00ff00ffL;
+    private static final long EVEN_SHORTS = 0x0000ffff0000ffffL;
 
     private static final BlockCodes NIBBLES = new NibbleCodes();
     private static final BlockCodes BYTES = new ByteCodes();
@@ -45,13 +45,31 @@ abstract class BlockCodes {
      * </pre>
      */
     static void putInterleaved(long x, long y, ByteBuffer target, int at) {
-        long even = x & EVEN_BYTES | (y & EVEN_BYTES) << 8;
-        long odd = x >>> 8 & EVEN_BYTES | y & ~EVEN_BYTES;
-        long lanes02 = even & EVEN_SHORTS | (odd & EVEN_SHORTS) << 16;
-        long lanes13 = even >>> 16 & EVEN_SHORTS | odd & ~EVEN_SHORTS;
+        long even = evenBytes(x, y);
+        long odd = oddBytes(x, y);
+        long lanes02 = evenShorts(even, odd);
+        long lanes13 = oddShorts(even, odd);
         target.putInt(at, (int) lanes02);
         target.putInt(at + StripedLayout.LANE_BYTES, (int) lanes13);
         target.putInt(at + 2 * StripedLayout.LANE_BYTES, (int) (lanes02 >>> 32));
         target.putInt(at + 3 * StripedLayout.LANE_BYTES, (int) (lanes13 >>> 32));
+    }
+
+    /** Bytes 0, 2, 4, 6 of x and y, alternating. */
+    static long evenBytes(long x, long y) {
+        return x & EVEN_BYTES | (y & EVEN_BYTES) << 8;
+    }
+
+    /** Bytes 1, 3, 5, 7 of x and y, alternating. */
+    static long oddBytes(long x, long y) {
+        return x >>> 8 & EVEN_BYTES | y & ~EVEN_BYTES;
+    }
+
+    static long evenShorts(long x, long y) {
+        return x & EVEN_SHORTS | (y & EVEN_SHORTS) << 16;
+    }
+
+    static long oddShorts(long x, long y) {
+        return x >>> 16 & EVEN_SHORTS | y & ~EVEN_SHORTS;
     }
 }

@@ -61,7 +61,7 @@ class NibbleCodes extends BlockCodes {
         }
     }
 
-    /** Rows 8 p of a byte are neighbours: two octets of p = 0 and 1, each of a pair of columns. */
+    /** A byte of a word has two columns, its neighbour the rows 8 below: octets of p = 0 and 1, each of a pair of columns. */
     @Override
     void packColumns(long[] octets, int from, int stride, ByteBuffer target, int blockAt) {
         for (int column = 0; column < StripedLayout.BLOCK; column += 2) {
@@ -74,24 +74,6 @@ class NibbleCodes extends BlockCodes {
                 putInterleaved(p0, p1, target, at + 4 * j);
             }
         }
-    }
-
-    /** Bytes 0, 2, 4, 6 of x and y, alternating. */
-    private static long evenBytes(long x, long y) {
-        return x & EVEN_BYTES | (y & EVEN_BYTES) << 8;
-    }
-
-    /** Bytes 1, 3, 5, 7 of x and y, alternating. */
-    private static long oddBytes(long x, long y) {
-        return x >>> 8 & EVEN_BYTES | y & ~EVEN_BYTES;
-    }
-
-    private static long evenShorts(long x, long y) {
-        return x & EVEN_SHORTS | (y & EVEN_SHORTS) << 16;
-    }
-
-    private static long oddShorts(long x, long y) {
-        return x >>> 16 & EVEN_SHORTS | y & ~EVEN_SHORTS;
     }
 
     /** Stores the words of an even r and of r + 1. */

@@ -43,11 +43,9 @@ final class CheckpointLayers implements ModelReader.Layers {
 
         @Override
         public PackedWeights packed(List<AutoCloseable> owned) {
-            try (QuantizedMatrix matrix = source.read()) {
-                PackedWeights packed = PackedWeights.pack(matrix, source.computeType());
-                owned.add(packed);
-                return packed;
-            }
+            PackedWeights packed = source.pack(0, source.n(), source.computeType());
+            owned.add(packed);
+            return packed;
         }
 
         @Override
