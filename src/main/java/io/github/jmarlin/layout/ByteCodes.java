@@ -47,13 +47,14 @@ final class ByteCodes extends BlockCodes {
     }
 
     @Override
-    void packColumns(long[] octets, int from, int stride, ByteBuffer target, int blockAt) {
+    void packColumns(long[] octets, int from, int stride, long[] block) {
         for (int column = 0; column < StripedLayout.BLOCK; column += 2) {
             int h0 = from + column * stride;
-            int at = blockAt + column % 8 / 2 * SUB_BLOCK_BYTES + column / 8 * R_STEP;
-            for (int word = 0; word < StripedLayout.BLOCK / 8; word++) {
-                putInterleaved(octets[h0 + word], octets[h0 + stride + word], target,
-                        at + word / 4 * StripedLayout.PIECE_BYTES + word % 4 * Integer.BYTES);
+            int h1 = h0 + stride;
+            int at = column % 8 / 2 * PIECES * PIECE_LONGS + column / 8 * R_LONGS;
+            for (int word = 0; word < StripedLayout.BLOCK / 8; word += 2) {
+                putInterleaved(octets[h0 + word], octets[h1 + word], octets[h0 + word + 1], octets[h1 + word + 1], block,
+                        at + word / 4 * PIECE_LONGS + word % 4 / 2);
             }
         }
     }

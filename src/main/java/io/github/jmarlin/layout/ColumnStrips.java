@@ -1,6 +1,8 @@
 package io.github.jmarlin.layout;
 
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.LongBuffer;
 
 /**
  * A strip of weights whose codes run down columns, as GGUF files have them. In the {@linkplain StripedLayout striped layout} eight
@@ -42,11 +44,14 @@ public abstract class ColumnStrips implements StripSource.Strip {
         int stride = rowsAtOnce / OCTET;
         int blocksAtOnce = rowsAtOnce / StripedLayout.BLOCK;
         long[] octets = new long[StripedLayout.BLOCK * stride];
+        long[] packed = new long[layout.form().blockBytes() / Long.BYTES];
+        LongBuffer longs = target.slice().order(ByteOrder.LITTLE_ENDIAN).asLongBuffer();
         for (int block = 0; block < layout.kBlocks(); block++) {
             if (block % blocksAtOnce == 0) {
                 octets(block * StripedLayout.BLOCK, octets);
             }
-            blocks.packColumns(octets, block % blocksAtOnce * OCTET, stride, target, block * layout.form().blockBytes());
+            blocks.packColumns(octets, block % blocksAtOnce * OCTET, stride, packed);
+            longs.put(packed);
         }
     }
 

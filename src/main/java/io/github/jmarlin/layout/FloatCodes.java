@@ -19,50 +19,48 @@ final class FloatCodes extends NibbleCodes {
     private static final int[] SIGN_BIT = {13, 12, 14, 15};
     private static final int MAGNITUDE = 7;
     private static final int MAGNITUDE_BITS = 3;
-    /** A bit of both halves of a word. */
-    private static final int BOTH = 0x00010001;
+    /** A bit of all four halves of two words. */
+    private static final long ALL = 0x0001000100010001L;
 
     @Override
     void pack(long[] rows, ByteBuffer target, int blockAt) {
         super.pack(rows, target, blockAt);
-        reorder(target, blockAt);
+        for (int at = blockAt; at < blockAt + StripedLayout.BLOCK_BYTES; at += Long.BYTES) {
+            target.putLong(at, fromNibbles(target.getLong(at)));
+        }
     }
 
     @Override
-    void packColumns(long[] octets, int from, int stride, ByteBuffer target, int blockAt) {
-        super.packColumns(octets, from, stride, target, blockAt);
-        reorder(target, blockAt);
-    }
-
-    private static void reorder(ByteBuffer target, int blockAt) {
-        for (int at = blockAt; at < blockAt + StripedLayout.BLOCK_BYTES; at += Integer.BYTES) {
-            target.putInt(at, fromNibbles(target.getInt(at)));
+    void packColumns(long[] octets, int from, int stride, long[] block) {
+        super.packColumns(octets, from, stride, block);
+        for (int i = 0; i < block.length; i++) {
+            block[i] = fromNibbles(block[i]);
         }
     }
 
     @Override
     void unpack(ByteBuffer source, int blockAt, long[] rows) {
         ByteBuffer nibbles = ByteBuffer.allocate(StripedLayout.BLOCK_BYTES).order(source.order());
-        for (int at = 0; at < StripedLayout.BLOCK_BYTES; at += Integer.BYTES) {
-            nibbles.putInt(at, toNibbles(source.getInt(blockAt + at)));
+        for (int at = 0; at < StripedLayout.BLOCK_BYTES; at += Long.BYTES) {
+            nibbles.putLong(at, toNibbles(source.getLong(blockAt + at)));
         }
         super.unpack(nibbles, 0, rows);
     }
 
-    /** A word whose halves hold code i at bits 4 i to 4 i + 3, in the order above. */
-    private static int fromNibbles(int word) {
-        int result = 0;
+    /** Two words whose halves hold code i at bits 4 i to 4 i + 3, in the order above. */
+    private static long fromNibbles(long word) {
+        long result = 0;
         for (int i = 0; i < SIGN_BIT.length; i++) {
-            result |= (word >>> 4 * i & MAGNITUDE * BOTH) << MAGNITUDE_BITS * i | (word >>> 4 * i + MAGNITUDE_BITS & BOTH) << SIGN_BIT[i];
+            result |= (word >>> 4 * i & MAGNITUDE * ALL) << MAGNITUDE_BITS * i | (word >>> 4 * i + MAGNITUDE_BITS & ALL) << SIGN_BIT[i];
         }
         return result;
     }
 
     /** {@link #fromNibbles} backwards. */
-    static int toNibbles(int word) {
-        int result = 0;
+    static long toNibbles(long word) {
+        long result = 0;
         for (int i = 0; i < SIGN_BIT.length; i++) {
-            result |= (word >>> MAGNITUDE_BITS * i & MAGNITUDE * BOTH) << 4 * i | (word >>> SIGN_BIT[i] & BOTH) << 4 * i + MAGNITUDE_BITS;
+            result |= (word >>> MAGNITUDE_BITS * i & MAGNITUDE * ALL) << 4 * i | (word >>> SIGN_BIT[i] & ALL) << 4 * i + MAGNITUDE_BITS;
         }
         return result;
     }

@@ -21,6 +21,9 @@ public final class HalfFloats {
     /** {@code (127 - 15) << 23}: what separates the exponent fields of the two formats, in float's place. */
     private static final int EXPONENT_GAP = 0x38000000;
 
+    private static final int FP64_MANTISSA = 52;
+    private static final int FP64_BIAS = 1023;
+
     private HalfFloats() {
     }
 
@@ -44,6 +47,10 @@ public final class HalfFloats {
 
     /** The binary16 number nearest to {@code value}, rounded once (not through float). */
     public static short toFp16(double value) {
+        double magnitude = Math.abs(value);
+        if (magnitude >= 0x1p-14 && magnitude < 65520) {
+            return rounded(value, FP64_MANTISSA - 10, 15);
+        }
         return toFp16(roundToOdd(value));
     }
 
@@ -72,6 +79,10 @@ public final class HalfFloats {
 
     /** The bfloat16 number nearest to {@code value}, rounded once (not through float). */
     public static short toBf16(double value) {
+        double magnitude = Math.abs(value);
+        if (magnitude >= Float.MIN_NORMAL && magnitude <= Float.MAX_VALUE) {
+            return rounded(value, FP64_MANTISSA - 7, 127);
+        }
         return toBf16(roundToOdd(value));
     }
 
@@ -82,35 +93,31 @@ public final class HalfFloats {
 
     /** {@code value} rounded to a 16-bit {@code type}. */
     public static short encode(DataType type, float value) {
-        return switch (type) {
-            case FP16 -> toFp16(value);
-            case BF16 -> toBf16(value);
-            case FP32 -> throw not16Bit(type);
-        };
+        return isFp16(type) ? toFp16(value) : toBf16(value);
     }
 
     /** {@code value} rounded to a 16-bit {@code type}, once. */
     public static short encode(DataType type, double value) {
-        return encode(type, roundToOdd(value));
+        return isFp16(type) ? toFp16(value) : toBf16(value);
     }
 
     /** The value of the bits of a 16-bit {@code type}, exact. */
     public static float decode(DataType type, short bits) {
-        return switch (type) {
-            case FP16 -> fromFp16(bits);
-            case BF16 -> fromBf16(bits);
-            case FP32 -> throw not16Bit(type);
-        };
+        return isFp16(type) ? fromFp16(bits) : fromBf16(bits);
     }
 
     /** Whether the bits of a 16-bit {@code type} are neither infinite nor NaN. */
     public static boolean isFinite(DataType type, short bits) {
-        int exponent = switch (type) {
-            case FP16 -> FP16_INFINITY;
-            case BF16 -> FP32_INFINITY >>> 16;
-            case FP32 -> throw not16Bit(type);
-        };
+        int exponent = isFp16(type) ? FP16_INFINITY : FP32_INFINITY >>> 16;
         return (bits & exponent) != exponent;
+    }
+
+    /** A double inside the normal range of a format whose mantissa is {@code dropped} bits shorter and whose exponent has that bias. */
+    private static short rounded(double value, int dropped, int bias) {
+        long bits = Double.doubleToRawLongBits(value);
+        long tieToEven = bits >>> dropped & 1;
+        long kept = (bits & Long.MAX_VALUE) + (1L << dropped - 1) - 1 + tieToEven >>> dropped;
+        return (short) (bits >>> 48 & SIGN | kept - ((long) FP64_BIAS - bias << FP64_MANTISSA - dropped));
     }
 
     /**
@@ -129,7 +136,11 @@ public final class HalfFloats {
         return Float.intBitsToFloat(bits | 1);
     }
 
-    private static IllegalArgumentException not16Bit(DataType type) {
-        return new IllegalArgumentException(type + " is not a 16-bit type: FP16 or BF16 expected");
+    /** Which of the two types it is. NOTES: a switch reads a table each time, and loops are not split by it. */
+    private static boolean isFp16(DataType type) {
+        if (type != DataType.FP16 && type != DataType.BF16) {
+            throw new IllegalArgumentException(type + " is not a 16-bit type: FP16 or BF16 expected");
+        }
+        return type == DataType.FP16;
     }
 }

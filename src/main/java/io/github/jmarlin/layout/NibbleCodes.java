@@ -63,15 +63,17 @@ class NibbleCodes extends BlockCodes {
 
     /** A byte of a word has two columns, its neighbour the rows 8 below: octets of p = 0 and 1, each of a pair of columns. */
     @Override
-    void packColumns(long[] octets, int from, int stride, ByteBuffer target, int blockAt) {
+    void packColumns(long[] octets, int from, int stride, long[] block) {
         for (int column = 0; column < StripedLayout.BLOCK; column += 2) {
             int h0 = from + column * stride;
             int h1 = h0 + stride;
-            int at = blockAt + column % 8 / 2 * StripedLayout.PIECE_BYTES + column / 8 * R_STEP;
-            for (int j = 0; j < 4; j++) {
+            int at = column % 8 / 2 * PIECE_LONGS + column / 8 * R_LONGS;
+            for (int j = 0; j < 4; j += 2) {
                 long p0 = octets[h0 + 2 * j] | octets[h1 + 2 * j] << 4;
                 long p1 = octets[h0 + 2 * j + 1] | octets[h1 + 2 * j + 1] << 4;
-                putInterleaved(p0, p1, target, at + 4 * j);
+                long next0 = octets[h0 + 2 * j + 2] | octets[h1 + 2 * j + 2] << 4;
+                long next1 = octets[h0 + 2 * j + 3] | octets[h1 + 2 * j + 3] << 4;
+                putInterleaved(p0, p1, next0, next1, block, at + j / 2);
             }
         }
     }

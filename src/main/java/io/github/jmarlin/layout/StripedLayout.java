@@ -259,7 +259,7 @@ public record StripedLayout(int k, int n, WeightForm form) {
         long offset = byteOffset(row, column);
         if (form.code() == WeightForm.Code.E2M1) {
             int p = row % 16 / 8;
-            return FloatCodes.toNibbles(codes.getShort(offset)) >>> 8 * p + codeShift(column) & form.code().max();
+            return (int) FloatCodes.toNibbles(codes.getShort(offset)) >>> 8 * p + codeShift(column) & form.code().max();
         }
         return codes.getByte(offset) >>> codeShift(column) & form.code().max();
     }

@@ -32,7 +32,9 @@ public final class StripedPacker {
         try {
             Tasks.forEach(layout.strips(), index -> {
                 StripSource.Strip strip = source.strip(index);
-                ShiftedScales.pack(source, strip, index, packed);
+                ScaleStrip scales = new ScaleStrip(source, strip, index, packed);
+                scales.pack();
+                scales.write();
                 strip.pack(packed.codes().slice(layout.blockOffset(index, 0), (int) layout.stripCodeBytes()));
             });
             for (int column = 0; bias != null && column < layout.n(); column++) {

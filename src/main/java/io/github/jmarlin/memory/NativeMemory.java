@@ -27,7 +27,9 @@ public final class NativeMemory implements AutoCloseable {
     /** Alignment in bytes of what {@link #allocate} returns: a cache line, and more than any vector instruction asks for. */
     public static final int ALIGNMENT = 64;
 
-    private static final long LARGEST_SEGMENT = Integer.MAX_VALUE - ALIGNMENT;
+    /** Alignment of what is at least as long: files can be written from there block by block, past the page cache. */
+    private static final int PAGE_BYTES = 4096;
+    private static final long LARGEST_SEGMENT = Integer.MAX_VALUE - PAGE_BYTES;
     private static final long PREFERRED_SEGMENT = 1L << 30;
 
     private final long size;
@@ -64,9 +66,9 @@ public final class NativeMemory implements AutoCloseable {
         try {
             for (int i = 0; i < count; i++) {
                 int length = (int) Math.min(segmentBytes, bytes - i * segmentBytes);
-                owned[i] = ByteBuffer.allocateDirect(length + ALIGNMENT - 1);
-                int misaligned = owned[i].alignmentOffset(0, ALIGNMENT);
-                int start = misaligned == 0 ? 0 : ALIGNMENT - misaligned;
+                int alignment = length < PAGE_BYTES ? ALIGNMENT : PAGE_BYTES;
+                owned[i] = ByteBuffer.allocateDirect(length + alignment - 1);
+                int start = Math.floorMod(-owned[i].alignmentOffset(0, alignment), alignment);
                 segments[i] = owned[i].slice(start, length).order(ByteOrder.LITTLE_ENDIAN);
             }
         } catch (OutOfMemoryError e) {

@@ -36,7 +36,7 @@ public record SafetensorsHeader(List<TensorInfo> tensors, Map<String, String> me
 
     /** More dimensions than any framework has; bounds what a short header can make us allocate. */
     private static final int MOST_DIMENSIONS = 64;
-    private static final int DATA_ALIGNMENT = 64;
+    private static final int DATA_ALIGNMENT = 4096;
     private static final String METADATA = "__metadata__";
 
     public SafetensorsHeader {

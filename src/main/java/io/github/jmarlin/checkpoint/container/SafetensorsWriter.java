@@ -27,7 +27,7 @@ public final class SafetensorsWriter implements AutoCloseable {
 
     private final Path target;
     private final Path temporary;
-    private final FileChannel channel;
+    private final BlockChannel channel;
     private final Map<String, TensorInfo> tensors = new LinkedHashMap<>();
     private final Map<String, String> metadata;
     private final long dataStart;
@@ -90,8 +90,8 @@ public final class SafetensorsWriter implements AutoCloseable {
         this.metadata = new ConcurrentHashMap<>(metadata);
         this.dataStart = header.length;
         this.dataBytes = layout.bytes();
-        this.channel = FileProblem.explained("create this file", temporary, () -> FileChannel.open(temporary,
-                StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.TRUNCATE_EXISTING));
+        this.channel = FileProblem.explained("create this file", temporary, () -> BlockChannel.create(temporary,
+                header.length + layout.bytes()));
         try {
             writeFully(ByteBuffer.wrap(header), 0);
         } catch (Throwable e) {
@@ -169,7 +169,7 @@ public final class SafetensorsWriter implements AutoCloseable {
         }
         writeFully(ByteBuffer.wrap(header), 0);
         FileProblem.explained("sync this file", temporary, () -> {
-            channel.force(true);
+            channel.sync();
             return null;
         });
         channel.close();
@@ -215,10 +215,7 @@ public final class SafetensorsWriter implements AutoCloseable {
 
     private void writeFully(ByteBuffer bytes, long position) throws IOException {
         FileProblem.explained("write into this file", temporary, () -> {
-            ByteBuffer rest = bytes.duplicate();
-            for (long at = position; rest.hasRemaining(); ) {
-                at += channel.write(rest, at);
-            }
+            channel.write(bytes, position);
             return null;
         });
     }

@@ -31,13 +31,10 @@ import java.util.stream.Collectors;
  * @param actOrder whether there is an input order
  * @param scheme how the source stored it
  * @param sourceTensors the source's tensors that became this layer
- * @param sourceHash SHA-256 of those tensors' bytes, one behind the other
+ * @param sourceChecksum CRC-32C of those tensors' bytes, one behind the other, in hexadecimal; of files before release 0.9 SHA-256
  */
 public record PackedLayer(String name, StripedLayout layout, DataType computeType, boolean bias, boolean actOrder, String scheme,
-        List<String> sourceTensors, String sourceHash) {
-    /** Stands for a hash that is not known yet; as long as one. */
-    static final String NO_HASH = "0".repeat(64);
-
+        List<String> sourceTensors, String sourceChecksum) {
     /** Copies the list. */
     public PackedLayer {
         sourceTensors = List.copyOf(sourceTensors);
@@ -46,11 +43,11 @@ public record PackedLayer(String name, StripedLayout layout, DataType computeTyp
     static PackedLayer of(LayerSource source, DataType computeType) {
         return new PackedLayer(source.name(), new StripedLayout(source.k(), source.n(), source.form()), computeType,
                 source.hasBias(), source.isActOrdered(), source.scheme(),
-                source.tensors().stream().map(Tensor::name).toList(), NO_HASH);
+                source.tensors().stream().map(Tensor::name).toList(), SourceChecksum.UNKNOWN);
     }
 
-    PackedLayer withSourceHash(String hash) {
-        return new PackedLayer(name, layout, computeType, bias, actOrder, scheme, sourceTensors, hash);
+    PackedLayer withSourceChecksum(String checksum) {
+        return new PackedLayer(name, layout, computeType, bias, actOrder, scheme, sourceTensors, checksum);
     }
 
     /** What a weight is. */
@@ -136,7 +133,7 @@ public record PackedLayer(String name, StripedLayout layout, DataType computeTyp
                 json.writeString(tensor);
             }
             json.writeEndArray();
-            json.writeStringField("source_sha256", sourceHash);
+            json.writeStringField("source_crc32c", sourceChecksum);
             json.writeEndObject();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -161,7 +158,7 @@ public record PackedLayer(String name, StripedLayout layout, DataType computeTyp
         }
         return new PackedLayer(name, layout, DataType.valueOf(type),
                 json.get("bias").bool(false), json.get("act_order").bool(false), json.get("scheme").string("unknown"),
-                json.get("source_tensors").strings(), json.get("source_sha256").string(NO_HASH));
+                json.get("source_tensors").strings(), json.get("source_crc32c").string(json.get("source_sha256").string(SourceChecksum.UNKNOWN)));
     }
 
     private static WeightForm form(ConfigNode json, int groupSize) {

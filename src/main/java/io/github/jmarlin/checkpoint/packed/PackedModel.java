@@ -151,7 +151,7 @@ public final class PackedModel {
     public boolean isFrom(Checkpoint checkpoint, String layer) {
         PackedLayer packed = layers.get(layer);
         List<Tensor> tensors = packed.sourceTensors().stream().map(checkpoint.tensors()::get).toList();
-        return !tensors.contains(null) && packed.sourceHash().equals(SourceHash.of(tensors));
+        return !tensors.contains(null) && SourceChecksum.matches(packed.sourceChecksum(), tensors);
     }
 
     /** The packed layers by name. */

@@ -26,10 +26,10 @@ import java.util.concurrent.atomic.AtomicReference;
  */
 final class ShardPacker implements AutoCloseable {
     /** Codes of a slab: the row-major and the packed form take half a byte each, and should meet in the cache. */
-    private static final long SLAB_CODES = 2L << 20;
+    private static final long SLAB_CODES = 4L << 20;
     private static final long COPY_BYTES = 8L << 20;
     /** Slabs waiting per thread, so that none runs dry while the next is submitted. */
-    private static final int QUEUED_PER_THREAD = 2;
+    private static final int QUEUED_PER_THREAD = 4;
 
     private final PackOptions options;
     private final ForkJoinPool pool;
@@ -38,7 +38,8 @@ final class ShardPacker implements AutoCloseable {
 
     ShardPacker(PackOptions options) {
         this.options = options;
-        this.pool = new ForkJoinPool(options.threads());
+        this.pool = new ForkJoinPool(options.threads(), ForkJoinPool.defaultForkJoinWorkerThreadFactory, null, false, options.threads(),
+                options.threads() * 3, options.threads(), full -> true, 1, java.util.concurrent.TimeUnit.SECONDS);
         this.room = new Semaphore(options.threads() * QUEUED_PER_THREAD);
     }
 
@@ -84,7 +85,7 @@ final class ShardPacker implements AutoCloseable {
             }
             try (writer) {
                 if (failure.get() == null) {
-                    ForkJoinPool.managedBlock(new Commit(writer));
+                    OnDisk.run(writer::commit);
                 }
             } catch (Throwable e) {
                 failure.compareAndSet(null, e);
@@ -93,28 +94,39 @@ final class ShardPacker implements AutoCloseable {
     }
 
     /** Waits for the disk; meanwhile the pool lets another thread work. */
-    private static final class Commit implements ForkJoinPool.ManagedBlocker {
-        private final SafetensorsWriter writer;
-        private boolean committed;
+    private static final class OnDisk implements ForkJoinPool.ManagedBlocker {
+        private final Work work;
+        private boolean done;
 
-        Commit(SafetensorsWriter writer) {
-            this.writer = writer;
+        OnDisk(Work work) {
+            this.work = work;
+        }
+
+        /** Does {@code work} on this thread. */
+        static void run(Work work) throws IOException {
+            try {
+                ForkJoinPool.managedBlock(new OnDisk(work));
+            } catch (InterruptedException e) {
+                throw new IOException("interrupted while writing", e);
+            } catch (UncheckedIOException e) {
+                throw e.getCause();
+            }
         }
 
         @Override
         public boolean block() {
             try {
-                writer.commit();
+                work.run();
             } catch (IOException e) {
                 throw new UncheckedIOException(e);
             }
-            committed = true;
+            done = true;
             return true;
         }
 
         @Override
         public boolean isReleasable() {
-            return committed;
+            return done;
         }
     }
 
@@ -140,8 +152,8 @@ final class ShardPacker implements AutoCloseable {
 
     private void submitLayer(OpenShard open, LayerSource source, PackedLayer layer) {
         open.submit(0, () -> {
-            String hash = SourceHash.of(source.tensors());
-            open.writer.replaceMetadata(PackedModel.LAYER_KEY + layer.name(), layer.withSourceHash(hash).toJson());
+            String checksum = SourceChecksum.of(source.tensors());
+            open.writer.replaceMetadata(PackedModel.LAYER_KEY + layer.name(), layer.withSourceChecksum(checksum).toJson());
         });
         int step = (int) Math.max(1, SLAB_CODES / source.k() / source.columnStep()) * source.columnStep();
         for (int from = 0; from < source.n(); from += step) {
@@ -180,7 +192,9 @@ final class ShardPacker implements AutoCloseable {
         int length;
         for (long at = 0; at < region.size(); at += length) {
             length = region.contiguous(at, region.size() - at);
-            writer.write(tensor, offset + at, region.slice(at, length));
+            ByteBuffer bytes = region.slice(at, length);
+            long to = offset + at;
+            OnDisk.run(() -> writer.write(tensor, to, bytes));
         }
     }
 

@@ -1,16 +1,13 @@
 package io.github.jmarlin.checkpoint.packed;
 
-import io.github.jmarlin.checkpoint.container.Tensor;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
-import java.util.List;
 
 /** SHA-256 of what a packed layer or model was made from. */
 final class SourceHash {
-    private static final int PIECE = 1 << 20;
-
     private final MessageDigest digest;
 
     SourceHash() {
@@ -26,19 +23,11 @@ final class SourceHash {
         digest.update((byte) 0);
     }
 
-    void add(Tensor tensor) {
-        for (long at = 0; at < tensor.bytes(); at += PIECE) {
-            digest.update(tensor.slice(at, (int) Math.min(PIECE, tensor.bytes() - at)));
-        }
+    void add(ByteBuffer bytes) {
+        digest.update(bytes);
     }
 
     String finish() {
         return HexFormat.of().formatHex(digest.digest());
-    }
-
-    static String of(List<Tensor> tensors) {
-        SourceHash hash = new SourceHash();
-        tensors.forEach(hash::add);
-        return hash.finish();
     }
 }

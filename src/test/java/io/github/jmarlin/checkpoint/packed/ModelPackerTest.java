@@ -64,7 +64,7 @@ final class ModelPackerTest {
         assertEquals(checkpoint.layerNames(), packed.layers().keySet());
         for (String name : checkpoint.layerNames()) {
             LayerSource layer = checkpoint.layer(name);
-            assertEquals(SourceHash.of(layer.tensors()), packed.layers().get(name).sourceHash());
+            assertEquals(SourceChecksum.of(layer.tensors()), packed.layers().get(name).sourceChecksum());
             try (QuantizedMatrix expected = layer.read(); QuantizedMatrix found = packed.weights(name).unpack();
                     PackedWeights whole = PackedWeights.pack(expected, expected.scaleType())) {
                 assertSame(expected, found);
