@@ -15,6 +15,8 @@ import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -22,29 +24,43 @@ import java.util.concurrent.atomic.AtomicReference;
 
 /**
  * Packs shards on several threads. The unit of work is a slab: some strips of one layer, read, packed and written at their
- * place. A strip's bytes depend on no other strip, so slabs need no order, and only as many are in memory as there are threads.
+ * place. A strip's bytes depend on no other strip, so slabs need no order, and only a few per thread are in memory.
  */
 final class ShardPacker implements AutoCloseable {
     /** Codes of a slab: the row-major and the packed form take half a byte each, and should meet in the cache. */
     private static final long SLAB_CODES = 4L << 20;
     private static final long COPY_BYTES = 8L << 20;
-    /** Slabs waiting per thread, so that none runs dry while the next is submitted. */
-    private static final int QUEUED_PER_THREAD = 4;
+    /** Slabs waiting per thread, so that none runs dry while the next is submitted; and how many more wait for the disk. */
+    private static final int QUEUED_PER_THREAD = 2;
+    private static final int WRITTEN_AT_ONCE = 4;
 
     private final PackOptions options;
     private final ForkJoinPool pool;
+    /** Writes: threads that mostly wait, beside those that work. One is enough for a disk, the other syncs what is whole. */
+    private final ExecutorService disk = Executors.newFixedThreadPool(2);
+    private final int mostPieces;
     private final Semaphore room;
     private final AtomicReference<Throwable> failure = new AtomicReference<>();
 
     ShardPacker(PackOptions options) {
         this.options = options;
-        this.pool = new ForkJoinPool(options.threads(), ForkJoinPool.defaultForkJoinWorkerThreadFactory, null, false, options.threads(),
-                options.threads() * 3, options.threads(), full -> true, 1, java.util.concurrent.TimeUnit.SECONDS);
-        this.room = new Semaphore(options.threads() * QUEUED_PER_THREAD);
+        this.pool = new ForkJoinPool(options.threads());
+        this.mostPieces = options.threads() * QUEUED_PER_THREAD + WRITTEN_AT_ONCE;
+        this.room = new Semaphore(mostPieces);
     }
 
+    /** A piece of a file in memory, to be written by a thread that has nothing else to do. */
+    private interface Piece extends AutoCloseable {
+        void write() throws IOException;
+
+        @Override
+        default void close() {
+        }
+    }
+
+    /** What makes one. */
     private interface Work {
-        void run() throws IOException;
+        Piece make() throws IOException;
     }
 
     /** A file being written, and how many of its pieces are still missing. The first piece is the submission itself. */
@@ -56,7 +72,7 @@ final class ShardPacker implements AutoCloseable {
             this.writer = writer;
         }
 
-        /** Runs {@code work} on some thread, as soon as there is room, and counts {@code bytes} as dealt with. */
+        /** Runs {@code work} on some thread, as soon as there is room, and counts {@code bytes} as dealt with when it is written. */
         void submit(long bytes, Work work) {
             if (failure.get() != null) {
                 return;
@@ -64,18 +80,37 @@ final class ShardPacker implements AutoCloseable {
             room.acquireUninterruptibly();
             missing.incrementAndGet();
             pool.execute(() -> {
+                Piece piece = null;
                 try {
-                    if (failure.get() == null) {
-                        work.run();
-                        options.progress().advanced(bytes);
-                    }
+                    piece = failure.get() == null ? work.make() : null;
                 } catch (Throwable e) {
                     failure.compareAndSet(null, e);
-                } finally {
-                    room.release();
-                    done();
+                }
+                if (piece == null) {
+                    finished();
+                } else {
+                    Piece made = piece;
+                    disk.execute(() -> write(made, bytes));
                 }
             });
+        }
+
+        private void write(Piece piece, long bytes) {
+            try (piece) {
+                if (failure.get() == null) {
+                    piece.write();
+                    options.progress().advanced(bytes);
+                }
+            } catch (Throwable e) {
+                failure.compareAndSet(null, e);
+            } finally {
+                finished();
+            }
+        }
+
+        private void finished() {
+            done();
+            room.release();
         }
 
         /** Whoever finishes the last piece publishes the file, or drops it if anything failed. */
@@ -85,48 +120,11 @@ final class ShardPacker implements AutoCloseable {
             }
             try (writer) {
                 if (failure.get() == null) {
-                    OnDisk.run(writer::commit);
+                    writer.commit();
                 }
             } catch (Throwable e) {
                 failure.compareAndSet(null, e);
             }
-        }
-    }
-
-    /** Waits for the disk; meanwhile the pool lets another thread work. */
-    private static final class OnDisk implements ForkJoinPool.ManagedBlocker {
-        private final Work work;
-        private boolean done;
-
-        OnDisk(Work work) {
-            this.work = work;
-        }
-
-        /** Does {@code work} on this thread. */
-        static void run(Work work) throws IOException {
-            try {
-                ForkJoinPool.managedBlock(new OnDisk(work));
-            } catch (InterruptedException e) {
-                throw new IOException("interrupted while writing", e);
-            } catch (UncheckedIOException e) {
-                throw e.getCause();
-            }
-        }
-
-        @Override
-        public boolean block() {
-            try {
-                work.run();
-            } catch (IOException e) {
-                throw new UncheckedIOException(e);
-            }
-            done = true;
-            return true;
-        }
-
-        @Override
-        public boolean isReleasable() {
-            return done;
         }
     }
 
@@ -142,7 +140,10 @@ final class ShardPacker implements AutoCloseable {
                 for (long at = 0; at < tensor.bytes(); at += COPY_BYTES) {
                     long from = at;
                     int length = (int) Math.min(COPY_BYTES, tensor.bytes() - at);
-                    open.submit(length, () -> open.writer.write(tensor.name(), from, tensor.slice(from, length)));
+                    open.submit(length, () -> {
+                        ByteBuffer bytes = tensor.slice(from, length);
+                        return () -> open.writer.write(tensor.name(), from, bytes);
+                    });
                 }
             }
         } finally {
@@ -153,7 +154,7 @@ final class ShardPacker implements AutoCloseable {
     private void submitLayer(OpenShard open, LayerSource source, PackedLayer layer) {
         open.submit(0, () -> {
             String checksum = SourceChecksum.of(source.tensors());
-            open.writer.replaceMetadata(PackedModel.LAYER_KEY + layer.name(), layer.withSourceChecksum(checksum).toJson());
+            return () -> open.writer.replaceMetadata(PackedModel.LAYER_KEY + layer.name(), layer.withSourceChecksum(checksum).toJson());
         });
         int step = (int) Math.max(1, SLAB_CODES / source.k() / source.columnStep()) * source.columnStep();
         for (int from = 0; from < source.n(); from += step) {
@@ -164,37 +165,47 @@ final class ShardPacker implements AutoCloseable {
         }
     }
 
-    private static void packSlab(SafetensorsWriter writer, LayerSource source, PackedLayer layer, int from, int to)
-            throws IOException {
-        try (PackedWeights packed = source.pack(from, to, layer.computeType())) {
-            StripedLayout layout = layer.layout();
-            long strip = from / StripedLayout.BLOCK;
-            write(writer, layer.tensor(Part.CODES), strip * layout.stripCodeBytes(), packed.codes());
-            write(writer, layer.tensor(Part.SCALES), strip * layout.stripScaleBytes(), packed.scales());
-            if (layer.form().storesOffsets()) {
-                write(writer, layer.tensor(Part.ZEROS), strip * layout.stripScaleBytes(), packed.zeros());
-            }
-            write(writer, layer.tensor(Part.FACTORS), (long) from * Float.BYTES, packed.factors());
-            if (layer.bias()) {
-                write(writer, layer.tensor(Part.BIAS), (long) from * Float.BYTES, packed.bias());
-            }
-            if (layer.actOrder() && from == 0) {
-                writer.write(layer.tensor(Part.INPUT_ORDER), 0, bytes(packed.inputOrder()));
-            }
+    private static Piece packSlab(SafetensorsWriter writer, LayerSource source, PackedLayer layer, int from, int to) {
+        try {
+            return new Slab(writer, layer, from, source.pack(from, to, layer.computeType()));
         } catch (IllegalArgumentException e) {
             throw new MalformedCheckpointException(source.tensors().get(0).file(), "layer " + source.name(), e.getMessage(),
                     "must be packable", e);
         }
     }
 
-    /** Writes a whole region, as much at a time as is contiguous: two writes into one file never overlap, however short. */
-    private static void write(SafetensorsWriter writer, String tensor, long offset, NativeMemory region) throws IOException {
-        int length;
-        for (long at = 0; at < region.size(); at += length) {
-            length = region.contiguous(at, region.size() - at);
-            ByteBuffer bytes = region.slice(at, length);
-            long to = offset + at;
-            OnDisk.run(() -> writer.write(tensor, to, bytes));
+    /** Columns of a layer from {@code from} on. */
+    private record Slab(SafetensorsWriter writer, PackedLayer layer, int from, PackedWeights packed) implements Piece {
+        @Override
+        public void write() throws IOException {
+            StripedLayout layout = layer.layout();
+            long strip = from / StripedLayout.BLOCK;
+            write(Part.CODES, strip * layout.stripCodeBytes(), packed.codes());
+            write(Part.SCALES, strip * layout.stripScaleBytes(), packed.scales());
+            if (layer.form().storesOffsets()) {
+                write(Part.ZEROS, strip * layout.stripScaleBytes(), packed.zeros());
+            }
+            write(Part.FACTORS, (long) from * Float.BYTES, packed.factors());
+            if (layer.bias()) {
+                write(Part.BIAS, (long) from * Float.BYTES, packed.bias());
+            }
+            if (layer.actOrder() && from == 0) {
+                writer.write(layer.tensor(Part.INPUT_ORDER), 0, bytes(packed.inputOrder()));
+            }
+        }
+
+        /** Writes a whole region, as much at a time as is contiguous: two writes into one file never overlap, however short. */
+        private void write(Part part, long offset, NativeMemory region) throws IOException {
+            int length;
+            for (long at = 0; at < region.size(); at += length) {
+                length = region.contiguous(at, region.size() - at);
+                writer.write(layer.tensor(part), offset + at, region.slice(at, length));
+            }
+        }
+
+        @Override
+        public void close() {
+            packed.close();
         }
     }
 
@@ -206,9 +217,7 @@ final class ShardPacker implements AutoCloseable {
 
     /** Waits for all files; throws what went wrong first. */
     void finish() throws IOException {
-        room.acquireUninterruptibly(options.threads() * QUEUED_PER_THREAD);
-        room.release(options.threads() * QUEUED_PER_THREAD);
-        pool.awaitQuiescence(Long.MAX_VALUE, java.util.concurrent.TimeUnit.NANOSECONDS);
+        awaitAll();
         rethrow();
     }
 
@@ -233,7 +242,14 @@ final class ShardPacker implements AutoCloseable {
     @Override
     public void close() {
         failure.compareAndSet(null, new IllegalStateException("closed"));
-        pool.awaitQuiescence(Long.MAX_VALUE, java.util.concurrent.TimeUnit.NANOSECONDS);
+        awaitAll();
         pool.shutdown();
+        disk.shutdown();
+    }
+
+    /** Whoever deals with a piece, or with a file whose last piece that was, has taken room. */
+    private void awaitAll() {
+        room.acquireUninterruptibly(mostPieces);
+        room.release(mostPieces);
     }
 }
