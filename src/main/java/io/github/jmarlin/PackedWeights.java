@@ -60,7 +60,7 @@ public final class PackedWeights implements AutoCloseable {
      * @throws IllegalArgumentException if a column's scales do not fit the compute type even after its shift
      */
     public static PackedWeights pack(QuantizedMatrix matrix, DataType computeType) {
-        return StripedPacker.pack(matrix, computeType).withInputOrder(matrix.inputOrder());
+        return StripedPacker.pack(matrix, computeType);
     }
 
     /**

@@ -84,22 +84,29 @@ final class ScaleStrip {
         while (end < to && setFactor(end)) {
             end++;
         }
-        int failed = end;
+        int packed = end;
         for (int group = 0; group < groups; group++) {
-            for (int column = from; column < end; column++) {
-                int at = group * WIDTH + column;
-                double shifted = rounded(scales[at]) * up[column];
-                short bits = HalfFloats.encode(type, shifted);
-                double kept = HalfFloats.decode(type, bits);
-                if (!isKept(kept, shifted)) {
-                    failed = Math.min(failed, column);
-                }
-                scaleBits[at] = bits;
-                if (floatZeros.length != 0) {
-                    // A scale that was rounded takes its float zero along: all weights of the group then keep their proportions.
-                    double change = scales[at] == 0 ? 1 : kept / (scales[at] * up[column]);
-                    zeroBits[at] = HalfFloats.encode(type, floatZeros[at] * change * zeroUp[column]);
-                }
+            packed = Math.min(packed, packRow(group, from, end));
+        }
+        return packed;
+    }
+
+    /** The same of one group. */
+    private int packRow(int group, int from, int to) {
+        int failed = to;
+        for (int column = from; column < to; column++) {
+            int at = group * WIDTH + column;
+            double shifted = rounded(scales[at]) * up[column];
+            short bits = HalfFloats.encode(type, shifted);
+            double kept = HalfFloats.decode(type, bits);
+            if (!isKept(kept, shifted)) {
+                failed = Math.min(failed, column);
+            }
+            scaleBits[at] = bits;
+            if (floatZeros.length != 0) {
+                // A scale that was rounded takes its float zero along: all weights of the group then keep their proportions.
+                double change = scales[at] == 0 ? 1 : kept / (scales[at] * up[column]);
+                zeroBits[at] = HalfFloats.encode(type, floatZeros[at] * change * zeroUp[column]);
             }
         }
         return failed;
@@ -109,15 +116,19 @@ final class ScaleStrip {
         Arrays.fill(largest, from, to, 0);
         Arrays.fill(largestZero, from, to, 0);
         for (int group = 0; group < groups; group++) {
-            for (int column = from; column < to; column++) {
-                largest[column] = Math.max(largest[column], Math.abs(scales[group * WIDTH + column]));
-            }
-            for (int column = from; floatZeros.length != 0 && column < to; column++) {
-                largestZero[column] = Math.max(largestZero[column], Math.abs(floatZeros[group * WIDTH + column]));
+            raise(largest, scales, group, from, to);
+            if (floatZeros.length != 0) {
+                raise(largestZero, floatZeros, group, from, to);
             }
         }
         for (int column = from; column < to; column++) {
             largest[column] = rounded(largest[column]);
+        }
+    }
+
+    private static void raise(float[] largest, float[] values, int group, int from, int to) {
+        for (int column = from; column < to; column++) {
+            largest[column] = Math.max(largest[column], Math.abs(values[group * WIDTH + column]));
         }
     }
 

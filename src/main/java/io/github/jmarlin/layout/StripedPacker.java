@@ -3,6 +3,7 @@ package io.github.jmarlin.layout;
 import io.github.jmarlin.DataType;
 import io.github.jmarlin.PackedWeights;
 import io.github.jmarlin.QuantizedMatrix;
+import io.github.jmarlin.memory.MemoryPool;
 import io.github.jmarlin.memory.NativeMemory;
 import io.github.jmarlin.memory.Tasks;
 import java.nio.ByteBuffer;
@@ -20,15 +21,22 @@ public final class StripedPacker {
 
     /** See {@link PackedWeights#pack}. */
     public static PackedWeights pack(QuantizedMatrix matrix, DataType computeType) {
-        return pack(new MatrixStrips(matrix), computeType);
+        try (MemoryPool pool = new MemoryPool()) {
+            return pack(matrix, computeType, pool);
+        }
+    }
+
+    /** The same into memory of a pool. */
+    public static PackedWeights pack(QuantizedMatrix matrix, DataType computeType, MemoryPool pool) {
+        return pack(new MatrixStrips(matrix), computeType, pool).withInputOrder(matrix.inputOrder());
     }
 
     /** The same of what need not be a matrix: the packed form of the matrix it would be, to the bit. */
-    public static PackedWeights pack(StripSource source, DataType computeType) {
+    public static PackedWeights pack(StripSource source, DataType computeType, MemoryPool pool) {
         PackedWeights.checkComputeType(computeType);
         StripedLayout layout = source.layout();
         float[] bias = source.bias();
-        PackedWeights packed = allocate(layout, computeType, bias != null);
+        PackedWeights packed = allocate(layout, computeType, bias != null, pool);
         try {
             Tasks.forEach(layout.strips(), index -> {
                 StripSource.Strip strip = source.strip(index);
@@ -37,8 +45,8 @@ public final class StripedPacker {
                 scales.write();
                 strip.pack(packed.codes().slice(layout.blockOffset(index, 0), (int) layout.stripCodeBytes()));
             });
-            for (int column = 0; bias != null && column < layout.n(); column++) {
-                packed.bias().putFloat((long) column * Float.BYTES, bias[column]);
+            for (int column = 0; bias != null && column < layout.paddedN(); column++) {
+                packed.bias().putFloat((long) column * Float.BYTES, column < layout.n() ? bias[column] : 0);
             }
             return packed;
         } catch (RuntimeException | Error e) {
@@ -47,14 +55,14 @@ public final class StripedPacker {
         }
     }
 
-    private static PackedWeights allocate(StripedLayout layout, DataType computeType, boolean bias) {
+    private static PackedWeights allocate(StripedLayout layout, DataType computeType, boolean bias, MemoryPool pool) {
         List<NativeMemory> made = new ArrayList<>();
         try {
-            made.add(NativeMemory.allocate(layout.codeBytes(), layout.stripCodeBytes()));
-            made.add(NativeMemory.allocate(layout.scaleBytes(), layout.stripScaleBytes()));
-            made.add(layout.form().storesOffsets() ? NativeMemory.allocate(layout.scaleBytes(), layout.stripScaleBytes()) : null);
-            made.add(NativeMemory.allocate((long) layout.paddedN() * Float.BYTES, Float.BYTES));
-            made.add(bias ? NativeMemory.allocate((long) layout.paddedN() * Float.BYTES, Float.BYTES) : null);
+            made.add(pool.allocate(layout.codeBytes(), layout.stripCodeBytes()));
+            made.add(pool.allocate(layout.scaleBytes(), layout.stripScaleBytes()));
+            made.add(layout.form().storesOffsets() ? pool.allocate(layout.scaleBytes(), layout.stripScaleBytes()) : null);
+            made.add(pool.allocate((long) layout.paddedN() * Float.BYTES, Float.BYTES));
+            made.add(bias ? pool.allocate((long) layout.paddedN() * Float.BYTES, Float.BYTES) : null);
             return PackedWeights.of(layout, computeType, made.get(0), made.get(1), made.get(2), made.get(3), made.get(4));
         } catch (RuntimeException | Error e) {
             made.stream().filter(Objects::nonNull).forEach(NativeMemory::close);

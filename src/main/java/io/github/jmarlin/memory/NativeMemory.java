@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.Objects;
+import java.util.function.Consumer;
 
 /**
  * Off-heap bytes with a long size, little-endian, made of {@link ByteBuffer} segments because one buffer ends at 2 GiB.
@@ -35,15 +36,20 @@ public final class NativeMemory implements AutoCloseable {
     private final long size;
     private final long segmentBytes;
     private final ByteBuffer[] segments;
-    /** What {@link BufferCleaner} frees: the buffers as Java made them, or empty if the memory belongs to someone else. */
-    private final ByteBuffer[] owned;
+    /** Frees it, or leaves that to whom the memory belongs. */
+    private final Runnable end;
     private final UseCount uses;
 
+    /** @param owned what {@link BufferCleaner} frees: the buffers as Java made them */
     private NativeMemory(long size, long segmentBytes, ByteBuffer[] segments, ByteBuffer[] owned) {
+        this(size, segmentBytes, segments, () -> BufferCleaner.free(owned));
+    }
+
+    private NativeMemory(long size, long segmentBytes, ByteBuffer[] segments, Runnable end) {
         this.size = size;
         this.segmentBytes = segmentBytes;
         this.segments = segments;
-        this.owned = owned;
+        this.end = end;
         uses = new UseCount("native memory of " + size + " bytes");
     }
 
@@ -116,6 +122,12 @@ public final class NativeMemory implements AutoCloseable {
         ByteBuffer segment = buffer.slice().order(ByteOrder.LITTLE_ENDIAN);
         long size = segment.remaining();
         return new NativeMemory(size, Math.max(1, size), new ByteBuffer[] {segment}, new ByteBuffer[0]);
+    }
+
+    /** The first {@code bytes} bytes, for someone whose {@link #close} gives them back. */
+    NativeMemory lent(long bytes, Consumer<NativeMemory> giveBack) {
+        checkRange(0, bytes);
+        return new NativeMemory(bytes, segmentBytes, segments, () -> giveBack.accept(this));
     }
 
     private static long segmentBytes(long bytes, long granule, long preferredSegment) {
@@ -260,7 +272,7 @@ public final class NativeMemory implements AutoCloseable {
     @Override
     public void close() {
         if (uses.close()) {
-            BufferCleaner.free(owned);
+            end.run();
         }
     }
 

@@ -12,6 +12,7 @@ import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.layout.StripSource;
 import io.github.jmarlin.layout.StripedLayout;
 import io.github.jmarlin.layout.StripedPacker;
+import io.github.jmarlin.memory.MemoryPool;
 import io.github.jmarlin.memory.NativeMemory;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
@@ -58,9 +59,9 @@ final class GgufLayer extends LayerSource {
 
     /** The striped layout wants codes down columns, as the file has them: they are packed without a matrix between. */
     @Override
-    public PackedWeights pack(int from, int to, DataType computeType) {
+    public PackedWeights pack(int from, int to, DataType computeType, MemoryPool pool) {
         checkColumns(from, to);
-        return StripedPacker.pack(new Columns(from, to), computeType);
+        return StripedPacker.pack(new Columns(from, to), computeType, pool);
     }
 
     private final class Columns implements StripSource {
@@ -112,13 +113,14 @@ final class GgufLayer extends LayerSource {
         protected void octets(int row, long[] octets) {
             int stride = octets.length / StripedLayout.BLOCK;
             int octetsOfBlock = type.blockElements() / OCTET;
-            for (int column = 0; column < width; column++) {
-                int at = column * rowBytes + row / type.blockElements() * type.blockBytes();
-                for (int octet = 0; octet < stride; octet += octetsOfBlock, at += type.blockBytes()) {
-                    if (row + octet * OCTET < k()) {
-                        blocks.octets(bytes, at, octets, column * stride + octet);
+            for (int octet = 0; octet < stride; octet += octetsOfBlock) {
+                int block = row / type.blockElements() + octet / octetsOfBlock;
+                for (int column = 0; column < width; column++) {
+                    int first = column * stride + octet;
+                    if (block * type.blockElements() < k()) {
+                        blocks.octets(bytes, column * rowBytes + block * type.blockBytes(), octets, first);
                     } else {
-                        Arrays.fill(octets, column * stride + octet, column * stride + octet + octetsOfBlock, 0);
+                        Arrays.fill(octets, first, first + octetsOfBlock, 0);
                     }
                 }
             }
@@ -129,17 +131,22 @@ final class GgufLayer extends LayerSource {
             int groups = blocks.groups();
             float[] ofBlock = new float[groups];
             float[] minimaOfBlock = new float[groups];
-            for (int column = 0; column < width; column++) {
-                for (int block = 0; block < k() / type.blockElements(); block++) {
+            for (int block = 0; block < k() / type.blockElements(); block++) {
+                for (int column = 0; column < width; column++) {
                     blocks.parameters(bytes, column * rowBytes + block * type.blockBytes(), ofBlock, minimaOfBlock);
                     int at = block * groups * StripedLayout.BLOCK + column;
-                    for (int group = 0; group < groups; group++, at += StripedLayout.BLOCK) {
-                        scales[at] = asScale(finite(ofBlock[group], first + column, block));
-                        if (blocks.hasMinimum()) {
-                            floatZeros[at] = asScale(finite(minimaOfBlock[group], first + column, block));
-                        }
+                    put(ofBlock, scales, at, column, block);
+                    if (blocks.hasMinimum()) {
+                        put(minimaOfBlock, floatZeros, at, column, block);
                     }
                 }
+            }
+        }
+
+        /** Puts the values of a block's groups from {@code at} on, a row of the strip each. */
+        private void put(float[] values, float[] target, int at, int column, int block) {
+            for (int group = 0; group < values.length; group++) {
+                target[at + group * StripedLayout.BLOCK] = asScale(finite(values[group], first + column, block));
             }
         }
     }

@@ -10,7 +10,9 @@ import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.TensorType;
 import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.layout.ShiftedScales;
+import io.github.jmarlin.layout.StripedPacker;
 import io.github.jmarlin.layout.WeightForm;
+import io.github.jmarlin.memory.MemoryPool;
 import io.github.jmarlin.memory.NativeMemory;
 import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
@@ -180,9 +182,16 @@ public abstract class LayerSource {
      * @throws MalformedCheckpointException as {@link #read} does
      * @throws IllegalArgumentException if a column's scales do not fit the compute type even after its shift
      */
-    public PackedWeights pack(int from, int to, DataType computeType) {
+    public final PackedWeights pack(int from, int to, DataType computeType) {
+        try (MemoryPool pool = new MemoryPool()) {
+            return pack(from, to, computeType, pool);
+        }
+    }
+
+    /** The same into memory of a pool, which may be closed before the weights are. */
+    public PackedWeights pack(int from, int to, DataType computeType, MemoryPool pool) {
         try (QuantizedMatrix matrix = read(from, to)) {
-            return PackedWeights.pack(matrix, computeType);
+            return StripedPacker.pack(matrix, computeType, pool);
         }
     }
 

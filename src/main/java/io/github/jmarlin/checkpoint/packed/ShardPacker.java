@@ -8,6 +8,7 @@ import io.github.jmarlin.checkpoint.format.LayerSource;
 import io.github.jmarlin.checkpoint.packed.PackPlan.Shard;
 import io.github.jmarlin.checkpoint.packed.PackedLayer.Part;
 import io.github.jmarlin.layout.StripedLayout;
+import io.github.jmarlin.memory.MemoryPool;
 import io.github.jmarlin.memory.NativeMemory;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -38,6 +39,7 @@ final class ShardPacker implements AutoCloseable {
     private final ForkJoinPool pool;
     /** Writes: threads that mostly wait, beside those that work. One is enough for a disk, the other syncs what is whole. */
     private final ExecutorService disk = Executors.newFixedThreadPool(2);
+    private final MemoryPool memory = new MemoryPool();
     private final int mostPieces;
     private final Semaphore room;
     private final AtomicReference<Throwable> failure = new AtomicReference<>();
@@ -165,9 +167,9 @@ final class ShardPacker implements AutoCloseable {
         }
     }
 
-    private static Piece packSlab(SafetensorsWriter writer, LayerSource source, PackedLayer layer, int from, int to) {
+    private Piece packSlab(SafetensorsWriter writer, LayerSource source, PackedLayer layer, int from, int to) {
         try {
-            return new Slab(writer, layer, from, source.pack(from, to, layer.computeType()));
+            return new Slab(writer, layer, from, source.pack(from, to, layer.computeType(), memory));
         } catch (IllegalArgumentException e) {
             throw new MalformedCheckpointException(source.tensors().get(0).file(), "layer " + source.name(), e.getMessage(),
                     "must be packable", e);
@@ -245,6 +247,7 @@ final class ShardPacker implements AutoCloseable {
         awaitAll();
         pool.shutdown();
         disk.shutdown();
+        memory.close();
     }
 
     /** Whoever deals with a piece, or with a file whose last piece that was, has taken room. */

@@ -1,0 +1,60 @@
+package io.github.jmarlin.memory;
+
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.Iterator;
+
+/**
+ * Lends native memory and lends it again once it is closed: for work in pieces of much the same sizes, which would otherwise have the
+ * system map and clear the pages of each. Thread-safe.
+ */
+public final class MemoryPool implements AutoCloseable {
+    /** Memory may be lent for a piece this many times smaller. */
+    private static final long LARGEST_RATIO = 2;
+
+    /** What nobody uses, the last used first. */
+    private final Deque<NativeMemory> free = new ArrayDeque<>();
+    private boolean closed;
+
+    /**
+     * Memory of {@code bytes} bytes, of unknown content. Closing it gives it back; that may be after the pool was closed.
+     *
+     * @param granule as in {@link NativeMemory#allocate}
+     */
+    public NativeMemory allocate(long bytes, long granule) {
+        NativeMemory memory = take(bytes);
+        return (memory == null ? NativeMemory.allocate(bytes, granule) : memory).lent(bytes, this::giveBack);
+    }
+
+    private synchronized NativeMemory take(long bytes) {
+        for (Iterator<NativeMemory> memories = free.iterator(); memories.hasNext(); ) {
+            NativeMemory memory = memories.next();
+            // Of one segment any granule stays contiguous.
+            if (memory.size() >= bytes && memory.size() / LARGEST_RATIO <= bytes && memory.contiguous(0, memory.size()) == memory.size()) {
+                memories.remove();
+                return memory;
+            }
+        }
+        if (!free.isEmpty()) {
+            // None fits: what was lent for pieces of another size is not kept beside the new ones for ever.
+            free.removeLast().close();
+        }
+        return null;
+    }
+
+    private synchronized void giveBack(NativeMemory memory) {
+        if (closed) {
+            memory.close();
+        } else {
+            free.addFirst(memory);
+        }
+    }
+
+    /** Frees what is not lent; the rest is freed when it is given back. */
+    @Override
+    public synchronized void close() {
+        closed = true;
+        free.forEach(NativeMemory::close);
+        free.clear();
+    }
+}
