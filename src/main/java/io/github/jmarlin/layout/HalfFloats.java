@@ -112,6 +112,20 @@ public final class HalfFloats {
         return (bits & exponent) != exponent;
     }
 
+    /** The value of the number of a 16-bit {@code type} that is nearest to {@code value}: what {@link #encode} and {@link #decode} give. */
+    public static double nearest(DataType type, double value) {
+        double magnitude = Math.abs(value);
+        if (isFp16(type)) {
+            return magnitude >= 0x1p-14 && magnitude < 65520 ? nearest(value, FP64_MANTISSA - 10) : fromFp16(toFp16(value));
+        }
+        return magnitude >= Float.MIN_NORMAL && magnitude < 0x1p127 ? nearest(value, FP64_MANTISSA - 7) : fromBf16(toBf16(value));
+    }
+
+    private static double nearest(double value, int dropped) {
+        long bits = Double.doubleToRawLongBits(value);
+        return Double.longBitsToDouble(bits + (1L << dropped - 1) - 1 + (bits >>> dropped & 1) & -1L << dropped);
+    }
+
     /** A double inside the normal range of a format whose mantissa is {@code dropped} bits shorter and whose exponent has that bias. */
     private static short rounded(double value, int dropped, int bias) {
         long bits = Double.doubleToRawLongBits(value);

@@ -17,6 +17,8 @@ final class ScaleStrip {
     private final WeightForm form;
     private final DataType type;
     private final DataType scaleType;
+    /** Whether the type has fewer bits than the scales: FP16 or BF16 than FP32, BF16 than FP16. */
+    private final boolean rounds;
     private final int groups;
     private final int firstColumn;
     /** Columns that exist. */
@@ -32,6 +34,9 @@ final class ScaleStrip {
     private final double[] up = new double[WIDTH];
     private final double[] zeroUp = new double[WIDTH];
     private final double[] factors = new double[WIDTH];
+    /** Of a row: what is rounded next, and how much larger rounding made the scales. */
+    private final double[] shifted = new double[WIDTH];
+    private final double[] change = new double[WIDTH];
 
     /** Reads the parameters of strip {@code index}. */
     ScaleStrip(StripSource source, StripSource.Strip strip, int index, PackedWeights packed) {
@@ -41,6 +46,7 @@ final class ScaleStrip {
         form = packed.form();
         type = packed.computeType();
         scaleType = source.scaleType();
+        rounds = scaleType == DataType.FP32 || scaleType == DataType.FP16 && type == DataType.BF16;
         groups = packed.groups();
         firstColumn = index * WIDTH;
         width = Math.min(packed.n() - firstColumn, WIDTH);
@@ -52,7 +58,11 @@ final class ScaleStrip {
         strip.parameters(scales, floatZeros);
     }
 
-    /** @throws IllegalArgumentException if a column cannot be packed, naming it and the reason */
+    /**
+     * Finds the bits of all of them.
+     *
+     * @throws IllegalArgumentException if a column cannot be packed, naming it and the reason
+     */
     void pack() {
         Arrays.fill(factors, 1);
         for (int column = pack(0, width); column < width; column = pack(column, width)) {
@@ -84,29 +94,35 @@ final class ScaleStrip {
         while (end < to && setFactor(end)) {
             end++;
         }
-        int packed = end;
+        int failed = end;
         for (int group = 0; group < groups; group++) {
-            packed = Math.min(packed, packRow(group, from, end));
+            failed = Math.min(failed, packRow(group, from, end));
         }
-        return packed;
+        return failed;
     }
 
-    /** The same of one group. */
+    /** The same of one group. NOTES: floats become doubles in loops of their own; among other work each would wait for the one before. */
     private int packRow(int group, int from, int to) {
+        int row = group * WIDTH;
+        for (int column = from; column < to; column++) {
+            shifted[column] = scales[row + column] * up[column];
+        }
         int failed = to;
         for (int column = from; column < to; column++) {
-            int at = group * WIDTH + column;
-            double shifted = rounded(scales[at]) * up[column];
-            short bits = HalfFloats.encode(type, shifted);
-            double kept = HalfFloats.decode(type, bits);
-            if (!isKept(kept, shifted)) {
+            double kept = HalfFloats.nearest(type, shifted[column]);
+            if (!isKept(kept, shifted[column])) {
                 failed = Math.min(failed, column);
             }
-            scaleBits[at] = bits;
-            if (floatZeros.length != 0) {
-                // A scale that was rounded takes its float zero along: all weights of the group then keep their proportions.
-                double change = scales[at] == 0 ? 1 : kept / (scales[at] * up[column]);
-                zeroBits[at] = HalfFloats.encode(type, floatZeros[at] * change * zeroUp[column]);
+            scaleBits[row + column] = HalfFloats.encode(type, kept);
+            // A scale that was rounded takes its float zero along: all weights of the group then keep their proportions.
+            change[column] = shifted[column] == 0 ? 1 : kept / shifted[column];
+        }
+        if (floatZeros.length != 0) {
+            for (int column = from; column < to; column++) {
+                shifted[column] = floatZeros[row + column] * zeroUp[column];
+            }
+            for (int column = from; column < to; column++) {
+                zeroBits[row + column] = HalfFloats.encode(type, shifted[column] * change[column]);
             }
         }
         return failed;
@@ -122,7 +138,7 @@ final class ScaleStrip {
             }
         }
         for (int column = from; column < to; column++) {
-            largest[column] = rounded(largest[column]);
+            largest[column] = scaleType.is16Bit() && rounds ? (float) HalfFloats.nearest(type, largest[column]) : largest[column];
         }
     }
 
@@ -153,15 +169,9 @@ final class ScaleStrip {
         return Math.getExponent(factor) >= Float.MIN_EXPONENT && Math.getExponent(factor) <= Float.MAX_EXPONENT;
     }
 
-    /** Whether the packed scale is the one it should be: exactly, or for FP32 to the nearest of the type's normal numbers. */
-    private boolean isKept(double kept, double shifted) {
-        return scaleType == DataType.FP32 ? Math.abs(kept - shifted) <= Math.abs(shifted) * ShiftedScales.unitRoundoff(type)
-                : kept == shifted;
-    }
-
-    /** The scale as it is packed, before its shift: BF16 rounds the three bits that FP16 scales have more. */
-    private float rounded(float scale) {
-        return type == DataType.BF16 && scaleType == DataType.FP16 ? HalfFloats.fromBf16(HalfFloats.toBf16(scale)) : scale;
+    /** Whether the packed scale is the one it should be: exactly, or if it is rounded to the nearest of the type's normal numbers. */
+    private boolean isKept(double kept, double expected) {
+        return rounds ? Math.abs(kept - expected) <= Math.abs(expected) * ShiftedScales.unitRoundoff(type) : kept == expected;
     }
 
     /** Why a column cannot be packed. */
@@ -173,10 +183,10 @@ final class ScaleStrip {
                     + "..2^" + Float.MAX_EXPONENT;
         }
         int group = 0;
-        while (isKept(HalfFloats.decode(type, scaleBits[group * WIDTH + column]), rounded(scales[group * WIDTH + column]) * up[column])) {
+        while (isKept(HalfFloats.decode(type, scaleBits[group * WIDTH + column]), scales[group * WIDTH + column] * up[column])) {
             group++;
         }
-        return "its scale " + rounded(scales[group * WIDTH + column]) + " of group " + group + " is not exact beside its largest scale "
+        return "its scale " + (double) scales[group * WIDTH + column] + " of group " + group + " is not exact beside its largest scale "
                 + largest[column] + (largestZero[column] != 0 ? " and float zero " + largestZero[column] : "") + "; pack for "
                 + (scaleType.is16Bit() ? scaleType : DataType.BF16) + " instead";
     }
@@ -189,8 +199,10 @@ final class ScaleStrip {
         if (form.storesOffsets()) {
             packed.zeros().slice(at, bytes).asShortBuffer().put(zeroBits);
         }
+        float[] rounded = new float[WIDTH];
         for (int column = 0; column < WIDTH; column++) {
-            packed.factors().putFloat((long) (firstColumn + column) * Float.BYTES, (float) factors[column]);
+            rounded[column] = (float) factors[column];
         }
+        packed.factors().slice((long) firstColumn * Float.BYTES, WIDTH * Float.BYTES).asFloatBuffer().put(rounded);
     }
 }
