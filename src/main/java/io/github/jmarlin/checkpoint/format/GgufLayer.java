@@ -8,7 +8,6 @@ import io.github.jmarlin.checkpoint.container.Tensor;
 import io.github.jmarlin.checkpoint.container.gguf.GgufBlocks;
 import io.github.jmarlin.checkpoint.container.gguf.GgufType;
 import io.github.jmarlin.layout.ColumnStrips;
-import io.github.jmarlin.layout.HalfFloats;
 import io.github.jmarlin.layout.StripSource;
 import io.github.jmarlin.layout.StripedLayout;
 import io.github.jmarlin.layout.StripedPacker;
@@ -116,11 +115,11 @@ final class GgufLayer extends LayerSource {
             for (int octet = 0; octet < stride; octet += octetsOfBlock) {
                 int block = row / type.blockElements() + octet / octetsOfBlock;
                 for (int column = 0; column < width; column++) {
-                    int first = column * stride + octet;
+                    int to = column * stride + octet;
                     if (block * type.blockElements() < k()) {
-                        blocks.octets(bytes, column * rowBytes + block * type.blockBytes(), octets, first);
+                        blocks.octets(bytes, column * rowBytes + block * type.blockBytes(), octets, to);
                     } else {
-                        Arrays.fill(octets, first, first + octetsOfBlock, 0);
+                        Arrays.fill(octets, to, to + octetsOfBlock, 0);
                     }
                 }
             }
@@ -146,14 +145,9 @@ final class GgufLayer extends LayerSource {
         /** Puts the values of a block's groups from {@code at} on, a row of the strip each. */
         private void put(float[] values, float[] target, int at, int column, int block) {
             for (int group = 0; group < values.length; group++) {
-                target[at + group * StripedLayout.BLOCK] = asScale(finite(values[group], first + column, block));
+                target[at + group * StripedLayout.BLOCK] = finite(values[group], first + column, block);
             }
         }
-    }
-
-    /** A number as the matrix's scale type holds it. */
-    private float asScale(float value) {
-        return scaleType().is16Bit() ? HalfFloats.decode(scaleType(), HalfFloats.encode(scaleType(), value)) : value;
     }
 
     /** Writes the codes of a block of rows: columns {@code [column, column + width)} of n. */
