@@ -17,7 +17,7 @@ import java.util.function.Consumer;
  * <p>The <i>granule</i> says where segments may meet: no range inside one granule {@code [i * granule, (i + 1) * granule)} crosses
  * a segment, so the natural unit of the data (a strip, a row) is always one contiguous {@link #slice}.
  *
- * <p>Memory from {@link #allocate} is zeroed and starts at a multiple of 64 bytes. It is freed by {@link #close}, or by the
+ * <p>Memory from {@link #allocate} is zeroed and starts at a multiple of 64 bytes, of 4096 if it is that long. It is freed by {@link #close}, or by the
  * garbage collector if that is forgotten.
  *
  * <p><b>Threads.</b> Reading and writing follow the rules of {@link ByteBuffer}: safe for concurrent readers and for writers of

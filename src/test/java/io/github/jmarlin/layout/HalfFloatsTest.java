@@ -81,6 +81,8 @@ class HalfFloatsTest {
         String what = type + " of " + value + " (" + Double.toHexString(value) + ")";
         assertEquals((short) expected, HalfFloats.encode(type, value), what);
         assertEquals((short) (expected | 0x8000), HalfFloats.encode(type, -value), "minus " + what);
+        assertEquals(define(type, expected), HalfFloats.nearest(type, value), what);
+        assertEquals(define(type, expected | 0x8000), HalfFloats.nearest(type, -value), "minus " + what);
     }
 
     private static void checkFloat(DataType type, int expected, float value) {

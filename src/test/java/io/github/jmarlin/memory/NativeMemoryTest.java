@@ -38,6 +38,13 @@ class NativeMemoryTest {
         }
     }
 
+    @Test
+    void whatIsAsLongAsAPageStartsWithOne() {
+        try (NativeMemory memory = NativeMemory.allocate(4096, 1)) {
+            assertEquals(0, memory.slice(0, 4096).alignmentOffset(0, 4096));
+        }
+    }
+
     /** Segments of three granules of 24 bytes: what a matrix of several GiB looks like, in small. */
     @Test
     void granulesNeverCrossSegments() {

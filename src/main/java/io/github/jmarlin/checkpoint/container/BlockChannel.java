@@ -47,14 +47,22 @@ final class BlockChannel implements AutoCloseable {
 
     /** Creates the file with a length that it will not exceed, all zeros, or takes the place of one. */
     static BlockChannel create(Path file, long length) throws IOException {
+        return create(file, length, true);
+    }
+
+    /** The same, with or without asking the file system for writes past its cache. */
+    static BlockChannel create(Path file, long length, boolean pastCache) throws IOException {
         FileChannel cached = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE,
                 StandardOpenOption.TRUNCATE_EXISTING);
+        if (!pastCache) {
+            return new BlockChannel(cached, null, 1);
+        }
         try {
             try (RandomAccessFile sized = new RandomAccessFile(file.toFile(), "rw")) {
                 sized.setLength(length);
             }
-            return new BlockChannel(cached, FileChannel.open(file, StandardOpenOption.WRITE, ExtendedOpenOption.DIRECT),
-                    Math.toIntExact(Files.getFileStore(file).getBlockSize()));
+            int blockBytes = Math.toIntExact(Files.getFileStore(file).getBlockSize());
+            return new BlockChannel(cached, FileChannel.open(file, StandardOpenOption.WRITE, ExtendedOpenOption.DIRECT), blockBytes);
         } catch (IOException | UnsupportedOperationException e) {
             return new BlockChannel(cached, null, 1);
         }

@@ -31,7 +31,7 @@ import java.util.stream.Collectors;
  * @param actOrder whether there is an input order
  * @param scheme how the source stored it
  * @param sourceTensors the source's tensors that became this layer
- * @param sourceChecksum CRC-32C of those tensors' bytes, one behind the other, in hexadecimal; of files before release 0.9 SHA-256
+ * @param sourceChecksum CRC-32C of those tensors' bytes, one behind the other, in hexadecimal; of earlier files SHA-256
  */
 public record PackedLayer(String name, StripedLayout layout, DataType computeType, boolean bias, boolean actOrder, String scheme,
         List<String> sourceTensors, String sourceChecksum) {
