@@ -31,9 +31,8 @@ final class ShardPacker implements AutoCloseable {
     /** Codes of a slab: the row-major and the packed form take half a byte each, and should meet in the cache. */
     private static final long SLAB_CODES = 4L << 20;
     private static final long COPY_BYTES = 8L << 20;
-    /** Slabs waiting per thread, so that none runs dry while the next is submitted; and how many more wait for the disk. */
-    private static final int QUEUED_PER_THREAD = 2;
-    private static final int WRITTEN_AT_ONCE = 4;
+    /** Pieces besides those that threads work at: the next ones for them, and those that wait for the disk. */
+    private static final int WAITING = 6;
 
     private final PackOptions options;
     private final ForkJoinPool pool;
@@ -47,7 +46,7 @@ final class ShardPacker implements AutoCloseable {
     ShardPacker(PackOptions options) {
         this.options = options;
         this.pool = new ForkJoinPool(options.threads());
-        this.mostPieces = options.threads() * QUEUED_PER_THREAD + WRITTEN_AT_ONCE;
+        this.mostPieces = options.threads() + WAITING;
         this.room = new Semaphore(mostPieces);
     }
 
