@@ -30,8 +30,9 @@
  * sizes, times and headers of the source, and of the options) and, for each of its layers, {@code jmarlin.layer.<name>}: a
  * JSON object with {@code k, n, group_size, compute_type, code, offset, scale_source, sparsity, columns, bias, act_order,
  * scheme, source_tensors, source_crc32c}; code to columns say what a weight is, in the words of
- * {@link io.github.jmarlin.layout.WeightForm}, and a word that a release does not know is refused. (Earlier files have {@code source_sha256}, version 1 also
- * {@code zero_points} instead, true or false, and is read as 4-bit integers.) A layer's parts are the tensors
+ * {@link io.github.jmarlin.layout.WeightForm}, and a word that a release does not know is refused. (Earlier files have
+ * {@code source_sha256}. Version 1 had {@code zero_points} instead of code to columns, true or false, and is read as 4-bit integers.)
+ * A layer's parts are the tensors
  * <table>
  * <caption>Parts of a layer</caption>
  * <tr><th>name</th><th>type and shape</th></tr>

@@ -23,9 +23,10 @@ final class ScaleStrip {
     private final int firstColumn;
     /** Columns that exist. */
     private final int width;
-    /** {@code [groups][64]}: what the source has, and the bits it becomes. */
+    /** {@code [groups][64]}: what the source has. */
     private final float[] scales;
     private final float[] floatZeros;
+    /** {@code [scaleRows][64]}: the bits it becomes, behind the last group zeros. */
     private final short[] scaleBits;
     private final short[] zeroBits;
     /** Of every column: the largest absolute scale and float zero, and what they are multiplied with, 2^shift / mantissa and so on. */
@@ -35,7 +36,7 @@ final class ScaleStrip {
     private final double[] zeroUp = new double[WIDTH];
     private final double[] factors = new double[WIDTH];
     /** Of a row: what is rounded next, and how much larger rounding made the scales. */
-    private final double[] shifted = new double[WIDTH];
+    private final double[] scaled = new double[WIDTH];
     private final double[] change = new double[WIDTH];
 
     /** Reads the parameters of strip {@code index}. */
@@ -53,8 +54,9 @@ final class ScaleStrip {
         int elements = Math.multiplyExact(groups, WIDTH);
         scales = new float[elements];
         floatZeros = new float[form.hasFloatZeros() ? elements : 0];
-        scaleBits = new short[elements];
-        zeroBits = new short[form.storesOffsets() ? elements : 0];
+        int stored = Math.multiplyExact(packed.layout().scaleRows(), WIDTH);
+        scaleBits = new short[stored];
+        zeroBits = new short[form.storesOffsets() ? stored : 0];
         strip.parameters(scales, floatZeros);
     }
 
@@ -65,7 +67,7 @@ final class ScaleStrip {
      */
     void pack() {
         Arrays.fill(factors, 1);
-        for (int column = pack(0, width); column < width; column = pack(column, width)) {
+        for (int column = pack(0, width); column < width; column = pack(column + 1, width)) {
             // A group of nothing but zeros may have any scale: quantizers leave the smallest there are.
             if (form.offset() == WeightForm.Offset.MIDDLE) {
                 for (int group = 0; group < groups; group++) {
@@ -105,24 +107,24 @@ final class ScaleStrip {
     private int packRow(int group, int from, int to) {
         int row = group * WIDTH;
         for (int column = from; column < to; column++) {
-            shifted[column] = scales[row + column] * up[column];
+            scaled[column] = scales[row + column] * up[column];
         }
         int failed = to;
         for (int column = from; column < to; column++) {
-            double kept = HalfFloats.nearest(type, shifted[column]);
-            if (!isKept(kept, shifted[column])) {
+            double kept = HalfFloats.nearest(type, scaled[column]);
+            if (!isKept(kept, scaled[column])) {
                 failed = Math.min(failed, column);
             }
             scaleBits[row + column] = HalfFloats.encode(type, kept);
             // A scale that was rounded takes its float zero along: all weights of the group then keep their proportions.
-            change[column] = shifted[column] == 0 ? 1 : kept / shifted[column];
+            change[column] = scaled[column] == 0 ? 1 : kept / scaled[column];
         }
         if (floatZeros.length != 0) {
             for (int column = from; column < to; column++) {
-                shifted[column] = floatZeros[row + column] * zeroUp[column];
+                scaled[column] = floatZeros[row + column] * zeroUp[column];
             }
             for (int column = from; column < to; column++) {
-                zeroBits[row + column] = HalfFloats.encode(type, shifted[column] * change[column]);
+                zeroBits[row + column] = HalfFloats.encode(type, scaled[column] * change[column]);
             }
         }
         return failed;

@@ -1,5 +1,6 @@
 package io.github.jmarlin.memory;
 
+import io.github.jmarlin.JMarlinException;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Iterator;
@@ -23,14 +24,21 @@ public final class MemoryPool implements AutoCloseable {
      */
     public NativeMemory allocate(long bytes, long granule) {
         NativeMemory memory = take(bytes);
-        return (memory == null ? NativeMemory.allocate(bytes, granule) : memory).lent(bytes, this::giveBack);
+        if (memory == null) {
+            try {
+                memory = NativeMemory.allocate(bytes, granule);
+            } catch (JMarlinException e) {
+                freeAll();
+                memory = NativeMemory.allocate(bytes, granule);
+            }
+        }
+        return memory.lent(bytes, this::giveBack);
     }
 
     private synchronized NativeMemory take(long bytes) {
         for (Iterator<NativeMemory> memories = free.iterator(); memories.hasNext(); ) {
             NativeMemory memory = memories.next();
-            // Of one segment any granule stays contiguous.
-            if (memory.size() >= bytes && memory.size() / LARGEST_RATIO <= bytes && memory.contiguous(0, memory.size()) == memory.size()) {
+            if (memory.size() >= bytes && memory.size() / LARGEST_RATIO <= bytes) {
                 memories.remove();
                 return memory;
             }
@@ -43,7 +51,8 @@ public final class MemoryPool implements AutoCloseable {
     }
 
     private synchronized void giveBack(NativeMemory memory) {
-        if (closed) {
+        // Of one segment, as is what is kept, any granule stays contiguous.
+        if (closed || memory.contiguous(0, memory.size()) < memory.size()) {
             memory.close();
         } else {
             free.addFirst(memory);
@@ -54,6 +63,10 @@ public final class MemoryPool implements AutoCloseable {
     @Override
     public synchronized void close() {
         closed = true;
+        freeAll();
+    }
+
+    private synchronized void freeAll() {
         free.forEach(NativeMemory::close);
         free.clear();
     }

@@ -17,8 +17,8 @@ import java.util.function.Consumer;
  * <p>The <i>granule</i> says where segments may meet: no range inside one granule {@code [i * granule, (i + 1) * granule)} crosses
  * a segment, so the natural unit of the data (a strip, a row) is always one contiguous {@link #slice}.
  *
- * <p>Memory from {@link #allocate} is zeroed and starts at a multiple of 64 bytes, of 4096 if it is that long. It is freed by {@link #close}, or by the
- * garbage collector if that is forgotten.
+ * <p>Memory from {@link #allocate} is zeroed (that of a {@link MemoryPool} is not) and starts at a multiple of 64 bytes, of 4096 if it
+ * is that long. It is freed by {@link #close}, or by the garbage collector if that is forgotten.
  *
  * <p><b>Threads.</b> Reading and writing follow the rules of {@link ByteBuffer}: safe for concurrent readers and for writers of
  * disjoint ranges. Whoever works on slices while another thread might close takes the memory with {@link #acquire} and gives it
@@ -29,7 +29,7 @@ public final class NativeMemory implements AutoCloseable {
     public static final int ALIGNMENT = 64;
 
     /** Alignment of what is at least as long: files can be written from there block by block, past the page cache. */
-    private static final int PAGE_BYTES = 4096;
+    public static final int PAGE_BYTES = 4096;
     private static final long LARGEST_SEGMENT = Integer.MAX_VALUE - PAGE_BYTES;
     private static final long PREFERRED_SEGMENT = 1L << 30;
 
@@ -56,7 +56,7 @@ public final class NativeMemory implements AutoCloseable {
     /**
      * Zeroed memory of {@code bytes} bytes.
      *
-     * @param granule bytes of the unit that must stay contiguous, 1 to 2 GiB - 64
+     * @param granule bytes of the unit that must stay contiguous, 1 to 2 GiB - 4096
      * @throws JMarlinException if the JVM's limit for direct memory is reached
      */
     public static NativeMemory allocate(long bytes, long granule) {

@@ -23,6 +23,8 @@ import java.util.List;
  * the file system has no other way. No block goes both ways, so neither ever overwrites the other.
  */
 final class BlockChannel implements AutoCloseable {
+    /** A multiple of the file system's, which decides, and mostly of a page of its cache. */
+    private static final int BLOCK = NativeMemory.PAGE_BYTES;
     /** Shorter runs are not worth a request of their own. */
     private static final int SHORTEST_RUN = 64 << 10;
     /** What is not in memory as it is in blocks is copied, so much at a time. */
@@ -32,20 +34,18 @@ final class BlockChannel implements AutoCloseable {
     private final FileChannel cached;
     /** Null where there is none. */
     private final FileChannel direct;
-    private final int blockBytes;
     private List<Piece> waiting = new ArrayList<>();
     private int waitingBytes;
 
     private record Piece(ByteBuffer bytes, long position) {
     }
 
-    private BlockChannel(FileChannel cached, FileChannel direct, int blockBytes) {
+    private BlockChannel(FileChannel cached, FileChannel direct) {
         this.cached = cached;
         this.direct = direct;
-        this.blockBytes = blockBytes;
     }
 
-    /** Creates the file with a length that it will not exceed, all zeros, or takes the place of one. */
+    /** Creates a file, or empties one, that will be at most {@code length} bytes long. */
     static BlockChannel create(Path file, long length) throws IOException {
         return create(file, length, true);
     }
@@ -54,18 +54,37 @@ final class BlockChannel implements AutoCloseable {
     static BlockChannel create(Path file, long length, boolean pastCache) throws IOException {
         FileChannel cached = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE,
                 StandardOpenOption.TRUNCATE_EXISTING);
-        if (!pastCache) {
-            return new BlockChannel(cached, null, 1);
-        }
         try {
-            try (RandomAccessFile sized = new RandomAccessFile(file.toFile(), "rw")) {
-                sized.setLength(length);
-            }
-            int blockBytes = Math.toIntExact(Files.getFileStore(file).getBlockSize());
-            return new BlockChannel(cached, FileChannel.open(file, StandardOpenOption.WRITE, ExtendedOpenOption.DIRECT), blockBytes);
-        } catch (IOException | UnsupportedOperationException e) {
-            return new BlockChannel(cached, null, 1);
+            return new BlockChannel(cached, pastCache ? direct(file, length) : null);
+        } catch (Throwable e) {
+            cached.close();
+            throw e;
         }
+    }
+
+    /** The other way into the file, which then has its length: writes that do not make it longer do not wait for each other. */
+    private static FileChannel direct(Path file, long length) throws IOException {
+        if (BLOCK % Files.getFileStore(file).getBlockSize() != 0) {
+            return null;
+        }
+        FileChannel direct;
+        try {
+            direct = FileChannel.open(file, StandardOpenOption.WRITE, ExtendedOpenOption.DIRECT);
+        } catch (IOException | UnsupportedOperationException e) {
+            return null;
+        }
+        try (RandomAccessFile sized = new RandomAccessFile(file.toFile(), "rw")) {
+            sized.setLength(length);
+            return direct;
+        } catch (Throwable e) {
+            direct.close();
+            throw e;
+        }
+    }
+
+    /** Whether there is a way past the cache. */
+    boolean isDirect() {
+        return direct != null;
     }
 
     /** Writes the remaining bytes of {@code bytes}, whose position stays, from byte {@code position} of the file on. */
@@ -75,8 +94,8 @@ final class BlockChannel implements AutoCloseable {
             writeFully(cached, bytes.duplicate(), position);
             return;
         }
-        int head = (int) Math.min(length, Math.floorMod(-position, (long) blockBytes));
-        int run = (length - head) / blockBytes * blockBytes;
+        int head = (int) Math.min(length, Math.floorMod(-position, (long) BLOCK));
+        int run = (length - head) / BLOCK * BLOCK;
         if (run < SHORTEST_RUN) {
             writeLater(bytes.duplicate(), position);
             return;
@@ -88,7 +107,16 @@ final class BlockChannel implements AutoCloseable {
     }
 
     private void writeBlocks(ByteBuffer run, long position) throws IOException {
-        if (run.isDirect() && run.alignmentOffset(0, blockBytes) == 0) {
+        try {
+            writeDirect(run.duplicate(), position);
+        } catch (IOException e) {
+            // Refused although the file was opened so: what is really wrong, the other way will say.
+            writeFully(cached, run, position);
+        }
+    }
+
+    private void writeDirect(ByteBuffer run, long position) throws IOException {
+        if (run.isDirect() && run.alignmentOffset(0, BLOCK) == 0) {
             writeFully(direct, run, position);
             return;
         }

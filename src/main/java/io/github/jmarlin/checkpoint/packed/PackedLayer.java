@@ -156,9 +156,10 @@ public record PackedLayer(String name, StripedLayout layout, DataType computeTyp
         if (!type.equals(DataType.FP16.name()) && !type.equals(DataType.BF16.name())) {
             throw json.get("compute_type").unsupported("FP16 or BF16");
         }
+        String sha256 = json.get("source_sha256").string(SourceChecksum.UNKNOWN);
         return new PackedLayer(name, layout, DataType.valueOf(type),
                 json.get("bias").bool(false), json.get("act_order").bool(false), json.get("scheme").string("unknown"),
-                json.get("source_tensors").strings(), json.get("source_crc32c").string(json.get("source_sha256").string(SourceChecksum.UNKNOWN)));
+                json.get("source_tensors").strings(), json.get("source_crc32c").string(sha256));
     }
 
     private static WeightForm form(ConfigNode json, int groupSize) {

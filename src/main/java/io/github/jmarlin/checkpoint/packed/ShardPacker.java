@@ -80,20 +80,36 @@ final class ShardPacker implements AutoCloseable {
             }
             room.acquireUninterruptibly();
             missing.incrementAndGet();
-            pool.execute(() -> {
-                Piece piece = null;
-                try {
-                    piece = failure.get() == null ? work.make() : null;
-                } catch (Throwable e) {
-                    failure.compareAndSet(null, e);
-                }
-                if (piece == null) {
-                    finished();
-                } else {
-                    Piece made = piece;
-                    disk.execute(() -> write(made, bytes));
-                }
-            });
+            try {
+                pool.execute(() -> make(work, bytes));
+            } catch (Throwable e) {
+                fail(e);
+            }
+        }
+
+        private void make(Work work, long bytes) {
+            Piece piece;
+            try {
+                piece = failure.get() == null ? work.make() : null;
+            } catch (Throwable e) {
+                fail(e);
+                return;
+            }
+            if (piece == null) {
+                finished();
+                return;
+            }
+            try {
+                disk.execute(() -> write(piece, bytes));
+            } catch (Throwable e) {
+                piece.close();
+                fail(e);
+            }
+        }
+
+        private void fail(Throwable e) {
+            failure.compareAndSet(null, e);
+            finished();
         }
 
         private void write(Piece piece, long bytes) {

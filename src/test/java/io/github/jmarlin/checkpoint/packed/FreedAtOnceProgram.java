@@ -25,7 +25,7 @@ final class FreedAtOnceProgram {
 
     private static final int SIZE = 1024;
     /** What native memory takes more than was asked for. */
-    private static final int ALIGNMENT_LOSS = NativeMemory.ALIGNMENT - 1;
+    private static final int ALIGNMENT_LOSS = NativeMemory.PAGE_BYTES - 1;
 
     private FreedAtOnceProgram() {
     }
