@@ -25,7 +25,8 @@ import java.util.concurrent.atomic.AtomicReference;
 
 /**
  * Packs shards on several threads. The unit of work is a slab: some strips of one layer, read, packed and written at their
- * place. A strip's bytes depend on no other strip, so slabs need no order, and only a few per thread are in memory.
+ * place. A strip's bytes depend on no other strip, so slabs need no order, and there are only a few more of
+ * them in memory than threads that pack.
  */
 final class ShardPacker implements AutoCloseable {
     /** Codes of a slab: the row-major and the packed form take half a byte each, and should meet in the cache. */
