@@ -48,15 +48,21 @@ final class ByteCodes extends BlockCodes {
 
     @Override
     void packColumns(long[] octets, int from, int stride, long[] block) {
-        for (int column = 0; column < StripedLayout.BLOCK; column += 2) {
-            int h0 = from + column * stride;
-            int h1 = h0 + stride;
-            int at = column % 8 / 2 * PIECES * PIECE_LONGS + column / 8 * R_LONGS;
-            for (int word = 0; word < StripedLayout.BLOCK / 8; word += 2) {
-                putInterleaved(octets[h0 + word], octets[h1 + word], octets[h0 + word + 1], octets[h1 + word + 1], block,
-                        at + word / 4 * PIECE_LONGS + word % 4 / 2);
+        for (int s = 0; s < StripedLayout.SUB_BLOCKS; s++) {
+            for (int r = 0; r < StripedLayout.BLOCK / 8; r++) {
+                int h0 = from + (8 * r + 2 * s) * stride;
+                int at = s * PIECES * PIECE_LONGS + r * R_LONGS;
+                for (int piece = 0; piece < PIECES; piece++) {
+                    putPair(octets, h0 + 4 * piece, h0 + stride + 4 * piece, block, at + piece * PIECE_LONGS);
+                }
             }
         }
+    }
+
+    /** Of a pair of columns the four words of a piece, of four lanes. */
+    private static void putPair(long[] octets, int h0, int h1, long[] block, int at) {
+        putInterleaved(octets[h0], octets[h1], octets[h0 + 1], octets[h1 + 1], block, at);
+        putInterleaved(octets[h0 + 2], octets[h1 + 2], octets[h0 + 3], octets[h1 + 3], block, at + 1);
     }
 
     /** Where in sub-block 0, r = 0, the word of rows 2 pair and 2 pair + 1 lies: pair = 8 j + 4 p + t. */

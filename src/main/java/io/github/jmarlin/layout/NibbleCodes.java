@@ -64,18 +64,20 @@ class NibbleCodes extends BlockCodes {
     /** A byte of a word has two columns, its neighbour the rows 8 below: octets of p = 0 and 1, each of a pair of columns. */
     @Override
     void packColumns(long[] octets, int from, int stride, long[] block) {
-        for (int column = 0; column < StripedLayout.BLOCK; column += 2) {
-            int h0 = from + column * stride;
-            int h1 = h0 + stride;
-            int at = column % 8 / 2 * PIECE_LONGS + column / 8 * R_LONGS;
-            for (int j = 0; j < 4; j += 2) {
-                long p0 = octets[h0 + 2 * j] | octets[h1 + 2 * j] << 4;
-                long p1 = octets[h0 + 2 * j + 1] | octets[h1 + 2 * j + 1] << 4;
-                long next0 = octets[h0 + 2 * j + 2] | octets[h1 + 2 * j + 2] << 4;
-                long next1 = octets[h0 + 2 * j + 3] | octets[h1 + 2 * j + 3] << 4;
-                putInterleaved(p0, p1, next0, next1, block, at + j / 2);
+        for (int s = 0; s < StripedLayout.SUB_BLOCKS; s++) {
+            for (int r = 0; r < StripedLayout.BLOCK / 8; r++) {
+                int h0 = from + (8 * r + 2 * s) * stride;
+                int at = s * PIECE_LONGS + r * R_LONGS;
+                putPair(octets, h0, h0 + stride, block, at);
+                putPair(octets, h0 + 4, h0 + stride + 4, block, at + 1);
             }
         }
+    }
+
+    /** Half a pair of columns: words j and j + 1 of four lanes. */
+    private static void putPair(long[] octets, int h0, int h1, long[] block, int at) {
+        putInterleaved(octets[h0] | octets[h1] << 4, octets[h0 + 1] | octets[h1 + 1] << 4, octets[h0 + 2] | octets[h1 + 2] << 4,
+                octets[h0 + 3] | octets[h1 + 3] << 4, block, at);
     }
 
     /** Stores the words of an even r and of r + 1. */

@@ -45,6 +45,7 @@ final class UsedMemoryTest {
     }
 
     private static List<NativeMemory> regions(PackedWeights packed) {
-        return Stream.of(packed.codes(), packed.scales(), packed.zeros(), packed.factors(), packed.bias()).filter(Objects::nonNull).toList();
+        return Stream.of(packed.codes(), packed.scales(), packed.zeros(), packed.factors(), packed.bias()).filter(Objects::nonNull)
+                .toList();
     }
 }

@@ -26,6 +26,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.regex.Pattern;
 
 /**
  * Which layer and tensor goes into which file of a packed model, decided before anything is written and the same on every run:
@@ -33,6 +34,7 @@ import java.util.TreeMap;
  */
 final class PackPlan {
     private static final long LARGEST_SHARD = 1L << 30;
+    private static final Pattern NUMBER = Pattern.compile("[0-9]{1,9}");
 
     /** One output file: packed layers and copied tensors. */
     static final class Shard {
@@ -221,8 +223,8 @@ final class PackPlan {
         String[] x = a.split("\\.");
         String[] y = b.split("\\.");
         for (int i = 0; i < Math.min(x.length, y.length); i++) {
-            boolean number = x[i].matches("[0-9]{1,9}");
-            int order = number != y[i].matches("[0-9]{1,9}") ? (number ? -1 : 1)
+            boolean number = NUMBER.matcher(x[i]).matches();
+            int order = number != NUMBER.matcher(y[i]).matches() ? (number ? -1 : 1)
                     : number ? Integer.compare(Integer.parseInt(x[i]), Integer.parseInt(y[i])) : x[i].compareTo(y[i]);
             if (order != 0) {
                 return order;

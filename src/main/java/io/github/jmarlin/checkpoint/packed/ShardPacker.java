@@ -33,12 +33,12 @@ final class ShardPacker implements AutoCloseable {
     private static final long SLAB_CODES = 4L << 20;
     private static final long COPY_BYTES = 8L << 20;
     /** Pieces besides those that threads work at: the next ones for them, and those that wait for the disk. */
-    private static final int WAITING = 6;
+    private static final int WAITING = 12;
 
     private final PackOptions options;
     private final ForkJoinPool pool;
-    /** Writes: threads that mostly wait, beside those that work. One is enough for a disk, the other syncs what is whole. */
-    private final ExecutorService disk = Executors.newFixedThreadPool(2);
+    /** Writes: threads that mostly wait, beside those that work. Two keep a disk busy while another syncs what is whole. */
+    private final ExecutorService disk = Executors.newFixedThreadPool(3);
     private final MemoryPool memory = new MemoryPool();
     private final int mostPieces;
     private final Semaphore room;

@@ -68,11 +68,13 @@ public enum GgufBlocks {
 
         @Override
         public void octets(byte[] bytes, int at, long[] octets, int first) {
-            for (int octet = 0; octet < 32; octet += 8) {
-                for (int i = octet; i < octet + 4; i++) {
-                    long both = word(bytes, at + 16 + 4 * octet + 8 * (i % 4));
-                    octets[first + i] = both & 15 * ONES;
-                    octets[first + i + 4] = both >>> 4 & 15 * ONES;
+            for (int quarter = 0; quarter < 4; quarter++) {
+                int from = at + 16 + 32 * quarter;
+                int to = first + 8 * quarter;
+                for (int i = 0; i < 4; i++) {
+                    long both = word(bytes, from + 8 * i);
+                    octets[to + i] = both & 15 * ONES;
+                    octets[to + i + 4] = both >>> 4 & 15 * ONES;
                 }
             }
         }
