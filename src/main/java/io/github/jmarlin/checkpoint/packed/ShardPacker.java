@@ -25,8 +25,7 @@ import java.util.concurrent.atomic.AtomicReference;
 
 /**
  * Packs shards on several threads. The unit of work is a slab: some strips of one layer, read, packed and written at their
- * place. A strip's bytes depend on no other strip, so slabs need no order, and there are only a few more of
- * them in memory than threads that pack.
+ * place. A strip's bytes depend on no other strip, so slabs need no order, and only a few more are in memory than threads pack.
  */
 final class ShardPacker implements AutoCloseable {
     /** Codes of a slab: the row-major and the packed form take half a byte each, and should meet in the cache. */
@@ -34,6 +33,8 @@ final class ShardPacker implements AutoCloseable {
     private static final long COPY_BYTES = 8L << 20;
     /** Pieces besides those that threads work at: the next ones for them, and those that wait for the disk. */
     private static final int WAITING = 12;
+    /** What one takes at most: 8-bit codes and their scales, as a matrix and packed. */
+    private static final long LARGEST_PIECE = 10L << 20;
 
     private final PackOptions options;
     private final ForkJoinPool pool;
@@ -47,7 +48,9 @@ final class ShardPacker implements AutoCloseable {
     ShardPacker(PackOptions options) {
         this.options = options;
         this.pool = new ForkJoinPool(options.threads());
-        this.mostPieces = options.threads() + WAITING;
+        // By default the limit of direct memory is that of the heap: many threads work with less at once rather than fail.
+        long fitting = Math.max(1, Runtime.getRuntime().maxMemory() / LARGEST_PIECE);
+        this.mostPieces = (int) Math.min(options.threads() + WAITING, fitting);
         this.room = new Semaphore(mostPieces);
     }
 
